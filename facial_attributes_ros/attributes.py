@@ -1,0 +1,123 @@
+"""Tasks, labels and their order, and the result types that every part of the package passes on.
+
+The label order is the class index everywhere: in tensors, in messages and in files.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+AGE: Final = "age"
+GENDER: Final = "gender"
+EMOTION: Final = "emotion"
+
+LABELS: Final[dict[str, tuple[str, ...]]] = {
+    AGE: ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70+"),
+    GENDER: ("male", "female"),
+    EMOTION: ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"),
+}
+TASKS: Final[tuple[str, ...]] = tuple(LABELS)
+
+AGE_GROUP_STARTS: Final[tuple[int, ...]] = (0, 3, 10, 20, 30, 40, 50, 60, 70)
+"""First year of every age group."""
+
+MISSING: Final = -100
+"""Class index of a label that a row does not have; losses and metrics ignore it."""
+
+UNKNOWN: Final = 255
+"""Class index in messages for: not estimated yet, switched off, or not sure enough."""
+
+
+def age_group_of(years: float) -> int:
+    """Return the index of the age group that holds an age in years.
+
+    Raises:
+        ValueError: the age is negative or not a number.
+    """
+    if not years >= 0:
+        raise ValueError(f"an age is a number of years from 0 on, not {years}")
+    return int(np.searchsorted(AGE_GROUP_STARTS, years, side="right")) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One face as a detector sees it.
+
+    Attributes:
+        box: float32 (4,): x, y, width, height in pixels of the full frame, x to the right, y down; may reach past
+            the border.
+        score: confidence of the detector, 0 to 1.
+        landmarks: float32 (5, 2): x, y in pixels of right eye, left eye, nose, right and left mouth corner (the
+            person's own right and left); NaN where the detector gives none.
+    """
+
+    box: NDArray[np.float32]
+    score: float
+    landmarks: NDArray[np.float32] = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Probabilities of one task's classes, and how sure one must be to name one.
+
+    Attributes:
+        task: a key of `LABELS`.
+        probabilities: float32 (classes,), in the order of `LABELS[task]`, sums to 1.
+        threshold: the label is unknown while the highest probability is below this.
+    """
+
+    task: str
+    probabilities: NDArray[np.float32]
+    threshold: float = 0.0
+
+    @property
+    def index(self) -> int:
+        """Class index of the most probable label, or `UNKNOWN`."""
+        best = int(np.argmax(self.probabilities))
+        return best if self.probabilities[best] >= self.threshold else UNKNOWN
+
+    @property
+    def label(self) -> str | None:
+        """The most probable label, or None while it is unknown."""
+        index = self.index
+        return None if index == UNKNOWN else LABELS[self.task][index]
+
+    @property
+    def confidence(self) -> float:
+        """Highest probability of any class."""
+        return float(np.max(self.probabilities))
+
+    @classmethod
+    def unknown(cls, task: str) -> "Distribution":
+        """Return the distribution of a task about which nothing is known: uniform and without a label."""
+        classes = len(LABELS[task])
+        return cls(task, np.full(classes, 1 / classes, np.float32), threshold=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceAttributes:
+    """What is known of one face.
+
+    Attributes:
+        id: begins with a letter, stable while the face is tracked, says nothing about identity.
+        detection: where the face is in the frame.
+        age: expected age in years, NaN while unknown.
+        age_stddev: standard deviation of that age in years, NaN while unknown.
+        age_group: distribution over the nine age groups.
+        gender: distribution over male and female.
+        emotion: distribution over the seven emotions.
+        observations: number of model estimates that the attributes rest on.
+        updated: time in seconds of the frame that last changed the attributes.
+    """
+
+    id: str
+    detection: Detection
+    age: float
+    age_stddev: float
+    age_group: Distribution
+    gender: Distribution
+    emotion: Distribution
+    observations: int
+    updated: float

@@ -1,0 +1,1 @@
+"""The `facial-attributes` command."""

@@ -1,0 +1,56 @@
+"""Entry point of the `facial-attributes` command.
+
+Every subcommand is a module of this folder with `HELP`, `add_arguments(parser)` and `run(args) -> int`. The modules
+import only the standard library at the top; torch, OpenCV and the like are imported inside `run`.
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from facial_attributes_ros import __version__
+from facial_attributes_ros.errors import UserError
+
+SUBCOMMANDS = ("predict", "evaluate", "train", "info", "bench")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command with every subcommand added."""
+    parser = argparse.ArgumentParser(
+        prog="facial-attributes", description="Age, gender and emotion of faces: predict, train, measure."
+    )
+    parser.add_argument("--version", action="version", version=f"facial-attributes {__version__}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what happens inside")
+    subparsers = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", required=True)
+    for name in SUBCOMMANDS:
+        module = importlib.import_module(f"facial_attributes_ros.cli.{name}")
+        subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 1 after a failure, 2 after a user's mistake, 130 after Ctrl-C."""
+    args = build_parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(message)s")
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        print(f"facial-attributes: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); keep the interpreter from complaining about it on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Backbones, adaptations, heads, the multi-task model and its files."""

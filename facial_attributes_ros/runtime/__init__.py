@@ -1,0 +1,1 @@
+"""Inference engines, export and benchmarks."""

@@ -1,0 +1,1 @@
+"""Detectors, the crop, tracks, temporal fusion, drawing and the frame pipeline."""
