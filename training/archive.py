@@ -1,0 +1,150 @@
+"""Pictures by path, from folders and from tar archives without unpacking them.
+
+An archive is indexed once by the offsets of its members; after that every picture is one positioned read, in any
+order. Positioned reads share no file position, so one reader serves threads and forked worker processes alike.
+"""
+
+import os
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from facial_attributes_ros.errors import UserError
+from numpy.typing import NDArray
+
+MEMBER_MARK = ".tar#"
+"""What separates an archive from its member in a path; the mark's `.tar` belongs to the archive."""
+
+_START_OF_SCAN, _END_OF_IMAGE, _JPEG = b"\xff\xda", b"\xff\xd9", b"\xff\xd8\xff"
+
+
+class PictureError(UserError):
+    """A picture that is missing or can't be decoded; the rest of the data may be fine."""
+
+
+def split_member(path: str) -> tuple[str, str] | None:
+    """Return (archive, member) of a path such as `shard.tar#folder/0.jpg`, None for a plain file."""
+    archive, mark, member = path.partition(MEMBER_MARK)
+    return (archive + MEMBER_MARK[:-1], member) if mark else None
+
+
+def index_archive(path: str | Path) -> dict[str, tuple[int, int]]:
+    """Return offset and size in bytes of every regular file in an uncompressed tar archive, by member name.
+
+    Raises:
+        UserError: the archive is missing, compressed, damaged or not a tar file.
+    """
+    try:
+        with tarfile.open(path, "r:") as archive:
+            return {entry.name: (entry.offset_data, entry.size) for entry in archive if entry.isreg()}
+    except OSError as error:
+        raise UserError(f"the archive {path} can't be read: {error.strerror or error}.") from error
+    except tarfile.TarError as error:
+        raise UserError(f"{path} is not a whole, uncompressed tar archive ({error}); get or pack it again.") from error
+
+
+class PictureReader:
+    """Reads pictures by path, `shard.tar#member` or plain file; safe to fork and to send to worker processes.
+
+    Archives are indexed on first use, or by `index` beforehand, so that forked workers share the work.
+    """
+
+    def __init__(self) -> None:
+        self._indices: dict[str, dict[str, tuple[int, int]]] = {}
+        self._files: dict[str, int] = {}
+
+    def index(self, paths: NDArray[np.str_] | list[str]) -> None:
+        """Index every archive that some of the paths lie in.
+
+        Raises:
+            UserError: an archive can't be read.
+        """
+        for archive in {found[0] for path in paths if (found := split_member(str(path)))}:
+            self._index_of(archive)
+
+    def read(self, path: str) -> bytes:
+        """Return the encoded picture.
+
+        Raises:
+            PictureError: the file or the archive's member can't be read.
+            UserError: the archive can't be read.
+        """
+        parts = split_member(path)
+        if parts is None:
+            try:
+                return Path(path).read_bytes()
+            except OSError as error:
+                raise PictureError(f"the picture {path} can't be read: {error.strerror}.") from error
+        archive, member = parts
+        place = self._index_of(archive).get(member)
+        if place is None:
+            raise PictureError(f"the archive {archive} has no member {member}.")
+        data = os.pread(self._file_of(archive), place[1], place[0])
+        if len(data) < place[1]:
+            raise PictureError(f"the archive {archive} ends inside its member {member}.")
+        return data
+
+    def picture(self, path: str) -> NDArray[np.uint8]:
+        """Return the picture as uint8 (height, width, 3), BGR, turned upright by its EXIF orientation.
+
+        Raises:
+            PictureError: it is missing, cut off, or not a picture.
+            UserError: its archive can't be read.
+        """
+        return decode_picture(self.read(path), path)
+
+    def close(self) -> None:
+        """Close the archives; they open again when they are needed."""
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_indices": self._indices, "_files": {}}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _index_of(self, archive: str) -> dict[str, tuple[int, int]]:
+        if archive not in self._indices:
+            self._indices[archive] = index_archive(archive)
+        return self._indices[archive]
+
+    def _file_of(self, archive: str) -> int:
+        file = self._files.get(archive)
+        if file is None:
+            try:
+                opened = os.open(archive, os.O_RDONLY)
+            except OSError as error:
+                raise UserError(f"the archive {archive} can't be read: {error.strerror}.") from error
+            file = self._files.setdefault(archive, opened)
+            if file != opened:
+                os.close(opened)
+        return file
+
+
+def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Decode a picture to uint8 (height, width, 3), BGR, turned upright by its EXIF orientation.
+
+    Args:
+        data: the encoded picture in any format that OpenCV reads.
+        name: what to call it in an error.
+
+    Raises:
+        PictureError: it is empty, cut off, too large, or not a picture.
+    """
+    if not data:
+        raise PictureError(f"the picture {name} is an empty file.")
+    if data.startswith(_JPEG) and data.rfind(_END_OF_IMAGE) < data.rfind(_START_OF_SCAN):
+        # OpenCV fills the missing part with grey and reports nothing.
+        raise PictureError(f"the picture {name} is cut off.")
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise PictureError(f"the picture {name} can't be decoded: {error.err}.") from error
+    if picture is None:
+        raise PictureError(f"the picture {name} is damaged or in a format that is not known.")
+    return np.asarray(picture, np.uint8)
