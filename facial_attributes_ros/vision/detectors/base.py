@@ -1,0 +1,129 @@
+"""What a face detector is, its options, and the scaled copy of the frame that every detector looks at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facial_attributes_ros.attributes import Detection
+from facial_attributes_ros.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorOptions:
+    """How a detector looks at a frame.
+
+    Attributes:
+        detection_size: longest side in pixels of the copy that is searched. Lowering it makes detection faster, by the
+            square, and loses small faces.
+        score_threshold: smallest score, 0 to 1, of a detection that is kept. Raising it loses faces and false alarms.
+        min_face: shortest longer box side, in pixels of the full frame, of a face that is kept.
+        overlap_threshold: boxes that overlap by more than this (intersection over union) are one face.
+        enlarge: scale small pictures up to `detection_size` too; for pictures of one face of a hundred pixels or so.
+        padding: black border around the picture, as a share of its longest side; finds faces that fill the picture or
+            reach past its border.
+    """
+
+    detection_size: int = 640
+    score_threshold: float = 0.6
+    min_face: float = 16.0
+    overlap_threshold: float = 0.3
+    enlarge: bool = False
+    padding: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            UserError: a value is out of its range.
+        """
+        if self.detection_size < 32:
+            raise UserError(f"detection_size must be at least 32 pixels, not {self.detection_size}.")
+        if not 0 <= self.score_threshold <= 1:
+            raise UserError(f"score_threshold must be between 0 and 1, not {self.score_threshold}.")
+        if not 0 < self.overlap_threshold <= 1:
+            raise UserError(f"overlap_threshold must be above 0 and at most 1, not {self.overlap_threshold}.")
+        if self.min_face < 0 or self.padding < 0:
+            raise UserError("min_face and padding cannot be negative.")
+
+
+CLOSE_UP = DetectorOptions(detection_size=192, enlarge=True, padding=0.25)
+"""For pictures that are loose crops of one face, as data sets have them."""
+
+
+class FaceDetector(Protocol):
+    """Finds faces in a picture."""
+
+    options: DetectorOptions
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """Return the faces of a BGR picture, uint8 (H, W, 3), in pixels of that picture, best score first."""
+        ...
+
+
+Finder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Takes the scaled copy and returns float32 (N, 15): x, y, width, height, five landmarks as x, y, and the score."""
+
+
+def detect_scaled(image: NDArray[np.uint8], options: DetectorOptions, find: Finder) -> list[Detection]:
+    """Search a scaled (and, if asked, padded) copy of a picture and return the faces in pixels of the picture.
+
+    Args:
+        image: uint8 (H, W, 3) BGR.
+        options: scale, padding and which faces to keep.
+        find: the network.
+    """
+    height, width = image.shape[:2]
+    border = round(options.padding * max(height, width))
+    padded_size = max(height, width) + 2 * border
+    scale = options.detection_size / padded_size
+    if scale > 1 and not options.enlarge:
+        scale = 1.0
+    # Very long pictures would lose their short side; such a picture is a strip without faces.
+    scaled_width, scaled_height = max(round(width * scale), 1), max(round(height * scale), 1)
+    scaled = image
+    if (scaled_width, scaled_height) != (width, height):
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        scaled = np.asarray(cv2.resize(image, (scaled_width, scaled_height), interpolation=method), np.uint8)
+    pad = round(border * scale)
+    if pad:
+        scaled = np.asarray(cv2.copyMakeBorder(scaled, pad, pad, pad, pad, cv2.BORDER_CONSTANT), np.uint8)
+    rows = find(scaled)
+    to_full = np.array([width / scaled_width, height / scaled_height], np.float32)
+    faces = [_detection(row, pad, to_full) for row in rows[np.argsort(-rows[:, 14])]]
+    return [face for face in faces if float(face.box[2:].max()) >= options.min_face]
+
+
+def _detection(row: NDArray[np.float32], pad: int, to_full: NDArray[np.float32]) -> Detection:
+    corner, size = (row[0:2] - pad) * to_full, row[2:4] * to_full
+    landmarks = (row[4:14].reshape(5, 2) - pad) * to_full
+    box = np.concatenate([corner, size]).astype(np.float32)
+    return Detection(box, float(np.clip(row[14], 0, 1)), landmarks.astype(np.float32))
+
+
+def load_detector(name: str = "yunet", **options: Any) -> FaceDetector:
+    """Return the detector that a user named.
+
+    Args:
+        name: `yunet`; or a SCRFD: `scrfd:PATH` or a path that ends in `.onnx` for a local file, `scrfd:PACK` for one of
+            InsightFace's model packs (for example `scrfd:buffalo_s`), whose licence is non-commercial research only.
+        options: fields of `DetectorOptions`.
+
+    Raises:
+        UserError: no such detector, option or file.
+    """
+    from facial_attributes_ros.vision.detectors.scrfd import ScrfdDetector
+    from facial_attributes_ros.vision.detectors.yunet import YuNetDetector
+
+    unknown = set(options) - set(DetectorOptions.__dataclass_fields__)
+    if unknown:
+        raise UserError(f"The detector has no option {', '.join(sorted(unknown))}.")
+    settings = DetectorOptions(**options)
+    if name == "yunet":
+        return YuNetDetector(options=settings)
+    if name.startswith("scrfd:") or name.endswith(".onnx"):
+        return ScrfdDetector(name.removeprefix("scrfd:"), options=settings)
+    raise UserError(f"There is no detector '{name}'; choose yunet, or scrfd:FILE.onnx, or scrfd:PACK.")
