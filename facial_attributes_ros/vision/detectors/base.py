@@ -23,8 +23,8 @@ class DetectorOptions:
         min_face: shortest longer box side, in pixels of the full frame, of a face that is kept.
         overlap_threshold: boxes that overlap by more than this (intersection over union) are one face.
         enlarge: scale small pictures up to `detection_size` too; for pictures of one face of a hundred pixels or so.
-        padding: black border around the picture, as a share of its longest side; finds faces that fill the picture or
-            reach past its border.
+        padding: if nothing is found, look once more with a black border of this share of the picture's longest side,
+            which finds faces that fill the picture or reach past its border; 0 to look once.
     """
 
     detection_size: int = 640
@@ -50,7 +50,7 @@ class DetectorOptions:
             raise UserError("min_face and padding cannot be negative.")
 
 
-CLOSE_UP = DetectorOptions(detection_size=192, enlarge=True, padding=0.25)
+CLOSE_UP = DetectorOptions(detection_size=192, score_threshold=0.4, enlarge=True, padding=0.5)
 """For pictures that are loose crops of one face, as data sets have them."""
 
 
@@ -69,37 +69,42 @@ Finder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def detect_scaled(image: NDArray[np.uint8], options: DetectorOptions, find: Finder) -> list[Detection]:
-    """Search a scaled (and, if asked, padded) copy of a picture and return the faces in pixels of the picture.
+    """Search a scaled copy of a picture and return the faces in pixels of the picture, best score first.
 
     Args:
         image: uint8 (H, W, 3) BGR.
         options: scale, padding and which faces to keep.
         find: the network.
     """
+    faces = _look(image, options, find, padding=0.0)
+    if not faces and options.padding:
+        faces = _look(image, options, find, options.padding)
+    return faces
+
+
+def _look(image: NDArray[np.uint8], options: DetectorOptions, find: Finder, padding: float) -> list[Detection]:
     height, width = image.shape[:2]
-    border = round(options.padding * max(height, width))
-    padded_size = max(height, width) + 2 * border
-    scale = options.detection_size / padded_size
+    scale = options.detection_size / (max(height, width) * (1 + 2 * padding))
     if scale > 1 and not options.enlarge:
         scale = 1.0
-    # Very long pictures would lose their short side; such a picture is a strip without faces.
-    scaled_width, scaled_height = max(round(width * scale), 1), max(round(height * scale), 1)
+    # A very long picture keeps one pixel of its short side: a strip without faces rather than an error.
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
     scaled = image
-    if (scaled_width, scaled_height) != (width, height):
+    if size != (width, height):
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        scaled = np.asarray(cv2.resize(image, (scaled_width, scaled_height), interpolation=method), np.uint8)
-    pad = round(border * scale)
-    if pad:
-        scaled = np.asarray(cv2.copyMakeBorder(scaled, pad, pad, pad, pad, cv2.BORDER_CONSTANT), np.uint8)
+        scaled = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
+    border = round(padding * max(size))
+    if border:
+        scaled = np.asarray(cv2.copyMakeBorder(scaled, *[border] * 4, cv2.BORDER_CONSTANT), np.uint8)
     rows = find(scaled)
-    to_full = np.array([width / scaled_width, height / scaled_height], np.float32)
-    faces = [_detection(row, pad, to_full) for row in rows[np.argsort(-rows[:, 14])]]
+    to_full = np.array([width / size[0], height / size[1]], np.float32)
+    faces = [_detection(row, border, to_full) for row in rows[np.argsort(-rows[:, 14])]]
     return [face for face in faces if float(face.box[2:].max()) >= options.min_face]
 
 
-def _detection(row: NDArray[np.float32], pad: int, to_full: NDArray[np.float32]) -> Detection:
-    corner, size = (row[0:2] - pad) * to_full, row[2:4] * to_full
-    landmarks = (row[4:14].reshape(5, 2) - pad) * to_full
+def _detection(row: NDArray[np.float32], border: int, to_full: NDArray[np.float32]) -> Detection:
+    corner, size = (row[0:2] - border) * to_full, row[2:4] * to_full
+    landmarks = (row[4:14].reshape(5, 2) - border) * to_full
     box = np.concatenate([corner, size]).astype(np.float32)
     return Detection(box, float(np.clip(row[14], 0, 1)), landmarks.astype(np.float32))
 
