@@ -1,0 +1,66 @@
+"""Files that several processes may want at once: hashes, locks and atomic writes."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from facial_attributes_ros.errors import UserError
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits.
+
+    Raises:
+        OSError: the file can't be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock named after a file while the block runs; other processes wait.
+
+    The kernel drops the lock with its process, so that a killed one leaves nothing to clean up.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def atomic_target(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, and move it onto `path` when the block ends well.
+
+    Readers see the old file or the whole new one, never a part; a block that fails leaves nothing behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        temporary = Path(folder) / path.name
+        yield temporary
+        os.replace(temporary, path)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk and a folder that may not be written into a sentence about `path`.
+
+    Raises:
+        UserError: the block raised `OSError` for one of these reasons; other errors pass.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"There is no space left on the disk to write {path}: free some, or move the folder."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UserError(f"{path} can't be written: give write access to it, or choose another folder.") from error
+        raise
