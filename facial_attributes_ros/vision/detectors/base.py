@@ -22,7 +22,8 @@ class DetectorOptions:
         score_threshold: smallest score, 0 to 1, of a detection that is kept. Raising it loses faces and false alarms.
         min_face: shortest longer box side, in pixels of the full frame, of a face that is kept.
         overlap_threshold: boxes that overlap by more than this (intersection over union) are one face.
-        enlarge: scale small pictures up to `detection_size` too; for pictures of one face of a hundred pixels or so.
+        enlarge_to: a picture whose longest side is below this is scaled up to it, which makes the boxes of a face that
+            fills a small picture more exact; 0 never to enlarge.
         padding: if nothing is found, look once more with a black border of this share of the picture's longest side,
             which finds faces that fill the picture or reach past its border; 0 to look once.
     """
@@ -31,7 +32,7 @@ class DetectorOptions:
     score_threshold: float = 0.6
     min_face: float = 16.0
     overlap_threshold: float = 0.3
-    enlarge: bool = False
+    enlarge_to: int = 0
     padding: float = 0.0
 
     def __post_init__(self) -> None:
@@ -46,11 +47,11 @@ class DetectorOptions:
             raise UserError(f"score_threshold must be between 0 and 1, not {self.score_threshold}.")
         if not 0 < self.overlap_threshold <= 1:
             raise UserError(f"overlap_threshold must be above 0 and at most 1, not {self.overlap_threshold}.")
-        if self.min_face < 0 or self.padding < 0:
-            raise UserError("min_face and padding cannot be negative.")
+        if min(self.min_face, self.padding, self.enlarge_to) < 0:
+            raise UserError("min_face, padding and enlarge_to cannot be negative.")
 
 
-CLOSE_UP = DetectorOptions(detection_size=192, score_threshold=0.4, enlarge=True, padding=0.5)
+CLOSE_UP = DetectorOptions(detection_size=192, score_threshold=0.4, enlarge_to=192, padding=0.5)
 """For pictures that are loose crops of one face, as data sets have them."""
 
 
@@ -84,9 +85,9 @@ def detect_scaled(image: NDArray[np.uint8], options: DetectorOptions, find: Find
 
 def _look(image: NDArray[np.uint8], options: DetectorOptions, find: Finder, padding: float) -> list[Detection]:
     height, width = image.shape[:2]
-    scale = options.detection_size / (max(height, width) * (1 + 2 * padding))
-    if scale > 1 and not options.enlarge:
-        scale = 1.0
+    longest = max(height, width)
+    searched = min(max(longest, options.enlarge_to), options.detection_size)
+    scale = searched / (longest * (1 + 2 * padding))
     # A very long picture keeps one pixel of its short side: a strip without faces rather than an error.
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     scaled = image

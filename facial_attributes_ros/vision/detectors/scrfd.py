@@ -73,7 +73,9 @@ def _load(model: str) -> Any:
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         raise UserError(f"insightface cannot read {path} as a face detector: {error}") from error
     if not hasattr(network, "det_thresh"):
-        raise UserError(f"{path} is not a SCRFD face detector; in a model pack it is the file whose name begins with det.")
+        raise UserError(
+            f"{path} is not a SCRFD face detector; in a model pack it is the file whose name begins with det."
+        )
     return network
 
 
