@@ -1,0 +1,85 @@
+"""One backbone, one head per task."""
+
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.backbones import Backbone
+from facial_attributes_ros.models.mtlora import TaskStreams
+
+
+class MultiTaskModel(nn.Module):
+    """Features from one backbone, and logits from one head per task.
+
+    Attributes:
+        backbone: gives the features that all tasks share.
+        heads: task to head; every head takes features (N, dim) and gives logits (N, classes).
+        streams: the task-specific last block and pooling of MTLoRA, or None; where it is there, every task has
+            features of its own.
+    """
+
+    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleDict(heads)
+        self.streams: TaskStreams | None = None
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that have a head, in their order."""
+        return tuple(self.heads)
+
+    @property
+    def feature_dim(self) -> int:
+        """Length of the features that the heads take."""
+        return self.backbone.feature_dim if self.streams is None else self.streams.feature_dim
+
+    def features(self, images: Tensor, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """Return each task's features (N, feature_dim) for normalised images float32 (N, 3, S, S)."""
+        return self.suffix(self.backbone.prefix(images, 0), 0, tasks)
+
+    def suffix(self, tokens: Tensor, depth: int, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """Return each task's features for the input of block `depth`, as `Backbone.prefix` gives it."""
+        chosen = self._chosen(tasks)
+        if self.streams is None:
+            shared = self.backbone.suffix(tokens, depth)
+            return {task: shared for task in chosen}
+        last = len(self.backbone.blocks) - 1
+        if depth > last:
+            raise ValueError(f"the task streams begin in block {last}, so features can't start at block {depth}")
+        return self.streams(self.backbone, self.backbone._run(tokens, depth, last), chosen)  # type: ignore[no-any-return]
+
+    def forward_features(
+        self, features: Tensor | Mapping[str, Tensor], tasks: Iterable[str] | None = None
+    ) -> dict[str, Tensor]:
+        """Return each task's logits (N, classes) for features (N, feature_dim), shared or per task."""
+        return {
+            task: self.heads[task](features if isinstance(features, Tensor) else features[task])
+            for task in self._chosen(tasks)
+        }
+
+    def forward(self, images: Tensor, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """Return each task's logits (N, classes) for normalised images float32 (N, 3, S, S).
+
+        Raises:
+            UserError: the model has no head for a task.
+        """
+        chosen = self._chosen(tasks)
+        return self.forward_features(self.features(images, chosen), chosen)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training; batch normalisation whose parameters are frozen keeps its running statistics."""
+        super().train(mode)
+        for module in self.backbone.modules():
+            if isinstance(module, _BatchNorm) and not any(p.requires_grad for p in module.parameters()):
+                module.eval()
+        return self
+
+    def _chosen(self, tasks: Iterable[str] | None) -> tuple[str, ...]:
+        chosen = self.tasks if tasks is None else tuple(tasks)
+        if missing := [task for task in chosen if task not in self.heads]:
+            raise UserError(f"the model has no head for {missing[0]!r}; it has {', '.join(self.tasks)}.")
+        return chosen

