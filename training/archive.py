@@ -10,8 +10,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from facial_attributes_ros.errors import UserError
 from numpy.typing import NDArray
+
+from facial_attributes_ros.errors import UserError
 
 MEMBER_MARK = ".tar#"
 """What separates an archive from its member in a path; the mark's `.tar` belongs to the archive."""

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from facial_attributes_ros.attributes import AGE, LABELS, MISSING, TASKS, age_group_of
 from facial_attributes_ros.errors import UserError
-from numpy.typing import ArrayLike, NDArray
 
 BOX_COLUMNS = ("box_x", "box_y", "box_w", "box_h")
 LABEL_COLUMNS = {"age": "age_group", "gender": "gender", "emotion": "emotion"}
@@ -77,8 +78,8 @@ class Manifest:
 
     @property
     def has_box(self) -> NDArray[np.bool_]:
-        """bool (rows,): whether the row says where the face is."""
-        return ~np.isnan(self.boxes).any(axis=1)
+        """Bool (rows,): whether the row says where the face is."""
+        return np.asarray(~np.isnan(self.boxes).any(axis=1), np.bool_)
 
     def take(self, rows: ArrayLike) -> Self:
         """Return the rows that a mask, a slice's indices or an index array names, in its order."""
@@ -196,7 +197,7 @@ def write_manifest(path: Path | str, manifest: Manifest) -> None:
             writer = csv.DictWriter(file, [*COLUMNS, *manifest.extra], restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(_cells(row, folder) for row in manifest.rows())
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         raise UserError(f"the manifest {path} can't be written: {error.strerror}.") from error
 

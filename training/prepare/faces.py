@@ -1,0 +1,59 @@
+"""Which of the faces that the detector found is the one that a row's labels speak of."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from facial_attributes_training.prepare.scan import Scanned
+from numpy.typing import NDArray
+
+Box = tuple[float, float, float, float]
+
+SAME_FACE = 0.3
+"""Boxes that overlap by at least this (intersection over union) hold the same face; data sets cut tighter or wider."""
+SECOND_FACE = 0.5
+"""A further face counts when its side is at least this share of the main face's; smaller ones are bystanders."""
+
+
+def main_face(scanned: Scanned) -> tuple[Box | None, int]:
+    """Return the box of the face that a picture shows, None if there is none, and the number of faces that count.
+
+    The main face is large, near the centre and sure: the largest product of area, score, and a bell over the distance
+    from the centre, for pictures that their makers cut around one face.
+    """
+    faces = _array(scanned.faces)
+    if not len(faces):
+        return None, 0
+    offsets = faces[:, :2] + faces[:, 2:4] / 2 - np.array([scanned.width, scanned.height]) / 2
+    distances = np.linalg.norm(offsets, axis=1) / max(scanned.width, scanned.height)
+    areas = faces[:, 2] * faces[:, 3]
+    best = int(np.argmax(areas * faces[:, 4] * np.exp(-4 * distances**2)))
+    sides = faces[:, 2:4].max(axis=1)
+    return _box(faces[best]), int((sides >= SECOND_FACE * sides[best]).sum())
+
+
+def face_at(scanned: Scanned, place: Sequence[float]) -> Box | None:
+    """Return the box of the found face that overlaps a given box most, None if none is the same face."""
+    faces = _array(scanned.faces)
+    if not len(faces):
+        return None
+    overlaps = _overlaps(faces[:, :4], np.asarray(place, np.float64))
+    best = int(np.argmax(overlaps))
+    return _box(faces[best]) if overlaps[best] >= SAME_FACE else None
+
+
+def _overlaps(boxes: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return float64 (N,): intersection over union of boxes (N, 4) and a place (4,)."""
+    low = np.maximum(boxes[:, :2], place[:2])
+    high = np.minimum(boxes[:, :2] + boxes[:, 2:], place[:2] + place[2:])
+    shared = np.clip(high - low, 0, None).prod(axis=1)
+    union = boxes[:, 2:].prod(axis=1) + place[2:].prod() - shared
+    return np.asarray(shared / union, np.float64)
+
+
+def _array(faces: list[list[float]] | None) -> NDArray[np.float64]:
+    return np.asarray(faces or [], np.float64).reshape(-1, 5)
+
+
+def _box(face: NDArray[np.float64]) -> Box:
+    x, y, width, height = (float(value) for value in face[:4])
+    return x, y, width, height

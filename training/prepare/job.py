@@ -1,0 +1,116 @@
+"""From rows of a data set to manifests on disk: scan, choose the face, drop what can't be used, write."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from facial_attributes_training.manifest import Manifest, Row, write_manifest
+from facial_attributes_training.prepare.duplicates import drop_duplicates
+from facial_attributes_training.prepare.faces import face_at, main_face
+from facial_attributes_training.prepare.left_out import LeftOut, write_left_out
+from facial_attributes_training.prepare.scan import DetectorFactory, Progress, Scanned, scan
+
+SCAN_FILE = "scan.jsonl"
+LEFT_OUT_FILE = "left-out.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class FacePolicy:
+    """What becomes of pictures in which the face is in doubt.
+
+    Attributes:
+        boxes: `detect` stores the detector's box (at the box that the data set gives, if it gives one), `given` the
+            data set's own, `none` no box at all.
+        several: `main` takes the main face of a picture with several, `leave-out` takes none.
+        no_face: `leave-out` drops pictures without a face, `keep` keeps them without a box.
+    """
+
+    boxes: Literal["detect", "given", "none"] = "detect"
+    several: Literal["main", "leave-out"] = "main"
+    no_face: Literal["leave-out", "keep"] = "leave-out"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a run wrote.
+
+    Attributes:
+        manifests: the CSV of every split, with its number of rows.
+        left_out: everything that is not in them.
+        left_out_file: where that is listed.
+    """
+
+    manifests: dict[Path, int]
+    left_out: list[LeftOut]
+    left_out_file: Path
+
+
+def prepare(
+    found: Iterable[Row | LeftOut],
+    out: Path,
+    policy: FacePolicy,
+    make_detector: DetectorFactory | None,
+    settings: Mapping[str, Any],
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Check every row's picture, find its face and write one manifest per split, `manifest-SPLIT.csv`.
+
+    Args:
+        found: rows of the data set, and what its reader left out.
+        out: folder to write to; the scan is kept there, so that a stopped run goes on.
+        policy: which faces to take.
+        make_detector: makes the detector in a worker; used only where the policy asks for boxes.
+        settings: of the detector; a scan with others is refused.
+        workers: number of processes.
+        progress: told after every chunk of pictures.
+
+    Raises:
+        UserError: as `scan` and `write_manifest` raise it.
+    """
+    entries = list(found)
+    rows = [entry for entry in entries if isinstance(entry, Row)]
+    left_out = [entry for entry in entries if isinstance(entry, LeftOut)]
+    detector = make_detector if policy.boxes == "detect" else None
+    paths = list(dict.fromkeys(row.path for row in rows))
+    scanned = scan(paths, out / SCAN_FILE, {"boxes": policy.boxes, **settings}, detector, workers, progress)
+    rows, unreadable = _readable(rows, scanned)
+    rows, duplicates = drop_duplicates(rows, scanned)
+    chosen = [choose(row, scanned[row.path], policy) for row in rows]
+    kept = [entry for entry in chosen if isinstance(entry, Row)]
+    left_out += unreadable + duplicates + [entry for entry in chosen if isinstance(entry, LeftOut)]
+    manifests = _write_splits(kept, out)
+    write_left_out(out / LEFT_OUT_FILE, left_out)
+    return Prepared(manifests, left_out, out / LEFT_OUT_FILE)
+
+
+def choose(row: Row, scanned: Scanned, policy: FacePolicy) -> Row | LeftOut:
+    """Return the row with its face box as the policy asks, or why it is left out."""
+    if policy.boxes != "detect":
+        return row if policy.boxes == "given" else replace(row, box=None)
+    if row.box is not None:
+        box, count = face_at(scanned, row.box), 1
+    else:
+        box, count = main_face(scanned)
+    if box is None and policy.no_face == "leave-out":
+        return LeftOut.of(row, "no face", "the detector finds none" if not scanned.faces else "none at the given box")
+    if count > 1 and policy.several == "leave-out":
+        return LeftOut.of(row, "several faces", f"{count} faces")
+    return replace(row, box=box)
+
+
+def _readable(rows: list[Row], scanned: Mapping[str, Scanned]) -> tuple[list[Row], list[LeftOut]]:
+    broken = [LeftOut.of(row, "unreadable", error) for row in rows if (error := scanned[row.path].error)]
+    return [row for row in rows if not scanned[row.path].error], broken
+
+
+def _write_splits(rows: list[Row], out: Path) -> dict[Path, int]:
+    written = {}
+    for split in Counter(row.split for row in rows):
+        path = out / (f"manifest-{split}.csv" if split else "manifest.csv")
+        chosen = [row for row in rows if row.split == split]
+        write_manifest(path, Manifest.from_rows(chosen))
+        written[path] = len(chosen)
+    return written

@@ -1,0 +1,58 @@
+"""The list of what a prepared data set lacks, and why."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Self
+
+from facial_attributes_training.manifest import Row
+
+from facial_attributes_ros.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """One row that did not make it into the manifest.
+
+    Attributes:
+        path: of the picture, or where the row stands if there is none.
+        split: the split it would have been in.
+        source: its data set.
+        reason: a few words that are the same for the same reason, to be counted.
+        detail: the particulars.
+    """
+
+    path: str
+    split: str
+    source: str
+    reason: str
+    detail: str = ""
+
+    @classmethod
+    def of(cls, row: Row, reason: str, detail: str = "") -> Self:
+        """Return the entry of a row."""
+        return cls(row.path, row.split, row.source, reason, detail)
+
+
+def write_left_out(path: Path, entries: Iterable[LeftOut]) -> None:
+    """Write the list as CSV, atomically.
+
+    Raises:
+        UserError: the file can't be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([entry.name for entry in fields(LeftOut)])
+            writer.writerows(astuple(entry) for entry in entries)
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error.strerror}.") from error
+
+
+def count_reasons(entries: Iterable[LeftOut]) -> Counter[tuple[str, str]]:
+    """Return how many rows of every source were left out for every reason, by (source, reason)."""
+    return Counter((entry.source, entry.reason) for entry in entries)

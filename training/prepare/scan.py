@@ -1,0 +1,184 @@
+"""Look at every picture once: decode it, take its fingerprint, find its faces; in parallel, and resumable.
+
+What is found goes line by line into a JSON-lines file. A run that was stopped reads that file and goes on with the
+pictures that are not in it.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from facial_attributes_training.archive import PictureError, PictureReader
+from numpy.typing import NDArray
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.vision.detectors import FaceDetector
+
+DetectorFactory = Callable[[], FaceDetector]
+"""Makes the detector in every worker process; must survive pickling, such as a `functools.partial`."""
+Progress = Callable[[int, int], None]
+"""Takes how many pictures are done and how many there are."""
+
+_CHUNK = 64
+_CHUNKS_AHEAD = 4
+_worker: tuple[PictureReader, FaceDetector | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What one look at a picture gave.
+
+    Attributes:
+        path: of the picture.
+        width, height: in pixels, 0 if it could not be decoded.
+        fingerprint: the same for pictures with the same pixels.
+        faces: x, y, width, height in pixels and score of every face, best score first; None if none were looked for.
+        error: why the picture could not be decoded, empty if it could.
+    """
+
+    path: str
+    width: int = 0
+    height: int = 0
+    fingerprint: str = ""
+    faces: list[list[float]] | None = None
+    error: str = ""
+
+
+def fingerprint(picture: NDArray[np.uint8]) -> str:
+    """Return a text that is the same for pictures with the same pixels, whatever their files say."""
+    size = np.asarray(picture.shape, np.int64).tobytes()
+    return hashlib.blake2b(size + np.ascontiguousarray(picture).tobytes(), digest_size=12).hexdigest()
+
+
+def scan_picture(reader: PictureReader, detector: FaceDetector | None, path: str) -> Scanned:
+    """Decode one picture and find its faces, if there is a detector to find them."""
+    try:
+        picture = reader.picture(path)
+    except PictureError as error:
+        return Scanned(path, error=str(error))
+    height, width = picture.shape[:2]
+    faces = None
+    if detector is not None:
+        faces = [
+            [round(float(value), 2) for value in face.box] + [round(face.score, 3)] for face in detector.detect(picture)
+        ]
+    return Scanned(path, width, height, fingerprint(picture), faces)
+
+
+def scan(
+    paths: Sequence[str],
+    log: Path,
+    settings: Mapping[str, Any],
+    make_detector: DetectorFactory | None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> dict[str, Scanned]:
+    """Scan pictures, or take from the log what an earlier run has scanned.
+
+    Args:
+        paths: of the pictures, each once.
+        log: JSON-lines file that the findings are appended to.
+        settings: everything that changes the findings; the log of other settings is refused.
+        make_detector: None to decode only.
+        workers: number of processes; 1 works in this one.
+        progress: told after every chunk of pictures.
+
+    Returns:
+        The findings by path. Pictures that failed earlier are tried again.
+
+    Raises:
+        UserError: the log belongs to other settings or can't be written, an archive can't be read, or a worker died.
+    """
+    found = _read_log(log, settings)
+    wanted = set(paths)
+    found = {path: scanned for path, scanned in found.items() if path in wanted and not scanned.error}
+    missing = [path for path in paths if path not in found]
+    tell = progress or _tell_nobody
+    tell(len(found), len(paths))
+    if not missing:
+        return found
+    reader = PictureReader()
+    reader.index(missing)
+    chunks = (missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK))
+    try:
+        with _open_log(log, settings) as file:
+            for results in _scan_chunks(chunks, reader, make_detector, workers):
+                file.writelines(json.dumps(asdict(scanned)) + "\n" for scanned in results)
+                file.flush()
+                found |= {scanned.path: scanned for scanned in results}
+                tell(len(found), len(paths))
+    except BrokenProcessPool as error:
+        raise UserError("a worker process was killed, perhaps for memory; run again with fewer workers.") from error
+    except OSError as error:
+        raise UserError(f"{log} can't be written: {error.strerror or error}.") from error
+    return found
+
+
+def _tell_nobody(_done: int, _total: int) -> None:
+    pass
+
+
+def _scan_chunks(
+    chunks: Iterator[list[str]], reader: PictureReader, make_detector: DetectorFactory | None, workers: int
+) -> Iterator[list[Scanned]]:
+    if workers <= 1:
+        detector = make_detector() if make_detector else None
+        yield from ([scan_picture(reader, detector, path) for path in chunk] for chunk in chunks)
+        return
+    # OpenCV's threads do not survive a fork, hence spawned workers.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (reader, make_detector))
+    try:
+        ahead = itertools.islice(chunks, workers * _CHUNKS_AHEAD)
+        pending: set[Future[list[Scanned]]] = {pool.submit(_scan_in_worker, chunk) for chunk in ahead}
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            pending |= {pool.submit(_scan_in_worker, chunk) for chunk in itertools.islice(chunks, len(done))}
+            yield from (future.result() for future in done)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(reader: PictureReader, make_detector: DetectorFactory | None) -> None:
+    global _worker
+    cv2.setNumThreads(1)
+    _worker = (reader, make_detector() if make_detector else None)
+
+
+def _scan_in_worker(paths: list[str]) -> list[Scanned]:
+    return [scan_picture(*_worker, path) for path in paths]
+
+
+def _read_log(log: Path, settings: Mapping[str, Any]) -> dict[str, Scanned]:
+    if not log.exists():
+        return {}
+    with log.open(encoding="utf-8") as file:
+        lines = [line for line in file if line.endswith("\n")]
+    if not lines:
+        return {}
+    try:
+        if json.loads(lines[0]) != {"settings": dict(settings)}:
+            raise UserError(f"{log} was made with other settings; give the same ones, another --out, or --restart.")
+        return {entry["path"]: Scanned(**entry) for entry in map(json.loads, lines[1:])}
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{log} is damaged ({error}); remove it and run again.") from error
+
+
+def _open_log(log: Path, settings: Mapping[str, Any]) -> Any:
+    """Open the log to append to it, behind the last whole line."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    whole = log.read_bytes().rfind(b"\n") + 1 if log.exists() else 0
+    file = log.open("a", encoding="utf-8")
+    os.truncate(log, whole)
+    if not whole:
+        file.write(json.dumps({"settings": dict(settings)}) + "\n")
+    return file

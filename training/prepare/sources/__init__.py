@@ -1,0 +1,34 @@
+"""Readers of data sets in the layouts in which their owners give them out."""
+
+from facial_attributes_training.prepare.sources.affectnet import AFFECTNET
+from facial_attributes_training.prepare.sources.appareal import APPAREAL
+from facial_attributes_training.prepare.sources.base import Found, Source
+from facial_attributes_training.prepare.sources.celeba_hq import CELEBA_HQ
+from facial_attributes_training.prepare.sources.fairface import FAIRFACE
+from facial_attributes_training.prepare.sources.imdb_wiki import IMDB_WIKI
+from facial_attributes_training.prepare.sources.lagenda import LAGENDA
+from facial_attributes_training.prepare.sources.rafdb import RAFDB
+from facial_attributes_training.prepare.sources.reference import REFERENCE
+from facial_attributes_training.prepare.sources.table import MANIFEST, TableOptions, read_csv
+from facial_attributes_training.prepare.sources.utkface import UTKFACE
+from facial_attributes_training.prepare.sources.vggface2 import VGGFACE2
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        FAIRFACE,
+        RAFDB,
+        CELEBA_HQ,
+        LAGENDA,
+        UTKFACE,
+        AFFECTNET,
+        APPAREAL,
+        IMDB_WIKI,
+        VGGFACE2,
+        REFERENCE,
+        MANIFEST,
+    )
+}
+"""Every reader by the name that users give."""
+
+__all__ = ["SOURCES", "Found", "Source", "TableOptions", "read_csv"]

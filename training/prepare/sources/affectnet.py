@@ -1,0 +1,75 @@
+"""AffectNet (A. Mollahosseini, B. Hasani, M. Mahoor, 2017): emotion; both layouts it was given out in."""
+
+from pathlib import Path
+
+import numpy as np
+from facial_attributes_training.manifest import Row
+from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.sources.base import (
+    BAD_LABEL,
+    NO_LABEL,
+    Found,
+    Source,
+    labelled,
+    number,
+    read_table,
+    require,
+)
+
+from facial_attributes_ros.attributes import EMOTION
+
+_EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry")
+_OTHERS = {7: "contempt", 8: "none", 9: "uncertain", 10: "no face"}
+"""Expressions that are none of the seven emotions."""
+_BOX_COLUMNS = ("face_x", "face_y", "face_width", "face_height")
+
+
+def read_affectnet(folder: Path) -> Found:
+    """Yield the manually annotated pictures of either layout.
+
+    The first has `Manually_Annotated_file_lists/training.csv` and `validation.csv`, the second `train_set` and
+    `val_set`, each with `images` and `annotations`.
+    """
+    if (folder / "train_set").is_dir() or (folder / "val_set").is_dir():
+        return _read_annotation_files(folder)
+    return _read_lists(folder)
+
+
+def _read_lists(folder: Path) -> Found:
+    for split, name in (("train", "training.csv"), ("val", "validation.csv")):
+        table = require(folder / "Manually_Annotated_file_lists" / name, AFFECTNET.title, AFFECTNET.owner)
+        for _, cells in read_table(table, ("subDirectory_filePath", "expression", *_BOX_COLUMNS)):
+            path = folder / "Manually_Annotated_Images" / cells["subDirectory_filePath"]
+            x, y, width, height = (number(cells[column]) for column in _BOX_COLUMNS)
+            box = (x, y, width, height) if width > 0 and height > 0 else None
+            yield _row(Row(str(path), split, AFFECTNET.name, box=box), cells["expression"])
+
+
+def _read_annotation_files(folder: Path) -> Found:
+    for split in ("train", "val"):
+        annotations = folder / f"{split}_set" / "annotations"
+        for path in sorted((folder / f"{split}_set" / "images").glob("*.jpg"), key=lambda path: path.stem.zfill(9)):
+            row = Row(str(path), split, AFFECTNET.name)
+            try:
+                expression = str(np.load(annotations / f"{path.stem}_exp.npy", allow_pickle=False))
+            except (OSError, ValueError) as error:
+                yield LeftOut.of(row, NO_LABEL, f"its annotation can't be read: {error}")
+                continue
+            yield _row(row, expression)
+
+
+def _row(row: Row, expression: str) -> Row | LeftOut:
+    index = int(expression) if expression.isdigit() else -1
+    if index in _OTHERS:
+        return LeftOut.of(row, f"emotion is {_OTHERS[index]}")
+    if not 0 <= index < len(_EXPRESSIONS):
+        return LeftOut.of(row, BAD_LABEL, f"expression {expression!r}")
+    return labelled(row, classes={EMOTION: _EXPRESSIONS[index]})
+
+
+AFFECTNET = Source(
+    "affectnet",
+    "AffectNet",
+    "its authors (Mahoor's group, University of Denver) on request for research",
+    read_affectnet,
+)

@@ -1,0 +1,51 @@
+"""LAGENDA (M. Kuprashevich, I. Tolstykh, 2023): age in years and gender of the people in photographs."""
+
+import math
+from pathlib import Path
+
+from facial_attributes_training.manifest import Row
+from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.sources.base import Found, Source, labelled, number, read_table, require
+
+from facial_attributes_ros.attributes import GENDER
+
+_CORNERS = ("face_x0", "face_y0", "face_x1", "face_y1")
+_COLUMNS = ("img_name", "age", "gender", *_CORNERS)
+_GENDERS = {"M": "male", "F": "female"}
+
+
+def read_lagenda(folder: Path) -> Found:
+    """Yield one row a face of every CSV in the folder; the file's name says the split, test if it does not.
+
+    People without a face box are left out, and -1 is a missing value.
+    """
+    require(folder, LAGENDA.title, LAGENDA.owner)
+    tables = sorted(folder.glob("*.csv")) or [require(folder / "lagenda_test.csv", LAGENDA.title, LAGENDA.owner)]
+    for table in tables:
+        split = next((name for name in ("train", "val") if name in table.stem), "test")
+        for _, cells in read_table(table, _COLUMNS):
+            row = Row(str(folder / cells["img_name"]), split, LAGENDA.name)
+            x0, y0, x1, y1 = (number(cells[name]) for name in _CORNERS)
+            if not (x1 > x0 and y1 > y0):
+                yield LeftOut.of(row, "no face", "the annotation has no face box")
+                continue
+            row = Row(row.path, split, LAGENDA.name, box=(x0, y0, x1 - x0, y1 - y0))
+            yield labelled(row, *_labels(cells))
+
+
+def _labels(cells: dict[str, str]) -> tuple[float | None, dict[str, str | None], str]:
+    """Return age in years, classes, and what can't be made out."""
+    age, gender = number(cells["age"]), cells["gender"]
+    known_gender = gender in _GENDERS or gender in ("", "-1")
+    problem = "" if not math.isnan(age) else f"age {cells['age']!r}"
+    problem = problem if known_gender else f"gender {gender!r}"
+    return (None if age == -1 else age), {GENDER: _GENDERS.get(gender)}, problem
+
+
+LAGENDA = Source(
+    "lagenda",
+    "LAGENDA",
+    "its authors (Kuprashevich and Tolstykh) on the project page of their MiVOLO work; the pictures are Open Images'",
+    read_lagenda,
+    close_up=False,
+)

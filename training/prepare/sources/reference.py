@@ -1,0 +1,53 @@
+"""The reference's own label files: class indices of every task, -100 where a label is missing."""
+
+import math
+from pathlib import Path, PureWindowsPath
+
+from facial_attributes_training.manifest import Row
+from facial_attributes_training.prepare.sources.base import Found, Source, labelled, number, read_table, require
+
+from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, MISSING
+
+_COLUMNS = {GENDER: "Gender", AGE: "Age", EMOTION: "Facial Emotion"}
+_EXTRA = {"Ethnicity": "ethnicity", "Identity": "identity"}
+_DATA_ROOT = "datasets_with_standard_labels"
+
+
+def read_reference(folder: Path) -> Found:
+    """Yield the rows of every `labels.csv` below a folder laid out as DATASET/SPLIT/labels.csv.
+
+    Paths in the files begin with `datasets_with_standard_labels`; that folder is looked for here and above, and a path
+    without an ending is a JPEG.
+    """
+    tables = sorted(folder.rglob("labels.csv")) or [require(folder / "labels.csv", REFERENCE.title, REFERENCE.owner)]
+    root = next((base for base in (folder, *folder.resolve().parents) if (base / _DATA_ROOT).is_dir()), folder)
+    for table in tables:
+        split, source = table.parent.name, table.parent.parent.name
+        for _, cells in read_table(table, ("Path", *_COLUMNS.values())):
+            path = Path(*PureWindowsPath(cells["Path"]).parts)
+            path = path if path.suffix else path.with_name(path.name + ".jpg")
+            extra = {ours: index for theirs, ours in _EXTRA.items() if (index := _index(cells.get(theirs, "")))}
+            row = Row(str(root / path), split, source, extra=extra)
+            classes = {task: _label(task, cells[column]) for task, column in _COLUMNS.items()}
+            yield labelled(row, classes=classes)
+
+
+def _index(text: str) -> str:
+    """Return a class index as text, empty where it is missing; the files write some as 3.0."""
+    value = number(text)
+    return "" if math.isnan(value) or value == MISSING else f"{value:g}"
+
+
+def _label(task: str, text: str) -> str | None:
+    index = _index(text)
+    if not index:
+        return None
+    return LABELS[task][int(index)] if index.isdigit() and int(index) < len(LABELS[task]) else f"index {index}"
+
+
+REFERENCE = Source(
+    "reference",
+    "The reference's label files",
+    "the reference's author in the folder labels of the code; the pictures by each data set's owner",
+    read_reference,
+)

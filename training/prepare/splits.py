@@ -1,0 +1,67 @@
+"""Splits for data sets that come without one."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from facial_attributes_training.manifest import Row
+from facial_attributes_training.prepare.left_out import LeftOut
+
+from facial_attributes_ros.errors import UserError
+
+_PARTS = 2**32
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """Return the share of every split from text such as `train=0.6,val=0.2,test=0.2`.
+
+    Raises:
+        UserError: it is not of this form, or the shares do not add up to 1.
+    """
+    try:
+        shares = {name.strip(): float(share) for name, share in (part.split("=") for part in text.split(","))}
+    except ValueError as error:
+        raise UserError(f"splits are given as train=0.6,val=0.2,test=0.2, not {text!r}.") from error
+    if abs(sum(shares.values()) - 1) > 1e-6 or min(shares.values()) <= 0:
+        raise UserError(f"the shares of the splits must be above 0 and add up to 1, not {text!r}.")
+    return shares
+
+
+def assign_splits(
+    found: Iterable[Row | LeftOut], shares: Mapping[str, float] | None = None, keep: float = 1.0, seed: int = 0
+) -> list[Row | LeftOut]:
+    """Give every row a split by chance, and leave out a share of them; rows that were left out pass as they are.
+
+    Chance is a fingerprint of the seed and the person, or of the path where no column `identity` tells the person:
+    pictures of one person stay together, and no row's split depends on which others there are.
+
+    Args:
+        found: rows of a data set.
+        shares: share of every split; None keeps the splits as they are.
+        keep: share of the people or pictures that are kept, above 0 and at most 1.
+        seed: another number gives another draw.
+    """
+    result: list[Row | LeftOut] = []
+    for row in found:
+        who = "" if isinstance(row, LeftOut) else row.extra.get("identity") or row.path
+        if isinstance(row, LeftOut):
+            result.append(row)
+        elif _chance(f"keep {seed} {who}") >= keep:
+            result.append(LeftOut.of(row, "not drawn", f"a share of {keep:g} is kept"))
+        else:
+            result.append(row if shares is None else replace(row, split=_draw(shares, _chance(f"split {seed} {who}"))))
+    return result
+
+
+def _chance(text: str) -> float:
+    """Return a number from 0 to below 1 that depends on the text alone."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") / _PARTS
+
+
+def _draw(shares: Mapping[str, float], chance: float) -> str:
+    names = list(shares)
+    for name in names:
+        chance -= shares[name]
+        if chance < 0:
+            return name
+    return names[-1]
