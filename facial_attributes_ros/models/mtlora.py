@@ -93,6 +93,11 @@ class TaskStreams(nn.Module):
             self.latents = nn.ParameterDict({task: pool.latent.detach().clone() for task in tasks})
         self.feature_dim: int = pool.out_features if self.has_pool else backbone.feature_dim
 
+    @staticmethod
+    def layers(backbone: Backbone) -> list[TaskLinear]:
+        """Return the task layers that stand in a backbone."""
+        return [module for module in backbone.modules() if isinstance(module, TaskLinear)]
+
     def forward(self, backbone: Any, tokens: Tensor, tasks: tuple[str, ...]) -> dict[str, Tensor]:
         """Return each task's features (N, feature_dim) for the input (N, T, D) of the last block."""
         if not tasks:

@@ -1,0 +1,307 @@
+"""The ladder of adaptations: what of a model is trained, told by one small object each.
+
+LoRA: Hu et al. 2022, h = W x + B A x. DoRA: Liu et al. 2024, the same with a learned length for every row of W + B A.
+MTLoRA: Agiza et al. 2024, see `mtlora`. The low-rank layers are peft's; only the task streams are ours.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final, Self
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from facial_attributes_ros.attributes import TASKS
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.backbones import Backbone
+from facial_attributes_ros.models.heads import build_heads
+from facial_attributes_ros.models.mtlora import TaskStreams
+from facial_attributes_ros.models.multitask import MultiTaskModel
+
+EVERY_BLOCK: Final = -1
+"""As `Adaptation.blocks`: the whole backbone."""
+DEFAULT_ADAPTER: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What is trained besides the heads, and how.
+
+    Attributes:
+        name: as in `NAMES`, or `ft-K` for any K.
+        blocks: so many of the last blocks are trained in full, and with them the attention pooling, or the final
+            normalisation where there is none; `EVERY_BLOCK` for the whole backbone.
+        rank: rank of the low-rank matrices; 0 for none.
+        alpha: their product is scaled by alpha / rank.
+        dropout: share of a low-rank layer's input dropped in training.
+        dora: whether each row's length is learned too.
+        pool_projections: whether the pooling's query, key and value layers are adapted as well; the reference's
+            code leaves them out, since it fuses them in a bare parameter.
+        task_specific: whether each task has a stream of its own in the last block and the attention pooling.
+        batch_norm: whether the heads normalise their input.
+        loraplus_ratio: the B matrices learn so many times as fast as the A matrices (LoRA+, Hayou et al. 2024).
+    """
+
+    name: str
+    blocks: int = 0
+    rank: int = 0
+    alpha: float = 0.0
+    dropout: float = 0.0
+    dora: bool = False
+    pool_projections: bool = True
+    task_specific: bool = False
+    batch_norm: bool = True
+    loraplus_ratio: float = 1.0
+
+    @classmethod
+    def named(cls, name: str, **changes: Any) -> Self:
+        """Return the adaptation of a name, with some fields changed.
+
+        Raises:
+            UserError: there is no adaptation of that name, or no such field.
+        """
+        if match := re.fullmatch(r"ft-([1-9]\d*)", name):
+            found = cls(name, blocks=int(match.group(1)))
+        elif name in _NAMED:
+            found = cls(name, **_NAMED[name])
+        else:
+            raise UserError(f"there is no adaptation {name!r}; choose {', '.join(NAMES)}.")
+        try:
+            return replace(found, **changes)
+        except TypeError as error:
+            known = ", ".join(field.name for field in fields(cls))
+            raise UserError(f"an adaptation has {known}, but not one of {', '.join(changes)}.") from error
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return the adaptation that `to_dict` described; fields left out are those of the name.
+
+        Raises:
+            UserError: the name or a field is unknown.
+        """
+        return cls.named(str(values.get("name", "")), **{key: value for key, value in values.items() if key != "name"})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as plain values, for model.json."""
+        return asdict(self)
+
+
+_LOW_RANK: Final[dict[str, Any]] = {"rank": 64, "alpha": 64.0, "dropout": 0.5, "dora": True, "loraplus_ratio": 6.0}
+_NAMED: Final[dict[str, dict[str, Any]]] = {
+    "zero-shot": {},
+    "lp": {"batch_norm": False},
+    "lora": _LOW_RANK,
+    "dora": _LOW_RANK,
+    "lora-plain": _LOW_RANK | {"dora": False},
+    "lora-reference": _LOW_RANK | {"pool_projections": False},
+    "mtlora": _LOW_RANK | {"task_specific": True},
+    "full": {"blocks": EVERY_BLOCK},
+}
+NAMES: Final = (*_NAMED, "ft-K")
+"""Names that `Adaptation.named` knows; `lora` is the ladder's rung (DoRA trained with LoRA+), `dora` the same."""
+
+
+def build_model(backbone: Backbone, adaptation: Adaptation, tasks: Sequence[str] = TASKS) -> MultiTaskModel:
+    """Put fresh heads of the right size on a backbone and apply an adaptation to it, in place.
+
+    Raises:
+        UserError: a task is unknown, or the adaptation doesn't suit the backbone.
+    """
+    dim = backbone.feature_dim
+    if adaptation.task_specific and backbone.pool is not None:
+        dim = int(backbone.pool.out_features)  # type: ignore[arg-type]
+    model = MultiTaskModel(backbone, build_heads(dim, tasks, batch_norm=adaptation.batch_norm))
+    apply(model, adaptation)
+    return model.eval()
+
+
+def apply(model: MultiTaskModel, adaptation: Adaptation) -> None:
+    """Freeze what an adaptation doesn't train and add what it needs, in place.
+
+    Raises:
+        UserError: the model is adapted already, or the adaptation doesn't suit the backbone.
+    """
+    if adapter_layers(model) or model.streams is not None:
+        raise UserError("the model carries adapters already; merge them first, or add another with add_adapter.")
+    backbone = model.backbone
+    backbone.requires_grad_(adaptation.blocks == EVERY_BLOCK)
+    if adaptation.blocks > 0:
+        _train_last_blocks(backbone, adaptation.blocks)
+    if adaptation.rank:
+        called = called_linears(backbone)
+        if not called:
+            raise UserError(f"{backbone.name} has no linear layers in its blocks, so low-rank adapters don't suit it.")
+        if adaptation.task_specific:
+            _add_streams(model, adaptation, called)
+        _inject(backbone, adaptation, DEFAULT_ADAPTER, called)
+        if model.streams is not None:
+            _train_streams(model)
+    model.heads.requires_grad_(adaptation.name != "zero-shot")
+    _check_heads(model)
+
+
+def _train_last_blocks(backbone: Backbone, count: int) -> None:
+    if count > len(backbone.blocks):
+        raise UserError(f"{backbone.name} has {len(backbone.blocks)} blocks, so its last {count} can't be trained.")
+    behind = backbone.final_norm if backbone.pool is None else [backbone.pool]
+    for module in (*backbone.blocks[-count:], *behind):
+        module.requires_grad_(True)
+
+
+def called_linears(backbone: Backbone) -> list[str]:
+    """Return the names inside the backbone of the blocks' and the pooling's linear layers that a forward calls.
+
+    An adapter around a layer whose weight is read by other code (as `nn.MultiheadAttention` does) would never act
+    before merging and would after, so such layers are left out. The forward runs on the meta device, without weights.
+    """
+    names = {id(module): name for name, module in backbone.named_modules()}
+    inside = {id(part) for _, module in backbone.adaptable_modules() for part in module.modules()}
+    called: set[str] = set()
+
+    def note(module: nn.Module, *_: object) -> None:
+        called.add(names[id(module)])
+
+    linears = [part for part in backbone.modules() if isinstance(part, nn.Linear) and id(part) in inside]
+    hooks = [linear.register_forward_pre_hook(note) for linear in linears]
+    tensors = {name: tensor.to("meta") for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers())}
+    side = backbone.preprocess.image_size
+    try:
+        with torch.no_grad():
+            functional_call(backbone, tensors, torch.empty(1, 3, side, side, device="meta"))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [names[id(linear)] for linear in linears if names[id(linear)] in called]
+
+
+def _inject(backbone: Backbone, adaptation: Adaptation, adapter: str, called: Iterable[str]) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    targets = [name.removeprefix("trunk.") for name in _targets(backbone, adaptation, called)]
+    if not targets:
+        return
+    config = LoraConfig(
+        r=adaptation.rank,
+        lora_alpha=adaptation.alpha,  # type: ignore[arg-type]
+        lora_dropout=adaptation.dropout,
+        use_dora=adaptation.dora,
+        target_modules=targets,
+        bias="none",
+    )
+    inject_adapter_in_model(config, backbone.trunk, adapter)
+
+
+def _targets(backbone: Backbone, adaptation: Adaptation, called: Iterable[str]) -> list[str]:
+    names = {id(module): name for name, module in backbone.named_modules()}
+    skipped: list[nn.Module] = []
+    pool: Any = backbone.pool
+    if adaptation.task_specific:
+        skipped = [backbone.blocks[-1], *([pool] if pool is not None else [])]
+    elif pool is not None and not adaptation.pool_projections:
+        skipped = [pool.q, pool.kv]
+    inside = {names[id(part)] for module in skipped for part in module.modules()}
+    return [name for name in called if name not in inside]
+
+
+def _add_streams(model: MultiTaskModel, adaptation: Adaptation, called: Iterable[str]) -> None:
+    backbone = model.backbone
+    model.streams = TaskStreams(backbone, model.tasks, adaptation.rank, adaptation.alpha, called)
+    if backbone.pool is not None:
+        backbone.drop_projection()  # type: ignore[operator]
+
+
+def _train_streams(model: MultiTaskModel) -> None:
+    assert model.streams is not None
+    model.streams.requires_grad_(True)
+    for layer in model.streams.layers(model.backbone):
+        layer.down.requires_grad_(True)
+        layer.up.requires_grad_(True)
+
+
+def _check_heads(model: MultiTaskModel) -> None:
+    for task, head in model.heads.items():
+        dim = getattr(head, "feature_dim", model.feature_dim)
+        if dim != model.feature_dim:
+            raise UserError(
+                f"the head of {task} takes {dim} features, but this model gives {model.feature_dim}; build the heads "
+                "with build_model."
+            )
+
+
+def adapter_layers(model: nn.Module) -> list[Any]:
+    """Return peft's layers inside a model."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+
+
+def add_adapter(model: MultiTaskModel, adaptation: Adaptation, name: str) -> None:
+    """Add another low-rank adapter beside those there are, and make it the active one.
+
+    Raises:
+        UserError: the adaptation has no low-rank matrices or has task streams, or the name is taken.
+    """
+    layers = adapter_layers(model)
+    if not adaptation.rank or adaptation.task_specific:
+        raise UserError(f"{adaptation.name} is not a low-rank adapter of the backbone, so it can't be added by name.")
+    if any(name in layer.lora_A for layer in layers):
+        raise UserError(f"the model has an adapter {name!r} already; choose another name.")
+    replaced = {id(layer.base_layer) for layer in layers}
+    called = [
+        path.removesuffix(".base_layer") if id(model.backbone.get_submodule(path)) in replaced else path
+        for path in called_linears(model.backbone)
+        if ".lora_" not in path
+    ]
+    _inject(model.backbone, adaptation, name, called)
+    set_adapters(model, [name])
+
+
+def set_adapters(model: nn.Module, names: Sequence[str]) -> None:
+    """Make these adapters the active ones: one to switch, several to stack (their updates are added).
+
+    Raises:
+        UserError: no layer has an adapter of a name.
+    """
+    layers = adapter_layers(model)
+    known = {name for layer in layers for name in layer.lora_A}
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"the model has no adapter {unknown[0]!r}; it has {', '.join(sorted(known)) or 'none'}.")
+    for layer in layers:
+        layer.set_adapter([name for name in names if name in layer.lora_A])
+
+
+def merge(model: nn.Module, unload: bool = True) -> None:
+    """Add the active adapters to the weights they adapt, in place.
+
+    With `unload` the adapter modules are taken out, so that the model costs what the bare one costs; without it they
+    stay and `unmerge` takes them back. Task streams stay in any case.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for layer in adapter_layers(model):
+        layer.merge()
+    if unload:
+        for parent in list(model.modules()):
+            for attribute, child in list(parent.named_children()):
+                if isinstance(child, BaseTunerLayer):
+                    setattr(parent, attribute, child.get_base_layer())
+
+
+def unmerge(model: nn.Module) -> None:
+    """Take merged adapters back out of the weights, in place."""
+    for layer in adapter_layers(model):
+        layer.unmerge()
+
+
+def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return what training changes, by name: trained parameters, and the buffers of the modules that hold them."""
+    parameters = dict(model.named_parameters())
+    trained = {name for name, parameter in parameters.items() if parameter.requires_grad}
+    holders = {name.rpartition(".")[0] for name in trained}
+    return {
+        name: tensor.detach()
+        for name, tensor in model.state_dict().items()
+        if name in trained or (name not in parameters and name.rpartition(".")[0] in holders)
+    }

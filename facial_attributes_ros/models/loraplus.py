@@ -1,0 +1,63 @@
+"""Parameter groups with the learning rates of LoRA+ (Hayou et al. 2024), made explicitly.
+
+peft's own helper sorts by the number of dimensions: it would give DoRA's magnitudes and the heads' biases the fast rate
+of the B matrices, and the heads' weights the slow rate of the A matrices. Here magnitudes learn at the rate of A, as
+they belong to the adapted weight and start at their pretrained value, and heads learn at the rate of heads.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from torch import nn
+
+from facial_attributes_ros.models.adaptation import Adaptation
+from facial_attributes_ros.models.multitask import MultiTaskModel
+
+BACKBONE_RATE: Final = 0.1
+"""Share of the heads' learning rate that the backbone's own and adapted parameters get."""
+
+
+def parameter_groups(
+    model: MultiTaskModel,
+    adaptation: Adaptation,
+    lr: float,
+    weight_decay: float = 0.01,
+    backbone_rate: float = BACKBONE_RATE,
+) -> list[dict[str, Any]]:
+    """Return the trained parameters as groups for an optimizer; every one is in exactly one group.
+
+    Each group has `name`, `params`, `lr` and `weight_decay`. Heads, attention pooling and its queries learn at `lr`;
+    blocks, A matrices and magnitudes at `lr * backbone_rate`; B matrices at `adaptation.loraplus_ratio` times that.
+    Vectors (biases, normalisations, magnitudes) are not decayed.
+    """
+    rates = {"head": lr, "backbone": lr * backbone_rate, "adapter_a": lr * backbone_rate}
+    rates["adapter_b"] = rates["adapter_a"] * adaptation.loraplus_ratio
+    sorted_parameters: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for kind, parameter in _kinds(model):
+        sorted_parameters.setdefault((kind, parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "name": kind if decayed else f"{kind}, not decayed",
+            "params": parameters,
+            "lr": rates[kind],
+            "weight_decay": weight_decay if decayed else 0.0,
+        }
+        for (kind, decayed), parameters in sorted_parameters.items()
+    ]
+
+
+def _kinds(model: MultiTaskModel) -> Iterator[tuple[str, nn.Parameter]]:
+    pool = model.backbone.pool
+    pooling = set() if pool is None else {id(parameter) for parameter in pool.parameters()}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        parts = name.split(".")
+        if "lora_B" in parts or "up" in parts:
+            yield "adapter_b", parameter
+        elif "lora_A" in parts or "down" in parts or "lora_magnitude_vector" in parts:
+            yield "adapter_a", parameter
+        elif not name.startswith("backbone.") or id(parameter) in pooling:
+            yield "head", parameter
+        else:
+            yield "backbone", parameter
