@@ -62,7 +62,7 @@ def state_dict_from_onnx(path: Path) -> "dict[str, Tensor]":
 def _read(path: Path) -> tuple[_Arrays, _Arrays]:
     """Return the initialisers by name, and the linear layers' matrices (in, out) by `block/layer`."""
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         graph = onnx.load(str(path)).graph

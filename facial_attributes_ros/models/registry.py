@@ -13,6 +13,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec
 
 if TYPE_CHECKING:
+    from facial_attributes_ros.models.adaptation import Adaptation
     from facial_attributes_ros.models.multitask import MultiTaskModel
 
 NAMES: Final = ("small", "pe-l14-336")
@@ -159,9 +160,9 @@ def _backbone_weights(spec: ModelSpec, folder: Path) -> str | Path | None:
         if expected is None or reference.sha256 not in (None, expected):
             raise UserError(f"Model {spec.name} stands on other weights of {reference.name} than this release fetches.")
         return "asset"
-    if reference.weights == "hub":
-        return "hub"
-    path = folder / Path(reference.weights).expanduser()
+    if reference.weights is not None and reference.weights.startswith("hub"):
+        return reference.weights
+    path = folder / Path(str(reference.weights)).expanduser()
     if not path.is_file():
         raise UserError(f"Model {spec.name} needs the backbone weights {path}, which are not there.")
     if reference.sha256 is not None and file_sha256(path) != reference.sha256:
@@ -169,7 +170,7 @@ def _backbone_weights(spec: ModelSpec, folder: Path) -> str | Path | None:
     return path
 
 
-def _adaptation(spec: ModelSpec, folder: Path) -> "object":
+def _adaptation(spec: ModelSpec, folder: Path) -> "Adaptation":
     from facial_attributes_ros.models.adaptation import Adaptation
 
     try:

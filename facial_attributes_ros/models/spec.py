@@ -54,6 +54,7 @@ class ModelSpec:
         age_centroids: mean age in years of every age group, rising.
         temperatures: per task, what logits are divided by before the softmax.
         thresholds: per task, below which highest probability the label is unknown.
+        int8: whether int8 engines were measured to lose no more than half a point of accuracy in any task.
         metrics: figures of the evaluation, as they are to be shown.
         licence: under which terms the weights may be used, for people to read.
     """
@@ -71,6 +72,7 @@ class ModelSpec:
     age_centroids: tuple[float, ...] = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
     temperatures: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
     thresholds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 0.0))
+    int8: bool = False
     metrics: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
 
@@ -162,9 +164,11 @@ def _check_text(spec: ModelSpec) -> None:
     for name, value in (("name", spec.name), ("backbone.name", spec.backbone.name)):
         if not (isinstance(value, str) and value):
             raise ValueError(f"{name} must be a text that is not empty, not {value!r}")
-    for name, value in (("backbone.weights", spec.backbone.weights), ("backbone.sha256", spec.backbone.sha256)):
-        if not (value is None or (isinstance(value, str) and value)):
-            raise ValueError(f"{name} must be a text or null, not {value!r}")
+    for key, text in (("backbone.weights", spec.backbone.weights), ("backbone.sha256", spec.backbone.sha256)):
+        if not (text is None or (isinstance(text, str) and text)):
+            raise ValueError(f"{key} must be a text or null, not {text!r}")
+    if not isinstance(spec.int8, bool):
+        raise ValueError(f"int8 must be true or false, not {spec.int8!r}")
     if not isinstance(spec.licence, str):
         raise ValueError(f"licence must be a text, not {spec.licence!r}")
     if spec.interpolation not in INTERPOLATIONS:

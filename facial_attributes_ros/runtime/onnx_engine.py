@@ -1,0 +1,167 @@
+"""ONNX Runtime: float32 or int8 on a CPU, CUDA and TensorRT where its providers are installed.
+
+The merged network is built once from the model's folder, by PyTorch, and kept in the user's cache; from then on this
+engine starts without PyTorch.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facial_attributes_ros.assets import cache_dir
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked
+from facial_attributes_ros.models.registry import check_tasks
+from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec
+from facial_attributes_ros.progress import announce
+from facial_attributes_ros.runtime.engine import Crops, Logits, check_crops, empty_logits
+from facial_attributes_ros.runtime.onnx_export import INPUT
+
+BUILD_VERSION: Final = 1
+"""Raise it when the way networks are exported changes, so that engines built before are not used again."""
+MAX_BATCH: Final = 32
+"""Faces a call of the network takes at most; on a CPU larger batches only cost memory."""
+
+
+class OnnxEngine:
+    """A merged network in ONNX Runtime; see `runtime.engine.Engine`."""
+
+    def __init__(self, path: Path, spec: ModelSpec, device: str = "cpu", threads: int | None = None) -> None:
+        """Open a network that `build_engine` or `facial-attributes export` wrote.
+
+        Raises:
+            UserError: onnxruntime is missing, can't read the file, or lacks the device.
+        """
+        self.spec = spec
+        self.device = device
+        self.name = "onnx-int8" if path.stem.endswith("int8") else "onnx"
+        self._session = _open(path, device, threads)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu", threads: int | None = None, int8: bool = False) -> Self:
+        """Open a model's network, building it first if the cache has none.
+
+        Raises:
+            UserError: as for the constructor, or the model can't be built.
+        """
+        return cls(build_engine(folder, int8=int8), ModelSpec.read(folder), device, threads)
+
+    def logits(self, crops: Crops, tasks: Iterable[str] | None = None) -> Logits:
+        """See `Engine.logits`."""
+        check_crops(crops, self.spec)
+        wanted = list(check_tasks(self.spec, tasks))
+        if not wanted or not len(crops):
+            return empty_logits(wanted)
+        starts = range(0, len(crops), MAX_BATCH)
+        parts = [self._session.run(wanted, {INPUT: crops[start : start + MAX_BATCH]}) for start in starts]
+        return {task: np.concatenate(values) for task, values in zip(wanted, zip(*parts, strict=True), strict=True)}
+
+    def from_frame(self, image: NDArray[np.uint8], boxes: ArrayLike, tasks: Iterable[str] | None = None) -> Logits:
+        """See `Engine.from_frame`."""
+        from facial_attributes_ros.vision.crop import crop_faces
+
+        return self.logits(crop_faces(image, boxes, self.spec.image_size, self.spec.crop_margin), tasks)
+
+    def warm_up(self, batch_sizes: Iterable[int] = (1,)) -> None:
+        """See `Engine.warm_up`."""
+        side = self.spec.image_size
+        for size in batch_sizes:
+            self.logits(np.zeros((size, side, side, 3), np.uint8))
+
+
+def build_engine(folder: Path, *, int8: bool = False) -> Path:
+    """Return the cached ONNX file of a model, building and checking it if there is none; safe in several processes.
+
+    The name holds a hash of everything that changes the network: the model's files, the package versions that
+    export it, and `BUILD_VERSION`.
+
+    Raises:
+        UserError: torch is not installed, the model is damaged, the check fails, or the disk is full.
+    """
+    spec = ModelSpec.read(folder)
+    path = cache_dir() / "engines" / f"{_file_name(spec.name)}-{_key(folder)}-{'int8' if int8 else 'float32'}.onnx"
+    if path.is_file():
+        return path
+    with disk_errors(path), locked(path):
+        if not path.is_file():  # another process may have built it while this one waited
+            announce(f"Building the engine of model {spec.name} (once) in {path.parent}")
+            _build(folder, path, int8)
+            announce(f"Built {path.name} ({path.stat().st_size / 1e6:.0f} MB)")
+    return path
+
+
+def _build(folder: Path, path: Path, int8: bool) -> None:
+    try:
+        from facial_attributes_ros.models.registry import load_model
+        from facial_attributes_ros.runtime.deployed import DeployedModel
+    except ImportError as error:
+        raise UserError(f"The engine of this model must be built once, which needs PyTorch ({error}).") from error
+    from facial_attributes_ros.runtime.onnx_export import check_onnx, quantise, write_onnx
+
+    model, spec = load_model(folder)
+    deployed = DeployedModel(model, spec, spec.tasks).eval()
+    with atomic_target(path) as temporary:
+        if int8:
+            whole = temporary.with_name("float32.onnx")
+            write_onnx(deployed, spec.image_size, whole)
+            quantise(whole, temporary)
+        else:
+            write_onnx(deployed, spec.image_size, temporary)
+        check_onnx(temporary, deployed, spec.image_size, int8=int8)
+
+
+def _key(folder: Path) -> str:
+    parts = [f"build {BUILD_VERSION}", *(_installed(name) for name in ("onnxruntime", "torch", "timm"))]
+    weights = ModelSpec.read(folder).backbone.weights
+    files = [SPEC_FILE, "model.safetensors", *([weights] if weights and (folder / weights).is_file() else [])]
+    parts += [file_sha256(folder / name) for name in files if (folder / name).is_file()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _installed(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"no {package}"
+
+
+def _file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+
+
+def _open(path: Path, device: str, threads: int | None) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError("Engine onnx needs the package onnxruntime: install it, or use engine torch.") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    # Waiting threads that spin would take the cores away from the detector and from DDS between two frames.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers = _providers(onnxruntime.get_available_providers(), device)
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # onnxruntime's errors have no common base class of their own
+        raise UserError(f"onnxruntime can't open {path} ({error}): delete the file, it will be built again.") from error
+    if device != "cpu" and session.get_providers()[0] == "CPUExecutionProvider":
+        raise UserError(f"onnxruntime can't use {device}: install onnxruntime-gpu and CUDA, or choose device cpu.")
+    return session
+
+
+def _providers(available: list[str], device: str) -> list[tuple[str, dict[str, Any]]]:
+    cpu: tuple[str, dict[str, Any]] = ("CPUExecutionProvider", {})
+    if device == "cpu":
+        return [cpu]
+    index = int(device.partition(":")[2] or 0)
+    cache = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache_dir() / "engines")}
+    wanted: list[tuple[str, dict[str, Any]]] = [
+        ("TensorrtExecutionProvider", {"device_id": index, "trt_fp16_enable": True, **cache}),
+        ("CUDAExecutionProvider", {"device_id": index}),
+    ]
+    return [*(provider for provider in wanted if provider[0] in available), cpu]

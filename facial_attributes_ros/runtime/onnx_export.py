@@ -1,0 +1,111 @@
+"""PyTorch to ONNX: one file that holds the merged network and its colour handling, checked before it is used."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facial_attributes_ros.errors import UserError
+
+if TYPE_CHECKING:
+    from facial_attributes_ros.runtime.deployed import DeployedModel
+
+INPUT: Final = "crops"
+OPSET: Final = 17
+FLOAT_TOLERANCE: Final = 2e-3
+"""Largest difference of a logit between PyTorch and ONNX Runtime, both float32."""
+INT8_TOLERANCE: Final = 0.15
+"""Largest mean difference of a probability between float32 and int8; a broken network is far beyond it."""
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def write_onnx(deployed: "DeployedModel", image_size: int, path: Path) -> None:
+    """Write a network as ONNX: `crops` uint8 (N, S, S, 3) BGR in, one float32 (N, classes) per task out, any N.
+
+    Raises:
+        UserError: the network is too large for one ONNX file (2 GiB) or has an operation that ONNX lacks.
+    """
+    import torch
+
+    example = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        # The exporter warns of every shape that it takes for a constant; `check_onnx` tells whether that is right.
+        warnings.simplefilter("ignore")
+        try:
+            torch.onnx.export(
+                deployed.eval(),
+                (example,),
+                str(path),
+                input_names=[INPUT],
+                output_names=list(deployed.tasks),
+                dynamic_axes={name: {0: "faces"} for name in (INPUT, *deployed.tasks)},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
+            raise UserError(f"This model can't be written as ONNX ({error}): use the engine torch.") from error
+
+
+def quantise(source: Path, target: Path) -> None:
+    """Write a copy whose linear layers have int8 weights per channel and activations quantised as they come."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # it advises, on the root logger, a pre-processing that changes nothing here
+    try:
+        quantize_dynamic(source, target, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
+    finally:
+        root.setLevel(level)
+
+
+def example_crops(count: int, size: int) -> NDArray[np.uint8]:
+    """Return smooth random pictures uint8 (count, size, size, 3), the same in every run, to compare engines on."""
+    import cv2
+
+    random = np.random.default_rng(7)
+    coarse = random.integers(0, 256, (count, 7, 7, 3), dtype=np.uint8)
+    return np.stack([cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC) for picture in coarse])
+
+
+def check_onnx(path: Path, deployed: "DeployedModel", image_size: int, *, int8: bool = False) -> float:
+    """Compare an ONNX file with the network it was made from, on one, two and five faces.
+
+    Returns:
+        The largest difference seen: of logits for float32, of probabilities (mean over the faces) for int8.
+
+    Raises:
+        UserError: the difference is beyond the tolerance.
+    """
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for count in (1, 2, 5):
+        crops = example_crops(count, image_size)
+        with torch.inference_mode():
+            expected = [logits.numpy() for logits in deployed(torch.from_numpy(crops))]
+        got = session.run(list(deployed.tasks), {INPUT: crops})
+        worst = max(worst, _difference(got, expected, int8))
+    tolerance = INT8_TOLERANCE if int8 else FLOAT_TOLERANCE
+    if not worst <= tolerance:
+        raise UserError(f"The ONNX network differs from PyTorch's by {worst:.2g}, more than {tolerance}: use torch.")
+    _LOGGER.info("ONNX and PyTorch differ by at most %.2g.", worst)
+    return worst
+
+
+def _difference(got: Sequence[NDArray[np.float32]], expected: Sequence[NDArray[np.float32]], int8: bool) -> float:
+    if int8:
+        return max(float(np.abs(_softmax(a) - _softmax(b)).mean(0).max()) for a, b in zip(got, expected, strict=True))
+    return max(float(np.abs(a - b).max()) for a, b in zip(got, expected, strict=True))
+
+
+def _softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)

@@ -1,0 +1,160 @@
+"""PyTorch: half precision and CUDA graphs on a GPU, float32 on a CPU."""
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.registry import check_tasks, load_model
+from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.runtime.deployed import DeployedModel
+from facial_attributes_ros.runtime.device_crop import crop_planes
+from facial_attributes_ros.runtime.engine import Crops, Logits, check_crops, empty_logits
+
+BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32)
+"""A GPU batch is filled up to the next of these, so that a few recorded graphs serve every number of faces."""
+
+_LOGGER = logging.getLogger(__name__)
+_Outputs = tuple[Tensor, ...]
+
+
+class TorchEngine:
+    """A merged network in PyTorch; see `runtime.engine.Engine`."""
+
+    name = "torch"
+
+    def __init__(self, deployed: DeployedModel, spec: ModelSpec, device: str = "cpu", graphs: bool = True) -> None:
+        """Move a network to its device.
+
+        Args:
+            deployed: a merged model with all of its tasks; changed in place.
+            spec: its description.
+            device: `cpu` or `cuda:N`.
+            graphs: record CUDA graphs per batch size, which takes the launch of every kernel off the CPU.
+        """
+        self.spec = spec
+        self.device = device
+        self.max_batch = BATCH_SIZES[-1]
+        self._on_gpu = device != "cpu"
+        self._graphs: dict[int, _Graph] | None = {} if graphs and self._on_gpu else None
+        self._network = deployed.eval().requires_grad_(False).to(device)
+        if self._on_gpu:
+            self._network.lower_precision(_half_type(device))
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu", threads: int | None = None) -> Self:
+        """Load a model's folder.
+
+        Raises:
+            UserError: the model is damaged or does not fit on the device.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        model, spec = load_model(folder)
+        try:
+            return cls(DeployedModel(model, spec, spec.tasks), spec, device)
+        except torch.cuda.OutOfMemoryError as error:
+            raise UserError(
+                f"Model {spec.name} does not fit into the memory of {device}: use a smaller one."
+            ) from error
+
+    def logits(self, crops: Crops, tasks: Iterable[str] | None = None) -> Logits:
+        """See `Engine.logits`."""
+        check_crops(crops, self.spec)
+        wanted = check_tasks(self.spec, tasks)
+        if not wanted or not len(crops):
+            return empty_logits(wanted)
+        return self._in_batches(torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2), wanted)
+
+    def from_frame(
+        self, image: NDArray[np.uint8] | Tensor, boxes: ArrayLike, tasks: Iterable[str] | None = None
+    ) -> Logits:
+        """See `Engine.from_frame`; the picture may also be a tensor that lies on the device already."""
+        wanted = check_tasks(self.spec, tasks)
+        boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+        if not wanted or not len(boxes):
+            return empty_logits(wanted)
+        if not self._on_gpu and isinstance(image, np.ndarray):
+            from facial_attributes_ros.vision.crop import crop_faces
+
+            return self.logits(crop_faces(image, boxes, self.spec.image_size, self.spec.crop_margin), wanted)
+        frame = torch.as_tensor(image).to(self.device, non_blocking=True)
+        with torch.inference_mode():
+            planes = crop_planes(frame, boxes, self.spec.image_size, self.spec.crop_margin)
+        return self._in_batches(planes, wanted)
+
+    def warm_up(self, batch_sizes: Iterable[int] = (1,)) -> None:
+        """See `Engine.warm_up`; on a GPU this records the graphs."""
+        side = self.spec.image_size
+        for size in batch_sizes:
+            self.logits(np.zeros((size, side, side, 3), np.uint8))
+
+    def _in_batches(self, planes: Tensor, wanted: Iterable[str]) -> Logits:
+        """Run planes (N, 3, S, S) in batches that fit into memory."""
+        parts: list[_Outputs] = []
+        done = 0
+        while done < len(planes):
+            batch = planes[done : done + self.max_batch]
+            try:
+                with torch.inference_mode():
+                    parts.append(self._run(batch))
+            except torch.cuda.OutOfMemoryError as error:
+                self._shrink(len(batch), error)
+            else:
+                done += len(batch)
+        values = dict(zip(self._network.tasks, zip(*parts, strict=True), strict=True))
+        return {task: torch.cat(values[task]).cpu().numpy() for task in wanted}
+
+    def _shrink(self, failed: int, error: Exception) -> None:
+        if failed == 1:
+            raise UserError(
+                f"{self.device} has too little free memory for a single face: end other programs."
+            ) from error
+        self.max_batch = max(size for size in BATCH_SIZES if size < failed)
+        if self._graphs:
+            self._graphs = {size: graph for size, graph in self._graphs.items() if size <= self.max_batch}
+        torch.cuda.empty_cache()
+        _LOGGER.warning("%s is out of memory; from now on at most %d faces a batch.", self.device, self.max_batch)
+
+    def _run(self, planes: Tensor) -> _Outputs:
+        if self._graphs is None:
+            return self._network.from_planes(planes)
+        size = next(size for size in BATCH_SIZES if size >= len(planes))
+        if size not in self._graphs:
+            side = self.spec.image_size
+            example = torch.zeros(size, 3, side, side, device=self.device, dtype=torch.float32)
+            self._graphs[size] = _Graph(self._network.from_planes, example)
+        return self._graphs[size](planes)
+
+
+class _Graph:
+    """The kernels of one batch size, recorded once and replayed as a whole."""
+
+    def __init__(self, function: Callable[[Tensor], _Outputs], example: Tensor) -> None:
+        self._input = example
+        stream = torch.cuda.Stream(example.device)  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream(example.device))
+        with torch.cuda.stream(stream):  # libraries choose their kernels in the first runs, which can't be recorded
+            for _ in range(3):
+                function(self._input)
+        torch.cuda.current_stream(example.device).wait_stream(stream)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(example.device), torch.cuda.graph(self._graph):
+            self._outputs = function(self._input)
+
+    def __call__(self, planes: Tensor) -> _Outputs:
+        """Return the outputs for up to as many planes as the graph was recorded for."""
+        self._input[: len(planes)].copy_(planes)
+        self._graph.replay()
+        return tuple(output[: len(planes)].clone() for output in self._outputs)
+
+
+def _half_type(device: str) -> torch.dtype:
+    """Return bfloat16 where the GPU computes with it (compute capability 8 on), else float16."""
+    return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16

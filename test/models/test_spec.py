@@ -1,0 +1,96 @@
+"""`model.json` is read strictly: what is wrong is told in one sentence, what is right comes back unchanged."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facial_attributes_ros.attributes import LABELS
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+
+SPEC = ModelSpec(
+    name="toy",
+    backbone=BackboneReference("dinov2-vits14", "asset", "ab" * 32),
+    image_size=112,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+    metrics={"gender": {"accuracy": 0.9}},
+    licence="for research",
+)
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    return {**json.loads(json.dumps(SPEC.to_json())), **changes}
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    SPEC.write(tmp_path)
+    assert ModelSpec.read(tmp_path) == SPEC
+    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+
+
+def test_some_of_the_tasks_will_do(tmp_path: Path) -> None:
+    spec = replace(SPEC, tasks=("gender",), temperatures={"gender": 1.5}, thresholds={"gender": 0.8})
+    spec.write(tmp_path)
+    assert ModelSpec.read(tmp_path) == spec
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"format_version": 2}, "format_version is 2, while this release reads 1"),
+        ({"labels": {**LABELS, "gender": ["female", "male"]}}, "labels must be .* in this order"),
+        ({"tasks": ["gender", "age"]}, "tasks must be some of age, gender, emotion, in this order"),
+        ({"tasks": ["height"]}, "tasks must be some of"),
+        ({"tasks": []}, "tasks must be some of"),
+        ({"image_size": 112.5}, "image_size must be a whole number"),
+        ({"image_size": 0}, "image_size must be a whole number"),
+        ({"mean": [0.5, 0.5]}, r"mean must be 3 number"),
+        ({"std": [0.0, 0.2, 0.2]}, "std must be 3 number"),
+        ({"mean": 0.5}, "mean must be a list"),
+        ({"age_centroids": [1, 6, 14, 24, 34, 44, 54, 64]}, "age_centroids must be 9 number"),
+        ({"age_centroids": [6, 1, 14, 24, 34, 44, 54, 64, 75]}, "age_centroids must rise"),
+        ({"temperatures": {"age": 1.0, "gender": 1.0}}, "temperatures has no value for emotion"),
+        ({"temperatures": {"age": 0, "gender": 1, "emotion": 1}}, "temperatures must be 3 number"),
+        ({"thresholds": {"age": 0, "gender": 1.1, "emotion": 0}}, "thresholds must be 3 number"),
+        ({"crop_margin": -1}, "crop_margin must be 1 number"),
+        ({"interpolation": "nearest"}, "interpolation must be one of"),
+        ({"backbone": "dinov2"}, "backbone must be an object"),
+        ({"backbone": {"name": ""}}, "backbone.name must be a text"),
+        ({"backbone": {"name": "x", "wieghts": "asset"}}, "unknown field of backbone wieghts"),
+        ({"surprise": 1}, "unknown field surprise"),
+        ({"name": None}, "name must be a text"),
+        ({"int8": "yes"}, "int8 must be true or false"),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+    (tmp_path / "model.json").write_text(json.dumps(document(**changes)))
+    with pytest.raises(UserError, match=sentence) as caught:
+        ModelSpec.read(tmp_path)
+    assert str(tmp_path / "model.json") in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["name", "image_size", "mean", "std"])
+def test_a_missing_field_is_named(tmp_path: Path, missing: str) -> None:
+    values = document()
+    del values[missing]
+    (tmp_path / "model.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match=missing):
+        ModelSpec.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"), [("{", "not valid JSON"), ("[]", "JSON object"), ("\udcff", "can't be read")]
+)
+def test_a_file_that_is_no_description_is_told(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "model.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UserError, match=sentence):
+        ModelSpec.read(tmp_path)
+
+
+def test_a_folder_without_description_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a model: it has no model.json"):
+        ModelSpec.read(tmp_path)
