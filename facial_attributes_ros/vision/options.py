@@ -32,7 +32,7 @@ class TrackingOptions:
     birth_score: float = 0.6
     birth_within: float = 0.15
     death_after: float = 1.0
-    acceleration: float = 2.0
+    acceleration: float = 2.5
     box_noise: float = 0.05
     gate: float = 4.5
 

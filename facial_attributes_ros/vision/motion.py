@@ -1,0 +1,105 @@
+"""The motion of one face: a Kalman filter of constant velocity over the centre and size of its box.
+
+The four numbers (centre x, centre y, width, height) move independently, each with a velocity that is disturbed by white
+noise (Bar-Shalom, Li and Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001, section 6.2). All
+rates are in seconds, and two predictions of half a step equal one of a whole step, so nothing depends on the frame rate.
+All lengths scale with the face, so that near and far faces behave alike.
+"""
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+_FIRST_SPEED = np.array([2.0, 2.0, 0.5, 0.5])
+"""Standard deviation of an unknown velocity, in face sizes a second; sizes change more slowly than places."""
+
+_AGILITY = np.array([1.0, 1.0, 0.3, 0.3])
+"""How much of the acceleration each of the four numbers gets."""
+
+Vector = NDArray[np.float64]
+
+
+class Motion:
+    """Place, size and velocity of one face, and how sure they are.
+
+    Attributes:
+        state: float64 (4,): centre x, centre y, width, height in pixels.
+        velocity: float64 (4,): their change, pixels a second.
+    """
+
+    def __init__(self, box: NDArray[np.float32], box_noise: float, acceleration: float) -> None:
+        """Begin at a detected box.
+
+        Args:
+            box: (4,) x, y, width, height in pixels.
+            box_noise: as in `TrackingOptions`.
+            acceleration: as in `TrackingOptions`.
+        """
+        self.state = _centred(box)
+        self.velocity: Vector = np.zeros(4)
+        self._box_noise = box_noise
+        self._acceleration = acceleration
+        self._variance: Vector = self._noise_variance()
+        self._covariance: Vector = np.zeros(4)
+        self._velocity_variance: Vector = (_FIRST_SPEED * self.size) ** 2
+
+    @property
+    def size(self) -> float:
+        """Longer side in pixels."""
+        return float(self.state[2:].max())
+
+    @property
+    def box(self) -> NDArray[np.float32]:
+        """float32 (4,): x, y, width, height in pixels."""
+        return np.concatenate([self.state[:2] - self.state[2:] / 2, self.state[2:]]).astype(np.float32)
+
+    def predict(self, seconds: float) -> Self:
+        """Move on by some seconds (0 or more) and become less sure."""
+        disturbance = (self._acceleration * _AGILITY * self.size) ** 2
+        self.state = self.state + seconds * self.velocity
+        # A size cannot shrink to nothing, however long the face was not seen.
+        self.state[2:] = np.maximum(self.state[2:], 1.0)
+        self._variance = (
+            self._variance
+            + 2 * seconds * self._covariance
+            + seconds**2 * self._velocity_variance
+            + disturbance * seconds**3 / 3
+        )
+        self._covariance = self._covariance + seconds * self._velocity_variance + disturbance * seconds**2 / 2
+        self._velocity_variance = self._velocity_variance + disturbance * seconds
+        return self
+
+    def correct(self, box: NDArray[np.float32]) -> None:
+        """Take a detected box, (4,) x, y, width, height in pixels, into account."""
+        total = self._variance + self._noise_variance()
+        surprise = _centred(box) - self.state
+        gain, velocity_gain = self._variance / total, self._covariance / total
+        self.state = self.state + gain * surprise
+        self.state[2:] = np.maximum(self.state[2:], 1.0)
+        self.velocity = self.velocity + velocity_gain * surprise
+        self._velocity_variance = self._velocity_variance - velocity_gain * self._covariance
+        self._covariance = (1 - gain) * self._covariance
+        self._variance = (1 - gain) * self._variance
+
+    def distances(self, boxes: NDArray[np.float32]) -> tuple[Vector, float]:
+        """Compare detected boxes with where the face should be.
+
+        Args:
+            boxes: (N, 4) x, y, width, height in pixels.
+
+        Returns:
+            squared Mahalanobis distances, float64 (N,), and the logarithm of the determinant of their covariance, in
+            units of the face size, which makes distances of surer and less sure tracks comparable.
+        """
+        total = self._variance + self._noise_variance()
+        centred = np.concatenate([boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
+        return ((centred - self.state) ** 2 / total).sum(axis=1), float(np.log(total / self.size**2).sum())
+
+    def _noise_variance(self) -> Vector:
+        return np.full(4, (self._box_noise * self.size) ** 2)
+
+
+def _centred(box: NDArray[np.float32]) -> Vector:
+    box = np.asarray(box, np.float64)
+    return np.concatenate([box[:2] + box[2:] / 2, box[2:]])
