@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +43,7 @@ def atomic_target(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         temporary = Path(folder) / path.name
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
 
 
 @contextmanager

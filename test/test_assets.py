@@ -71,7 +71,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(index: Path, caplog: pytes
 
 def test_without_network_one_sentence_says_what_to_do(index: Path, own_cache: Path) -> None:
     next(index.glob("*.whl")).unlink()
-    with pytest.raises(UserError, match="check the network.*FACIAL_ATTRIBUTES_ASSETS"):
+    with pytest.raises(UserError, match=r"check the network.*FACIAL_ATTRIBUTES_ASSETS"):
         asset("toy")
     assert left_in_cache(own_cache) == []
 
@@ -79,7 +79,7 @@ def test_without_network_one_sentence_says_what_to_do(index: Path, own_cache: Pa
 def test_another_wheel_under_the_same_name_is_refused(index: Path, own_cache: Path) -> None:
     with zipfile.ZipFile(next(index.glob("*.whl")), "a") as archive:
         archive.writestr("toy/more.py", "print('not what was pinned')")
-    with pytest.raises(UserError, match="another toy-model 1.0.*than the pinned one"):
+    with pytest.raises(UserError, match=r"another toy-model 1.0.*than the pinned one"):
         asset("toy")
     assert left_in_cache(own_cache) == []
 
@@ -113,7 +113,8 @@ def test_a_process_killed_half_way_leaves_no_file_and_the_next_one_tidies_up(
     folder = own_cache / "assets"
     deadline = time.monotonic() + 30
     while not any(path.stat().st_size == 4 for path in folder.glob(".model.onnx-*/model.onnx")):
-        assert time.monotonic() < deadline and process.poll() is None
+        assert time.monotonic() < deadline
+        assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -150,7 +151,7 @@ def test_a_local_folder_serves_with_the_file_or_with_the_wheel(
 
 def test_an_empty_local_folder_is_told(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACIAL_ATTRIBUTES_ASSETS", str(tmp_path))
-    with pytest.raises(UserError, match="holds neither model.onnx nor toy_model-1.0"):
+    with pytest.raises(UserError, match=r"holds neither model.onnx nor toy_model-1.0"):
         asset("toy")
 
 

@@ -15,27 +15,13 @@ TENSORS_FILE: Final = "model.safetensors"
 _NAMED_AT_MOST: Final = 5
 
 
-def trained_state(module: "nn.Module") -> "dict[str, Tensor]":
-    """Return what training changes: parameters that need gradients, and the buffers of the layers that own them.
-
-    This is what a checkpoint of an adapted model holds; batch norm's running figures are such buffers.
-    """
-    state: dict[str, Tensor] = {}
-    for prefix, layer in module.named_modules():
-        own = {name: value for name, value in layer.named_parameters(recurse=False) if value.requires_grad}
-        if own:
-            own.update(layer.named_buffers(recurse=False))
-        state |= {f"{prefix}.{name}" if prefix else name: value.detach() for name, value in own.items()}
-    return state
-
-
 def save_model(folder: Path, spec: ModelSpec, tensors: "Mapping[str, Tensor]", *, half: bool = True) -> None:
     """Write a model folder: `model.safetensors`, then `model.json`, each atomically.
 
     Args:
         folder: made if it is missing.
         spec: the model's description.
-        tensors: what `trained_state` gives, or the whole state of a model whose weights are "included".
+        tensors: what `models.adaptation.trained_tensors` gives, or the whole state where weights are "included".
         half: store matrices in half precision; vectors stay in full, since norms' variances may be too small for it.
 
     Raises:

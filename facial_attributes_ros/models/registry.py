@@ -13,7 +13,6 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec
 
 if TYPE_CHECKING:
-    from facial_attributes_ros.models.adaptation import Adaptation
     from facial_attributes_ros.models.multitask import MultiTaskModel
 
 NAMES: Final = ("small", "pe-l14-336")
@@ -66,46 +65,40 @@ def load_model(
     Raises:
         UserError: the model is missing, damaged, does not fit its description, or lacks a task asked for.
     """
-    from facial_attributes_ros.models import adaptation
-    from facial_attributes_ros.models.checkpoint import load_into, load_tensors, trained_state
+    from facial_attributes_ros.models.adaptation import merge, trained_tensors
+    from facial_attributes_ros.models.checkpoint import load_into, load_tensors
 
     folder = model_folder(name_or_path)
     spec = ModelSpec.read(folder)
     wanted = check_tasks(spec, tasks)
     tensors = load_tensors(folder)
-    model = build_model(spec, folder)
-    included = spec.backbone.weights == "included"
-    model = adaptation.apply(model, _adaptation(spec, folder))
-    load_into(model, tensors, expected=None if included else trained_state(model).keys())
+    model = build_network(spec, folder)
+    whole = spec.backbone.weights == "included"
+    load_into(model, tensors, expected=None if whole else trained_tensors(model).keys())
     if merged:
-        model = adaptation.merge(model)
+        merge(model)
     for task in set(model.heads) - set(wanted):
         del model.heads[task]
     return model.eval(), spec
 
 
-def build_model(spec: ModelSpec, folder: Path = Path()) -> "MultiTaskModel":
-    """Build the network that a description names: its backbone with its starting weights, and fresh heads.
+def build_network(spec: ModelSpec, folder: Path = Path()) -> "MultiTaskModel":
+    """Build the network that a description names: its backbone with its starting weights, fresh adapters and heads.
 
     Args:
         spec: the description.
         folder: what a weights file is relative to.
 
     Raises:
-        UserError: the backbone is unknown, or its weights are missing or others than the description's.
+        UserError: the backbone or the adaptation is unknown, or the weights are missing or others than the
+            description's.
     """
-    from facial_attributes_ros.attributes import LABELS
+    from facial_attributes_ros.models.adaptation import Adaptation, build_model
     from facial_attributes_ros.models.backbones import build_backbone
-    from facial_attributes_ros.models.heads import TaskHead
-    from facial_attributes_ros.models.multitask import MultiTaskModel
 
-    reference = spec.backbone
-    backbone = build_backbone(reference.name, _backbone_weights(spec, folder), image_size=spec.image_size)
-    try:
-        heads = {task: TaskHead(backbone.feature_dim, len(LABELS[task]), **spec.heads) for task in spec.tasks}
-    except TypeError as error:
-        raise UserError(f"{folder / SPEC_FILE}: the options of heads do not fit ({error}).") from error
-    return MultiTaskModel(backbone, heads)
+    weights = _backbone_weights(spec, folder)
+    backbone = build_backbone(spec.backbone.name, weights, image_size=spec.image_size)
+    return build_model(backbone, Adaptation.from_dict(spec.adaptation), spec.tasks)
 
 
 def check_tasks(spec: ModelSpec, tasks: Iterable[str] | None) -> tuple[str, ...]:
@@ -168,12 +161,3 @@ def _backbone_weights(spec: ModelSpec, folder: Path) -> str | Path | None:
     if reference.sha256 is not None and file_sha256(path) != reference.sha256:
         raise UserError(f"{path} has another SHA-256 than model {spec.name} was trained on: get the right file.")
     return path
-
-
-def _adaptation(spec: ModelSpec, folder: Path) -> "Adaptation":
-    from facial_attributes_ros.models.adaptation import Adaptation
-
-    try:
-        return Adaptation(**spec.adaptation)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{folder / SPEC_FILE}: the adaptation does not fit ({error}).") from error

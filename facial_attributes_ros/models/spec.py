@@ -44,8 +44,7 @@ class ModelSpec:
     Attributes:
         name: what the model calls itself, in messages and reports.
         backbone: the network that makes features.
-        adaptation: how the backbone was adapted; the fields of `models.adaptation.Adaptation`.
-        heads: options of `models.heads.TaskHead` other than its sizes, the same for every task.
+        adaptation: how the backbone was adapted; what `models.adaptation.Adaptation.to_dict` gives.
         tasks: which tasks it has heads for, in the order of `attributes.TASKS`.
         image_size: side of the square input in pixels.
         mean, std: of the three channels, RGB, for pixels scaled to 0..1.
@@ -66,7 +65,6 @@ class ModelSpec:
     std: Triple
     tasks: tuple[str, ...] = TASKS
     adaptation: dict[str, Any] = field(default_factory=lambda: {"name": "lp"})
-    heads: dict[str, Any] = field(default_factory=dict)
     interpolation: str = "bicubic"
     crop_margin: float = 0.0
     age_centroids: tuple[float, ...] = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
@@ -173,7 +171,7 @@ def _check_text(spec: ModelSpec) -> None:
         raise ValueError(f"licence must be a text, not {spec.licence!r}")
     if spec.interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, not {spec.interpolation!r}")
-    for name in ("adaptation", "heads", "metrics", "temperatures", "thresholds"):
+    for name in ("adaptation", "metrics", "temperatures", "thresholds"):
         if not isinstance(getattr(spec, name), dict):
             raise ValueError(f"{name} must be an object, not {getattr(spec, name)!r}")
 

@@ -92,5 +92,5 @@ def test_a_file_that_is_no_description_is_told(tmp_path: Path, text: str, senten
 
 
 def test_a_folder_without_description_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is not a model: it has no model.json"):
+    with pytest.raises(UserError, match=r"is not a model: it has no model\.json"):
         ModelSpec.read(tmp_path)
