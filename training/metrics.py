@@ -1,0 +1,136 @@
+"""What is measured on predictions, as plain functions of arrays.
+
+torchmetrics computes what it has; balanced accuracy, off-by-one and the errors in years are ours. Rows are NumPy
+arrays throughout: `truth` int64 (rows,) holds class indices without missing labels, `probabilities` is float (rows,
+classes).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchmetrics.functional.classification import (
+    multiclass_calibration_error,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+)
+
+Truth = NDArray[np.int64]
+Floats = NDArray[np.floating]
+
+CALIBRATION_BINS = 15
+BOOTSTRAP_SAMPLES = 1000
+INTERVAL = 0.95
+"""Share of the bootstrap samples that lies inside a confidence interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its bootstrap confidence interval.
+
+    Attributes:
+        value: the figure itself.
+        low, high: ends of the interval; equal to the value where there are too few rows for one.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """A reliability diagram: rows sorted into equal bins of confidence.
+
+    Attributes:
+        confidence: float64 (bins,): mean of the highest probability, NaN in empty bins.
+        accuracy: float64 (bins,): share of right predictions, NaN in empty bins.
+        rows: int64 (bins,).
+    """
+
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    rows: NDArray[np.int64]
+
+
+def confusion_matrix(truth: Truth, predicted: Truth, classes: int) -> NDArray[np.int64]:
+    """Return int64 (classes, classes): rows by true class (first axis) and predicted class (second)."""
+    counts = multiclass_confusion_matrix(torch.from_numpy(predicted), torch.from_numpy(truth), num_classes=classes)
+    return np.asarray(counts.numpy(), np.int64)
+
+
+def accuracy(confusion: Floats | NDArray[np.int64]) -> float:
+    """Return the share of right predictions."""
+    return float(np.trace(confusion) / confusion.sum())
+
+
+def balanced_accuracy(confusion: Floats | NDArray[np.int64]) -> float:
+    """Return the mean recall of the classes that have rows."""
+    rows = confusion.sum(axis=1)
+    return float((np.diagonal(confusion)[rows > 0] / rows[rows > 0]).mean())
+
+
+def off_by_one_accuracy(confusion: Floats | NDArray[np.int64]) -> float:
+    """Return the share of predictions at most one class away from the truth, for classes in order such as ages."""
+    near = sum(np.trace(confusion, offset=offset) for offset in (-1, 0, 1))
+    return float(near / confusion.sum())
+
+
+def f1_scores(truth: Truth, predicted: Truth, classes: int) -> list[float | None]:
+    """Return the F1 score of every class, None for those that have no row."""
+    scores = multiclass_f1_score(
+        torch.from_numpy(predicted), torch.from_numpy(truth), num_classes=classes, average="none"
+    )
+    there = np.bincount(truth, minlength=classes) > 0
+    return [float(score) if known else None for score, known in zip(scores, there, strict=True)]
+
+
+def calibration_error(truth: Truth, probabilities: Floats) -> float:
+    """Return the expected calibration error with 15 equal bins (M. P. Naeini and others, 2015)."""
+    rows = torch.from_numpy(np.asarray(probabilities, np.float64))
+    error = multiclass_calibration_error(
+        rows, torch.from_numpy(truth), num_classes=rows.shape[1], n_bins=CALIBRATION_BINS, norm="l1"
+    )
+    return float(error)
+
+
+def reliability(truth: Truth, probabilities: Floats) -> Reliability:
+    """Return the reliability diagram that `calibration_error` sums up."""
+    confidence = np.asarray(probabilities, np.float64).max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    rows = np.bincount(bins, minlength=CALIBRATION_BINS)
+    with np.errstate(invalid="ignore"):
+        return Reliability(
+            np.bincount(bins, confidence, CALIBRATION_BINS) / rows,
+            np.bincount(bins, right, CALIBRATION_BINS) / rows,
+            rows,
+        )
+
+
+def bootstrap_confusion(
+    confusion: NDArray[np.int64], measure: Callable[[NDArray[np.int64]], float], seed: int = 0
+) -> Estimate:
+    """Return a measure of a confusion matrix with its bootstrap interval.
+
+    Drawing rows with replacement is drawing the matrix from a multinomial, which is what is done.
+    """
+    rows = int(confusion.sum())
+    shares = confusion.reshape(-1) / rows
+    draws = np.random.default_rng(seed).multinomial(rows, shares, BOOTSTRAP_SAMPLES)
+    return _estimate(measure(confusion), [measure(draw.reshape(confusion.shape)) for draw in draws])
+
+
+def bootstrap_mean(values: Floats, seed: int = 0) -> Estimate:
+    """Return the mean of values (rows,) with its bootstrap interval."""
+    random = np.random.default_rng(seed)
+    means = [values[random.integers(len(values), size=len(values))].mean() for _ in range(BOOTSTRAP_SAMPLES)]
+    return _estimate(float(values.mean()), means)
+
+
+def _estimate(value: float, draws: list[float]) -> Estimate:
+    tail = (1 - INTERVAL) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Estimate(value, float(low), float(high))

@@ -1,0 +1,179 @@
+"""A model's answers for every row of a manifest, and the CSV that keeps them."""
+
+import csv
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from facial_attributes_training.archive import PictureError, PictureReader
+from facial_attributes_training.manifest import LABEL_COLUMNS, Manifest, Row, is_remote
+from facial_attributes_training.prepare.faces import face_at, main_face
+from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.scan import Scanned
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from facial_attributes_ros.attributes import LABELS, MISSING
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import atomic_target, disk_errors
+from facial_attributes_ros.runtime.engine import Engine
+from facial_attributes_ros.vision.crop import crop_face
+from facial_attributes_ros.vision.detectors import FaceDetector
+
+CropMode = Literal["detect", "box", "none"]
+"""Find the face anew, take the manifest's box, or take the whole picture."""
+Progress = Callable[[int, int], None]
+
+_Cut = tuple[int, NDArray[np.uint8] | LeftOut]
+"""A row's place in the manifest, and its crop or why there is none."""
+_BATCH = 64
+_READERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a model says of the rows of a manifest.
+
+    Attributes:
+        manifest: the rows that were predicted.
+        logits: float32 (rows, classes) per task, not divided by any temperature.
+        skipped: rows that could not be predicted, and why.
+    """
+
+    manifest: Manifest
+    logits: dict[str, NDArray[np.float32]]
+    skipped: list[LeftOut]
+
+    def probabilities(self, task: str, temperature: float = 1.0) -> NDArray[np.float64]:
+        """Return float64 (rows, classes): the distributions of a task at a temperature."""
+        return np.asarray(softmax(self.logits[task].astype(np.float64) / temperature, axis=1))
+
+
+def predict_manifest(
+    engine: Engine,
+    manifest: Manifest,
+    crop: CropMode = "box",
+    detector: FaceDetector | None = None,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Run a model over every row's face.
+
+    Args:
+        engine: the model.
+        manifest: the rows.
+        crop: which part of the pictures is the face.
+        detector: finds the faces for the mode `detect`.
+        progress: told after every batch how many rows are done and how many there are.
+
+    Raises:
+        UserError: no row can be predicted, or an archive can't be read.
+    """
+    reader = PictureReader()
+    reader.index(manifest.paths)
+    cutter = _Cutter(reader, list(manifest.rows()), crop, detector, engine.spec.image_size, engine.spec.crop_margin)
+    parts: list[dict[str, NDArray[np.float32]]] = []
+    kept: list[int] = []
+    skipped: list[LeftOut] = []
+    done = 0
+    for batch in _batches(cutter, len(manifest), 1 if detector else _READERS):
+        crops = [(row, entry) for row, entry in batch if not isinstance(entry, LeftOut)]
+        skipped += [entry for _, entry in batch if isinstance(entry, LeftOut)]
+        if crops:
+            kept += [row for row, _ in crops]
+            parts.append(engine.logits(np.stack([entry for _, entry in crops])))
+        done += len(batch)
+        if progress:
+            progress(done, len(manifest))
+    if not parts:
+        why = f"; the first: {skipped[0].path}: {skipped[0].detail}" if skipped else ""
+        raise UserError(f"none of the {len(manifest)} rows can be predicted{why}.")
+    logits = {task: np.concatenate([part[task] for part in parts]) for task in engine.spec.tasks}
+    return Predictions(manifest.take(np.array(kept)), logits, skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cutter:
+    """Cuts the face out of one row's picture."""
+
+    reader: PictureReader
+    rows: list[Row]
+    mode: CropMode
+    detector: FaceDetector | None
+    size: int
+    margin: float
+
+    def __call__(self, index: int) -> _Cut:
+        row = self.rows[index]
+        try:
+            picture = self.reader.picture(row.path)
+        except PictureError as error:
+            return index, LeftOut.of(row, "unreadable", str(error))
+        box = self._box(picture, row.box)
+        if box is None:
+            reason = "no face" if self.mode == "detect" else "no box"
+            return index, LeftOut.of(row, reason, "the detector finds none" if self.mode == "detect" else "not given")
+        return index, crop_face(picture, box, self.size, self.margin)
+
+    def _box(self, picture: NDArray[np.uint8], given: Sequence[float] | None) -> Sequence[float] | None:
+        height, width = picture.shape[:2]
+        if self.mode == "none":
+            return (0, 0, width, height)
+        if self.mode == "box" or self.detector is None:
+            return given
+        faces = [[*face.box.tolist(), face.score] for face in self.detector.detect(picture)]
+        scanned = Scanned("", width, height, faces=faces)
+        return main_face(scanned)[0] if given is None else face_at(scanned, given)
+
+
+def _batches(cutter: _Cutter, rows: int, readers: int) -> Iterator[list[_Cut]]:
+    """Yield batches of crops; the next is cut while the model works on the last."""
+    starts = range(0, rows, _BATCH)
+    with ThreadPoolExecutor(readers) as pool:
+
+        def submit(start: int) -> list[Future[_Cut]]:
+            return [pool.submit(cutter, row) for row in range(start, min(start + _BATCH, rows))]
+
+        ahead = submit(0) if rows else []
+        for start in starts:
+            current, ahead = ahead, submit(start + _BATCH)
+            yield [future.result() for future in current]
+
+
+def write_predictions(
+    path: Path, predictions: Predictions, temperatures: dict[str, float], ages: NDArray[np.float64] | None
+) -> None:
+    """Write one line a row: the truth, the predicted label, and the probability of every class.
+
+    Args:
+        path: of the CSV; pictures are named relative to it.
+        predictions: what to write.
+        temperatures: per task; the probabilities are calibrated with them.
+        ages: float64 (rows,): expected ages in years, None if the model does not tell ages.
+
+    Raises:
+        UserError: the file can't be written.
+    """
+    tasks = list(predictions.logits)
+    spread = {task: predictions.probabilities(task, temperatures[task]) for task in tasks}
+    header = ["path", "split", "source", "age_years", "expected_age"]
+    for task in tasks:
+        column = LABEL_COLUMNS[task]
+        header += [column, f"predicted_{column}", *(f"{task} {label}" for label in LABELS[task])]
+    folder = str(path.parent.resolve())
+    with disk_errors(path), atomic_target(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        for index, row in enumerate(predictions.manifest.rows()):
+            where = row.path if is_remote(row.path) else os.path.relpath(row.path, folder)
+            cells: list[object] = [where, row.split, row.source, "" if row.age_years is None else f"{row.age_years:g}"]
+            cells.append("" if ages is None else f"{ages[index]:.2f}")
+            for task in tasks:
+                values = spread[task][index]
+                truth = predictions.manifest.labels[task][index]
+                cells += ["" if truth == MISSING else LABELS[task][truth], LABELS[task][int(values.argmax())]]
+                cells += [f"{value:.6g}" for value in values]
+            writer.writerow(cells)

@@ -1,0 +1,259 @@
+"""An evaluation as files: JSON, a CSV of the main figures, and a Markdown report with plots."""
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from facial_attributes_training.evaluation import ALL, MIN_GROUP_ROWS, Evaluation, Group, TaskResult
+from facial_attributes_training.metrics import BOOTSTRAP_SAMPLES, INTERVAL, Estimate
+from facial_attributes_training.plots import DPI, ages_figure, confusion_figure, groups_figure, reliability_figure
+from matplotlib.figure import Figure
+
+from facial_attributes_ros.attributes import LABELS
+from facial_attributes_ros.files import atomic_target, disk_errors
+
+JSON_FILE, CSV_FILE, REPORT_FILE, PLOTS = "evaluation.json", "evaluation.csv", "report.md", "plots"
+
+_SUMMARY = (
+    "data_set", "task", "rows", "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "macro_f1",
+    "off_by_one", "mae_years", "plcc", "srocc", "ece", "ece_calibrated", "temperature",
+)  # fmt: skip
+
+
+_COLUMNS = (
+    "data set", "task", "faces", "accuracy, %", "balanced, %", "macro F1", "off by one, %", "error, years",
+    "calibration error, %",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What was evaluated, for the head of the report.
+
+    Attributes:
+        model: the model's name.
+        engine: what ran it.
+        manifests: the files, as they were given.
+        split: the splits that were taken, empty for all.
+        crop: how faces were cut out.
+        command: the command line that makes this report.
+    """
+
+    model: str
+    engine: str
+    manifests: tuple[str, ...]
+    split: str
+    crop: str
+    command: str
+
+
+def to_json(evaluation: Evaluation, run: Run) -> dict[str, Any]:
+    """Return everything measured as plain data for JSON; figures that do not exist are null."""
+    return {
+        "run": asdict(run),
+        "labels": {task: list(labels) for task, labels in LABELS.items()},
+        "temperatures": evaluation.temperatures,
+        "temperatures_fitted_here": evaluation.fitted,
+        "skipped": evaluation.skipped,
+        "results": {
+            name: {task: _task_json(result) for task, result in tasks.items()}
+            for name, tasks in evaluation.results.items()
+        },
+    }
+
+
+def write_report(folder: Path, evaluation: Evaluation, run: Run) -> list[Path]:
+    """Write JSON, CSV, the Markdown report and its plots.
+
+    Args:
+        folder: where to; it is made if need be.
+        evaluation: what to write.
+        run: what was evaluated.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: the folder can't be written to.
+    """
+    files = [folder / JSON_FILE, folder / CSV_FILE, folder / REPORT_FILE]
+    with disk_errors(folder):
+        plots = {place: _save(figure, folder / PLOTS / place) for place, figure in _plots(evaluation)}
+        _write(files[0], json.dumps(to_json(evaluation, run), indent=1, allow_nan=False) + "\n")
+        with atomic_target(files[1]) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, _SUMMARY, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(summary_rows(evaluation))
+        _write(files[2], markdown(evaluation, run))
+    return [*files, *plots.values()]
+
+
+def summary_rows(evaluation: Evaluation) -> list[dict[str, object]]:
+    """Return the main figures, one row per data set and task; cells without a figure are empty."""
+    return [_summary(name, task, result) for name, task, result in _each(evaluation)]
+
+
+def markdown(evaluation: Evaluation, run: Run) -> str:
+    """Return the report as Markdown; plots are named as `write_report` writes them."""
+    parts = [_head(evaluation, run), _main_table(evaluation)]
+    parts += [_section(name, task, result) for name, task, result in _each(evaluation)]
+    return "\n".join(parts)
+
+
+def _each(evaluation: Evaluation) -> Iterator[tuple[str, str, TaskResult]]:
+    """Yield data set, task and result; all together only where it is more than one data set."""
+    for name, tasks in evaluation.results.items():
+        for task, result in tasks.items():
+            others = [tasks[task].rows for other, tasks in evaluation.results.items() if other != ALL and task in tasks]
+            if name != ALL or len(others) > 1:
+                yield name, task, result
+
+
+def _summary(name: str, task: str, result: TaskResult) -> dict[str, object]:
+    years, calibration = result.years, result.calibration
+    figures = {
+        "accuracy": result.accuracy.value,
+        "accuracy_low": result.accuracy.low,
+        "accuracy_high": result.accuracy.high,
+        "balanced_accuracy": result.balanced_accuracy.value,
+        "macro_f1": result.macro_f1,
+        "off_by_one": result.off_by_one.value if result.off_by_one else None,
+        "mae_years": years.mae.value if years else None,
+        "plcc": years.plcc if years else None,
+        "srocc": years.srocc if years else None,
+        "ece": calibration.before,
+        "ece_calibrated": calibration.after,
+        "temperature": calibration.temperature,
+    }
+    texts = {column: "" if value is None else f"{value:.4f}" for column, value in figures.items()}
+    return {"data_set": name, "task": task, "rows": result.rows, **texts}
+
+
+def _task_json(result: TaskResult) -> dict[str, Any]:
+    data: dict[str, Any] = _plain(asdict(result))
+    if data["years"]:
+        # The ages themselves are in the predictions.
+        del data["years"]["expected"], data["years"]["true"]
+    return data
+
+
+def _plain(value: Any) -> Any:
+    """Return nested data with arrays as lists and NaN as None."""
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(entry) for entry in (value.tolist() if isinstance(value, np.ndarray) else value)]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _plots(evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    for name, task, result in _each(evaluation):
+        title = f"{task}, {name}"
+        yield f"{name}-{task}-confusion.png", confusion_figure(result, task, title)
+        yield f"{name}-{task}-reliability.png", reliability_figure(result.calibration, title)
+        if result.groups:
+            yield f"{name}-{task}-groups.png", groups_figure(result.groups, title)
+        if result.years:
+            yield f"{name}-{task}-years.png", ages_figure(result.years, title)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    with atomic_target(path) as partial:
+        figure.savefig(partial, dpi=DPI)
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_target(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _head(evaluation: Evaluation, run: Run) -> str:
+    skipped = ", ".join(f"{count} {reason}" for reason, count in evaluation.skipped.items()) or "none"
+    origin = (
+        "fitted on half of these rows; calibration is measured on the other half"
+        if evaluation.fitted
+        else "the model's own"
+    )
+    temperatures = ", ".join(f"{task} {value:.3f}" for task, value in evaluation.temperatures.items())
+    return f"""# Evaluation of {run.model}
+
+| | |
+|---|---|
+| engine | {run.engine} |
+| manifests | {", ".join(run.manifests)} |
+| split | {run.split or "all"} |
+| crop | {run.crop} |
+| rows skipped | {skipped} |
+| temperatures | {temperatures} ({origin}) |
+
+    {run.command}
+
+Brackets hold {INTERVAL:.0%} bootstrap confidence intervals ({BOOTSTRAP_SAMPLES} draws of rows). Balanced accuracy is
+the mean recall of the classes; off by one counts the neighbouring age group as right; the error in years is that of the
+expected age; the calibration error is over 15 equal bins of confidence, before and after the temperature.
+"""
+
+
+def _main_table(evaluation: Evaluation) -> str:
+    lines = [
+        "## Summary",
+        "",
+        f"| {' | '.join(_COLUMNS)} |",
+        "|---" * len(_COLUMNS) + "|",
+    ]
+    for name, task, result in _each(evaluation):
+        mae = result.years.mae if result.years else None
+        years = f"{mae.value:.2f} [{mae.low:.2f}, {mae.high:.2f}]" if mae else ""
+        off_by_one = _percent(result.off_by_one) if result.off_by_one else ""
+        calibration = f"{100 * result.calibration.before:.1f} → {100 * result.calibration.after:.1f}"
+        cells = (
+            name, task, str(result.rows), _percent(result.accuracy), _percent(result.balanced_accuracy),
+            f"{result.macro_f1:.3f}", off_by_one, years, calibration,
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _section(name: str, task: str, result: TaskResult) -> str:
+    stem = f"{PLOTS}/{name}-{task}"
+    lines = [f"## {task}, {name}", "", "| class | faces | recall, % | F1 |", "|---|---|---|---|"]
+    for index, label in enumerate(LABELS[task]):
+        rows = int(result.confusion[index].sum())
+        recall = f"{100 * result.confusion[index, index] / rows:.1f}" if rows else ""
+        score = result.f1[index]
+        lines.append(f"| {label} | {rows} | {recall} | {'' if score is None else f'{score:.3f}'} |")
+    lines += ["", f"![Confusion matrix]({stem}-confusion.png)", "", f"![Reliability]({stem}-reliability.png)", ""]
+    if result.years:
+        years = result.years
+        lines.append(f"Ages in years of {years.rows} faces: Pearson {years.plcc:.3f}, Spearman {years.srocc:.3f}.")
+        lines += ["", f"![Ages]({stem}-years.png)", ""]
+    for column, groups in result.groups.items():
+        lines += _group_table(column, groups, result.gaps.get(column))
+    if result.groups:
+        lines += [f"![Groups]({stem}-groups.png)", ""]
+    return "\n".join(lines)
+
+
+def _group_table(column: str, groups: dict[str, Group], gap: float | None) -> list[str]:
+    with_years = any(group.mae is not None for group in groups.values())
+    lines = [f"| {column} | faces | accuracy, % | balanced, % |" + (" error, years |" if with_years else "")]
+    lines.append("|---|---|---|---|" + ("---|" if with_years else ""))
+    for value, group in groups.items():
+        row = f"| {value} | {group.rows} | {_percent(group.accuracy)} | {100 * group.balanced_accuracy:.1f} |"
+        lines.append(row + (f" {'' if group.mae is None else f'{group.mae:.2f}'} |" if with_years else ""))
+    if gap is not None:
+        note = (
+            f"Gap between the best and the worst {column} (of at least {MIN_GROUP_ROWS} faces): {100 * gap:.1f} points."
+        )
+        lines += ["", note]
+    return [*lines, ""]
+
+
+def _percent(estimate: Estimate) -> str:
+    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
