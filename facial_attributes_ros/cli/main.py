@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from facial_attributes_ros import __version__
 from facial_attributes_ros.errors import UserError
 
-SUBCOMMANDS = ("predict", "evaluate", "train", "info", "bench")
+SUBCOMMANDS = ("predict", "evaluate", "prepare", "train", "info", "bench")
 
 
 def build_parser() -> argparse.ArgumentParser:
