@@ -6,6 +6,8 @@
 """
 
 import os
+import random
+import socket
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -55,6 +57,23 @@ def ros_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     env.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(PROFILE))
     env.setdefault("PYTHONUNBUFFERED", "1")
     return env
+
+
+def free_domain() -> int:
+    """Return a ROS domain in which no process of this machine takes part now.
+
+    Raises:
+        OSError: all of the first hundred are taken.
+    """
+    for domain in random.sample(range(1, 102), 101):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                # The port that the first participant of a domain listens on for discovery (DDS-RTPS 9.6.1).
+                probe.bind(("127.0.0.1", 7400 + 250 * domain + 10))
+            except OSError:
+                continue
+            return domain
+    raise OSError("every ROS domain from 1 to 101 is in use")
 
 
 def include_folder() -> Path:

@@ -1,0 +1,47 @@
+# Everything here works from a fresh clone; what is missing is installed into .venv, build/ and install/.
+#   make run ARGS="--source webcam"     make test ARGS="test/vision -k crop"     make setup PYTHON=python3.12
+
+PYTHON ?=
+ARGS ?=
+PY = $(shell sh scripts/find_python.sh $(PYTHON))
+ROS = .venv/bin/python scripts/ros_env.py
+UV = .venv/bin/uv
+COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
+	--custom-compile-command "make lock" pyproject.toml $(ARGS)
+NO_ROS_TESTS = test --ignore=test/ros --ignore=test/platform
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup test test-oldest lint lock clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\): ## /  make \1@/p' Makefile | column -t -s @
+
+run: ## show the faces of the webcam or, without one, of sample photographs; ARGS="--help" lists the options
+	@sh scripts/find_python.sh --check $(PYTHON)
+	@$(PY) scripts/run.py $(ARGS)
+
+setup: ## install everything into .venv and build the messages
+	@sh scripts/find_python.sh --check $(PYTHON)
+	@$(PY) scripts/set_up.py
+
+test: setup ## run the tests; ARGS="test/vision -k crop" runs some of them
+	$(ROS) python -m pytest $(ARGS)
+
+test-oldest: setup ## run the tests that need no ROS with the oldest supported versions
+	@$(PY) scripts/set_up.py --oldest
+	.venv-oldest/bin/python -m pytest $(NO_ROS_TESTS) $(ARGS)
+
+lint: setup ## check the code with ruff and mypy
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	@mkdir -p build/lint && ln -sfn ../../training build/lint/facial_attributes_training
+	MYPYPATH=build/lint:scripts .venv/bin/mypy facial_attributes_ros build/lint/facial_attributes_training scripts
+
+lock: setup ## remake the locked requirements; ARGS=--upgrade takes the newest versions
+	$(COMPILE) --all-extras -c requirements/pins.txt -o requirements/lock.txt
+	$(COMPILE) --python-version 3.12 -c requirements/pins.txt -c requirements/numpy1.txt -o requirements/robot.txt
+	$(COMPILE) --extra train --extra export --extra insightface --extra dev --resolution lowest-direct \
+		-o requirements/oldest.txt
+
+clean: ## remove everything that make has made, the environments included
+	rm -rf build install log .venv .venv-oldest .venv-robot *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,77 @@
+"""Start the perception node and, if one is asked for, the camera node.
+
+ros2 launch facial_attributes_ros perception.launch.py image_topic:=/camera/color/image_raw
+ros2 launch facial_attributes_ros perception.launch.py camera:=webcam
+"""
+
+import json
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+PACKAGE = "facial_attributes_ros"
+PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+SHARE = Path(get_package_share_directory(PACKAGE))
+
+ARGUMENTS = {
+    "namespace": ("", "Namespace of the nodes and their topics."),
+    "use_sim_time": ("false", "Take the time from /clock."),
+    "params_file": (str(SHARE / "config" / "perception.yaml"), "Parameters of the perception node."),
+    "log_level": ("info", "debug, info, warn, error or fatal."),
+    "autostart": ("true", "Let the perception node configure and activate itself."),
+    "model": ("", "Name or folder of the model; the one of params_file if empty."),
+    "device": ("", "auto, cpu or cuda; the one of params_file if empty."),
+    "image_topic": ("image", "Topic of the pictures; its compressed twin is image_topic/compressed."),
+    "camera": ("", "Start a camera too: webcam, sample, or the path of a picture, folder or video."),
+    "camera_width": ("640", "Width of that camera's frames in pixels, for a webcam and the sample."),
+    "camera_height": ("480", "Height of that camera's frames in pixels, for a webcam and the sample."),
+    "camera_rate": ("15.0", "Frames a second of that camera."),
+}
+
+
+def make_nodes(context: LaunchContext) -> list[LifecycleNode | Node]:
+    """Return the nodes that the launch arguments ask for."""
+    value = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    shared = {
+        "package": PACKAGE,
+        "namespace": value["namespace"],
+        "remappings": [
+            ("image", value["image_topic"]),
+            ("image/compressed", f"{value['image_topic']}/compressed"),
+        ],
+        "arguments": ["--ros-args", "--log-level", value["log_level"]],
+        "output": "screen",
+    }
+    clock = {"use_sim_time": json.loads(value["use_sim_time"].lower())}
+    overrides = {name: ParameterValue(value[name], value_type=str) for name in ("model", "device") if value[name]}
+    autostart = {"autostart": json.loads(value["autostart"].lower())}
+    perception = LifecycleNode(
+        name="perception",
+        executable="perception",
+        parameters=[value["params_file"], clock | autostart | overrides],
+        **shared,
+    )
+    if not value["camera"]:
+        return [perception]
+    camera = {
+        "source": ParameterValue(value["camera"], value_type=str),
+        "width": int(value["camera_width"]),
+        "height": int(value["camera_height"]),
+        "rate": float(value["camera_rate"]),
+    }
+    return [perception, Node(name="camera", executable="camera", parameters=[clock | camera], **shared)]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the launch arguments, the shared-memory profile and the nodes."""
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
+    profile = os.environ.get(PROFILE, str(SHARE / "config" / "fastdds_shm.xml"))
+    return LaunchDescription([*declared, SetEnvironmentVariable(PROFILE, profile), OpaqueFunction(function=make_nodes)])

@@ -1,0 +1,129 @@
+"""The virtual environments: made with the standard library, filled by uv from the locked requirements."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from preflight import check_disk, check_platform
+from steps import ROOT, SetUpError, Stamp, command, say
+
+VENV = ROOT / ".venv"
+OLDEST = ROOT / ".venv-oldest"
+LOCK = ROOT / "requirements" / "lock.txt"
+OLDEST_LOCK = ROOT / "requirements" / "oldest.txt"
+ROBOT = ROOT / ".venv-robot"
+ROBOT_LOCK = ROOT / "requirements" / "robot.txt"
+
+
+def make_environment(venv: Path, lock: Path) -> None:
+    """Bring a virtual environment to exactly what a lock file names, plus this project, editable.
+
+    Raises:
+        SetUpError: it could not be made or filled.
+    """
+    _make_venv(venv)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    packages = Stamp(venv / "stamps" / "packages", [version, lock])
+    if not packages.valid():
+        check_disk()
+        packages.clear()
+        _install_uv(venv, lock)
+        say(f"Installing the packages of {lock.relative_to(ROOT)} into {venv.name} (5 GB; a minute or two) ...")
+        uv(venv, "install the packages", "sync", "--require-hashes", lock)
+        Stamp(venv / "stamps" / "project", []).clear()
+        packages.set()
+    project = Stamp(venv / "stamps" / "project", [str(ROOT), ROOT / "pyproject.toml", ROOT / "setup.py", lock])
+    if not project.valid():
+        uv(venv, "install this project", "install", "--no-deps", "--no-build-isolation", "--editable", ROOT)
+        project.set()
+
+
+def uv(venv: Path, what: str, subcommand: str, *arguments: str | Path) -> None:
+    """Run `uv pip SUBCOMMAND` on a virtual environment; `what` continues "Could not ..."."""
+    env = dict(os.environ)
+    if "PIP_INDEX_URL" in env:
+        env.setdefault("UV_DEFAULT_INDEX", env["PIP_INDEX_URL"])
+    python = venv / "bin" / "python"
+    command(what, [venv / "bin" / "uv", "pip", subcommand, "--quiet", "--python", python, *arguments], env)
+
+
+def _make_venv(venv: Path) -> None:
+    """Make the virtual environment; one of another Python, or of a checkout that was moved, is made anew."""
+    made = Stamp(venv / "stamps" / "venv", [str(venv)])
+    if made.valid() and _works(venv):
+        return
+    check_platform()
+    say(f"Making the virtual environment {venv.name} with Python {sys.version.split()[0]} ...")
+    clear = ["--clear"] if not _works(venv) or (venv / "stamps" / "venv").exists() else []
+    # This interpreter may be that of an environment, even of the one that is made anew.
+    base = getattr(sys, "_base_executable", sys.executable)
+    command("make the virtual environment", [base, "-m", "venv", *clear, venv])
+    made.set()
+
+
+def _works(venv: Path) -> bool:
+    """Return whether the environment's Python starts and has this interpreter's version."""
+    code = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+    try:
+        return subprocess.run([venv / "bin" / "python", "-I", "-S", "-c", code], check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _install_uv(venv: Path, lock: Path) -> None:
+    """Install the locked uv with pip, which checks its hashes."""
+    entry = re.search(r"^uv==(?:.*\\\n)+.*\n", lock.read_text(), re.MULTILINE)
+    if entry is None:
+        raise SetUpError(f"{lock} does not name uv: remake it with `make lock`.")
+    with tempfile.TemporaryDirectory() as folder:
+        requirement = Path(folder) / "uv.txt"
+        requirement.write_text(entry[0])
+        options = ["--quiet", "--disable-pip-version-check", "--retries", "1", "--require-hashes"]
+        command("install uv", [venv / "bin" / "python", "-m", "pip", "install", *options, "-r", requirement])
+
+
+def make_robot_environment() -> Path:
+    """Return a virtual environment that sees the packages of a sourced ROS 2, with what it lacks installed.
+
+    An active environment in which the library's dependencies can be imported serves as it is.
+
+    Raises:
+        SetUpError: ROS's Python was not found, or the packages could not be installed.
+    """
+    if _has_dependencies("python3"):
+        return Path(_answer("python3", "import sys; print(sys.prefix)"))
+    system = _answer("python3", "import rclpy, sys; print(sys._base_executable)")
+    if not system:
+        raise SetUpError("ROS 2 is sourced, but python3 cannot import rclpy: leave the active virtual environment.")
+    stamp = Stamp(ROBOT / "stamps" / "packages", [str(ROBOT), system, ROBOT_LOCK])
+    if not stamp.valid():
+        check_disk()
+        say(f"Making {ROBOT.name} beside the packages of ROS 2 and installing {ROBOT_LOCK.relative_to(ROOT)} ...")
+        command("make the virtual environment", [system, "-m", "venv", "--system-site-packages", ROBOT])
+        pip: list[str | Path] = [
+            ROBOT / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
+        command("install the packages", [*pip, "--retries", "1", "--require-hashes", "-r", ROBOT_LOCK])
+        stamp.set()
+    return ROBOT
+
+
+def _has_dependencies(python: str) -> bool:
+    """Return whether an interpreter has both ROS and what the library imports."""
+    modules = ("rclpy", "cv2", "huggingface_hub", "onnxruntime", "open_clip", "peft", "safetensors", "timm", "torch")
+    code = f"import importlib.util as u; print(all(u.find_spec(m) for m in {modules}))"
+    return _answer(python, code) == "True"
+
+
+def _answer(python: str, code: str) -> str:
+    """Return what a line of Python prints, or nothing when it fails."""
+    result = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return result.stdout.strip() if result.returncode == 0 else ""

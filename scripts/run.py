@@ -1,0 +1,145 @@
+"""Show who is in view: a camera node, the perception node and a listener on a ROS graph of their own.
+
+Sets up what is missing first. With a real ROS 2 sourced, colcon and `ros2 launch` do the same. Ctrl-C ends it.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from process_group import Group
+from robot import build, launch_arguments, ros_is_sourced
+from ros_env import PROFILE, free_domain, ros_environment
+from set_up import set_up
+from steps import ROOT, SetUpError, say
+
+NEEDED_SHARED_MEMORY = 80 * 10**6
+"""Bytes that /dev/shm must have free for the pictures: the 64 MB segment of the profile, and room beside it."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the run's options."""
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument(
+        "--source", help="webcam, sample, or the path of a picture, folder or video; the webcam, else the sample"
+    )
+    parser.add_argument("--duration", type=float, help="seconds from the first published array to the end")
+    parser.add_argument("--jsonl", type=Path, help="write one JSON object for every published array to this file")
+    parser.add_argument("--width", type=int, default=640, help="of the frames of a webcam and the sample, in pixels")
+    parser.add_argument("--height", type=int, default=480, help="of the frames of a webcam and the sample, in pixels")
+    parser.add_argument("--rate", type=float, default=15.0, help="frames a second")
+    parser.add_argument("--model", default="small", help="name or folder of the model")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    return parser
+
+
+def chosen_source(wanted: str | None) -> str:
+    """Return the source of the frames: the wanted one, its path made absolute, or the webcam, or the sample.
+
+    Raises:
+        SetUpError: there is no such file.
+    """
+    if wanted is None:
+        devices = sorted(Path("/dev").glob("video[0-9]*"))
+        return "webcam" if any(os.access(device, os.R_OK | os.W_OK) for device in devices) else "sample"
+    if wanted == "sample" or wanted.partition(":")[0] == "webcam":
+        return wanted
+    path = Path(wanted).expanduser().absolute()
+    if not path.exists():
+        raise SetUpError(f"There is no {path}: --source takes webcam, sample, or a picture, a folder or a video.")
+    return str(path)
+
+
+def shared_memory_profile() -> str | None:
+    """Return the path of the Fast DDS profile, or None, said in a sentence, where /dev/shm is too small for it."""
+    free = shutil.disk_usage("/dev/shm").free
+    if free >= NEEDED_SHARED_MEMORY:
+        return str(PROFILE)
+    say(
+        f"/dev/shm has only {free / 1e6:.0f} MB free, so pictures travel in fragments and many get lost: "
+        f"give it {NEEDED_SHARED_MEMORY / 1e6:.0f} MB or more (docker run --shm-size=256m)."
+    )
+    return None
+
+
+def run(args: argparse.Namespace) -> None:
+    """Start the nodes and return when the duration is over or the source has ended.
+
+    Raises:
+        SetUpError: the set-up failed or a node died.
+    """
+    source = chosen_source(args.source)
+    real = ros_is_sourced()
+    if real:
+        env = build()
+    else:
+        set_up()
+        env = ros_environment()
+    profile = shared_memory_profile()
+    env["FASTRTPS_DEFAULT_PROFILES_FILE"] = profile or ""
+    env["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    env.setdefault("ROS_DOMAIN_ID", str(free_domain()))
+    say(f"Source: {source}. ROS_DOMAIN_ID={env['ROS_DOMAIN_ID']}. The first face shows in a few seconds; Ctrl-C ends.")
+    with Group() as group:
+        (_start_launched if real else _start_nodes)(group, source, args, env)
+        group.wait()
+
+
+def _start_nodes(group: Group, source: str, args: argparse.Namespace, env: dict[str, str]) -> None:
+    """Start the nodes as processes of our own."""
+    camera = {"source": source, "width": args.width, "height": args.height, "rate": args.rate}
+    perception = {"autostart": True, "model": args.model, "device": args.device}
+    config = str(ROOT / "config" / "perception.yaml")
+    python = str(ROOT / ".venv" / "bin" / "python")
+
+    def node(name: str, *arguments: str) -> list[str]:
+        return [python, "-m", f"facial_attributes_ros.ros.{name}", *arguments]
+
+    # The slowest to get ready goes first.
+    parameters = ["--ros-args", "--params-file", config, *_parameters(perception)]
+    group.start("perception node", node("perception", *parameters), env, ROOT)
+    group.start("camera", node("camera", "--ros-args", *_parameters(camera)), env, ROOT, last=True, patience=1.0)
+    group.start("listener", node("listener", *_listener_options(args)), env, ROOT, last=True)
+
+
+def _start_launched(group: Group, source: str, args: argparse.Namespace, env: dict[str, str]) -> None:
+    """Start the nodes with the launch file."""
+    options = {"model": args.model, "device": args.device}
+    size = {"camera_width": str(args.width), "camera_height": str(args.height), "camera_rate": str(args.rate)}
+    group.start("launch", launch_arguments(source, options | size), env, ROOT)
+    listener = ["ros2", "run", "facial_attributes_ros", "listener", *_listener_options(args)]
+    group.start("listener", listener, env, ROOT, last=True)
+
+
+def _parameters(values: dict[str, object]) -> list[str]:
+    """Return ROS arguments that set parameters; JSON is YAML, and its quotes keep a string a string."""
+    return [part for name, value in values.items() for part in ("-p", f"{name}:={json.dumps(value)}")]
+
+
+def _listener_options(args: argparse.Namespace) -> list[str]:
+    duration = [] if args.duration is None else ["--duration", str(args.duration)]
+    return duration + ([] if args.jsonl is None else ["--jsonl", str(args.jsonl.expanduser().absolute())])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until the end; return 0 after it and after Ctrl-C, 1 when a part failed, 130 for Ctrl-C in the set-up."""
+    args = build_parser().parse_args(argv)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        run(args)
+    except SetUpError as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        say("Stopped.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

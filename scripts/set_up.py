@@ -1,0 +1,68 @@
+"""Install everything that this checkout needs; what is there already is left alone.
+
+python3 scripts/set_up.py            the environment, the ROS messages and the model files
+python3 scripts/set_up.py --oldest   the environment with the oldest supported versions, for tests without ROS
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from environment import LOCK, OLDEST, OLDEST_LOCK, VENV, make_environment
+from messages import build_messages
+from preflight import check_compiler, check_python
+from ros_env import PREFIX
+from steps import ROOT, SetUpError, Stamp, command, one_at_a_time, say
+
+
+def set_up(oldest: bool = False) -> None:
+    """Bring the checkout to a state where everything runs.
+
+    Args:
+        oldest: make the environment of the oldest supported versions, and nothing else.
+
+    Raises:
+        SetUpError: something is missing or failed; the message is one sentence.
+    """
+    check_python()
+    with one_at_a_time(ROOT / "build" / "set-up.lock"):
+        if oldest:
+            if sys.version_info >= (3, 13):
+                raise SetUpError("numpy 1.26 needs Python 3.11 or 3.12: name one with PYTHON=...")
+            make_environment(OLDEST, OLDEST_LOCK)
+            return
+        if not (PREFIX / "stamp").exists():
+            check_compiler()  # said before a minute of downloading rather than after it
+        make_environment(VENV, LOCK)
+        build_messages(LOCK)
+        _fetch_assets()
+
+
+def _fetch_assets() -> None:
+    """Have the library fetch the model files that it needs into the user's cache."""
+    stamp = Stamp(VENV / "stamps" / "assets", [ROOT / "facial_attributes_ros" / "assets.py"])
+    if stamp.valid():
+        return
+    say("Fetching the model files (90 MB) ...")
+    command("fetch the model files", [VENV / "bin" / "python", "-m", "facial_attributes_ros.assets"])
+    stamp.set()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the set-up; return 0, 1 when it could not be done, 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--oldest", action="store_true", help="make the environment of the oldest versions only")
+    args = parser.parse_args(argv)
+    try:
+        set_up(args.oldest)
+    except SetUpError as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        say("Stopped; the next try goes on from here.")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""Packages of the library; everything else about the project stands in pyproject.toml.
+
+`training/` is installed under the name `facial_attributes_training`, and the recipes that it trains by go with it.
+"""
+
+from setuptools import find_packages, setup
+
+TRAINING = "facial_attributes_training"
+RECIPES = f"{TRAINING}.recipes"
+
+setup(
+    packages=[
+        *find_packages(include=["facial_attributes_ros", "facial_attributes_ros.*"]),
+        TRAINING,
+        *(f"{TRAINING}.{package}" for package in find_packages("training")),
+        RECIPES,
+    ],
+    package_dir={TRAINING: "training", RECIPES: "config/recipes"},
+    package_data={
+        "facial_attributes_ros": ["py.typed", "models/weights/**", "web/**"],
+        TRAINING: ["py.typed"],
+        RECIPES: ["*.yaml"],
+    },
+    include_package_data=False,
+    zip_safe=False,
+)
