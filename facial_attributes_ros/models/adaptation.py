@@ -23,6 +23,11 @@ from facial_attributes_ros.models.multitask import MultiTaskModel
 EVERY_BLOCK: Final = -1
 """As `Adaptation.blocks`: the whole backbone."""
 DEFAULT_ADAPTER: Final = "default"
+POOL_LAYERS: Final[dict[str, tuple[str, ...]]] = {"all": (), "reference": ("q", "kv"), "mlp": ("q", "kv", "proj")}
+"""Layers of the pooling that are left out: none; those that the reference's code fuses in a bare parameter; and those
+and the output layer, on which the reference's adapter never acts."""
+_PROBE_BATCH: Final = 6
+"""Even, so that it is never the side of a table of relative positions, which is odd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,7 @@ class Adaptation:
         alpha: their product is scaled by alpha / rank.
         dropout: share of a low-rank layer's input dropped in training.
         dora: whether each row's length is learned too.
-        pool_projections: whether the pooling's query, key and value layers are adapted as well; the reference's
-            code leaves them out, since it fuses them in a bare parameter.
+        pool_layers: which linear layers of the attention pooling carry low-rank matrices, a key of `POOL_LAYERS`.
         task_specific: whether each task has a stream of its own in the last block and the attention pooling.
         batch_norm: whether the heads normalise their input.
         loraplus_ratio: the B matrices learn so many times as fast as the A matrices (LoRA+, Hayou et al. 2024).
@@ -50,7 +54,7 @@ class Adaptation:
     alpha: float = 0.0
     dropout: float = 0.0
     dora: bool = False
-    pool_projections: bool = True
+    pool_layers: str = "all"
     task_specific: bool = False
     batch_norm: bool = True
     loraplus_ratio: float = 1.0
@@ -68,11 +72,12 @@ class Adaptation:
             found = cls(name, **_NAMED[name])
         else:
             raise UserError(f"there is no adaptation {name!r}; choose {', '.join(NAMES)}.")
-        try:
-            return replace(found, **changes)
-        except TypeError as error:
-            known = ", ".join(field.name for field in fields(cls))
-            raise UserError(f"an adaptation has {known}, but not one of {', '.join(changes)}.") from error
+        known = [field.name for field in fields(cls)]
+        if unknown := [change for change in changes if change not in known]:
+            raise UserError(f"an adaptation has {', '.join(known)}, but no {unknown[0]}.")
+        if changes.get("pool_layers", "all") not in POOL_LAYERS:
+            raise UserError(f"pool_layers is one of {', '.join(POOL_LAYERS)}, not {changes['pool_layers']!r}.")
+        return replace(found, **changes)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -95,7 +100,7 @@ _NAMED: Final[dict[str, dict[str, Any]]] = {
     "lora": _LOW_RANK,
     "dora": _LOW_RANK,
     "lora-plain": _LOW_RANK | {"dora": False},
-    "lora-reference": _LOW_RANK | {"pool_projections": False},
+    "lora-reference": _LOW_RANK | {"pool_layers": "reference"},
     "mtlora": _LOW_RANK | {"task_specific": True},
     "full": {"blocks": EVERY_BLOCK},
 }
@@ -151,17 +156,19 @@ def _train_last_blocks(backbone: Backbone, count: int) -> None:
 
 
 def called_linears(backbone: Backbone) -> list[str]:
-    """Return the names inside the backbone of the blocks' and the pooling's linear layers that a forward calls.
+    """Return the names inside the backbone of the blocks' and the pooling's linear layers that tokens pass.
 
     An adapter around a layer whose weight is read by other code (as `nn.MultiheadAttention` does) would never act
-    before merging and would after, so such layers are left out. The forward runs on the meta device, without weights.
+    before merging and would after, so such layers are left out; and so are layers that compute position tables. The
+    forward runs on the meta device, without weights.
     """
     names = {id(module): name for name, module in backbone.named_modules()}
     inside = {id(part) for _, module in backbone.adaptable_modules() for part in module.modules()}
     called: set[str] = set()
 
-    def note(module: nn.Module, *_: object) -> None:
-        called.add(names[id(module)])
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if len(inputs[0]) == _PROBE_BATCH:
+            called.add(names[id(module)])
 
     linears = [part for part in backbone.modules() if isinstance(part, nn.Linear) and id(part) in inside]
     hooks = [linear.register_forward_pre_hook(note) for linear in linears]
@@ -169,7 +176,7 @@ def called_linears(backbone: Backbone) -> list[str]:
     side = backbone.preprocess.image_size
     try:
         with torch.no_grad():
-            functional_call(backbone, tensors, torch.empty(1, 3, side, side, device="meta"))
+            functional_call(backbone, tensors, torch.empty(_PROBE_BATCH, 3, side, side, device="meta"))
     finally:
         for hook in hooks:
             hook.remove()
@@ -199,8 +206,8 @@ def _targets(backbone: Backbone, adaptation: Adaptation, called: Iterable[str]) 
     pool: Any = backbone.pool
     if adaptation.task_specific:
         skipped = [backbone.blocks[-1], *([pool] if pool is not None else [])]
-    elif pool is not None and not adaptation.pool_projections:
-        skipped = [pool.q, pool.kv]
+    elif pool is not None:
+        skipped = [pool.get_submodule(layer) for layer in POOL_LAYERS[adaptation.pool_layers]]
     inside = {names[id(part)] for module in skipped for part in module.modules()}
     return [name for name in called if name not in inside]
 

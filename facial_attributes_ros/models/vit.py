@@ -173,7 +173,7 @@ def _timm_trunk(name: str, image_size: int | None, architecture: dict[str, Any])
     if size and not _takes_image_size(name):
         raise UserError(f"{name} is not a plain ViT of timm, so it can't be a backbone here; choose a vit_… model.")
     try:
-        trunk: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **size, **architecture)
+        trunk: nn.Module = timm.create_model(name, pretrained=False, **{"num_classes": 0, **size, **architecture})
     except (AssertionError, TypeError) as error:
         raise UserError(f"timm can't build {name} with {size | architecture}: {error}.") from error
     _check_plain(name, trunk)

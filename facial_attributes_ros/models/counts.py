@@ -1,0 +1,131 @@
+"""Parameters, operations and sizes of every rung of the ladder, counted on the meta device without any weights."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from facial_attributes_ros.attributes import AGE, LABELS, TASKS
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.adaptation import Adaptation, build_model, merge, trained_tensors
+from facial_attributes_ros.models.backbones import build_backbone
+
+LADDER: Final = ("zero-shot", "lp", "ft-4", "lora", "lora-reference", "mtlora", "full")
+SINGLE_HEAD: Final = ("lp", "ft-4")
+"""Rungs that the reference reports with the age head alone; the ladder shows them both ways."""
+_LINEAR_OPS: Final = ("mm", "addmm", "convolution", "_convolution")
+_GIGA: Final = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one rung costs.
+
+    Attributes:
+        adaptation: name of the rung.
+        tasks: the heads that it has.
+        parameters: in training, adapters included.
+        trained: those of them that are trained.
+        merged: parameters once adapters are merged, as it runs.
+        gflops_linear: 10^9 operations for one face and all its tasks, merged: linear and convolution layers only, 2
+            per multiply-add (the reference's convention).
+        gflops_attention: the same and the two products inside attention.
+        checkpoint_bytes: size of what training changes, in float32.
+    """
+
+    adaptation: str
+    tasks: tuple[str, ...]
+    parameters: int
+    trained: int
+    merged: int
+    gflops_linear: float
+    gflops_attention: float
+    checkpoint_bytes: int
+
+    @property
+    def share(self) -> float:
+        """Trained parameters in per cent of all, as training sees them."""
+        return 100 * self.trained / self.parameters
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as plain values, with `share_percent` rounded to two decimals."""
+        return asdict(self) | {"tasks": list(self.tasks), "share_percent": round(self.share, 2)}
+
+
+def count(
+    backbone: str, adaptation: Adaptation, tasks: Sequence[str] = TASKS, image_size: int | None = None, **architecture: Any
+) -> Counts:
+    """Count one rung on a backbone of a name that `build_backbone` knows.
+
+    Raises:
+        UserError: unknown backbone or task, or the adaptation doesn't suit it.
+    """
+    if adaptation.name == "zero-shot":
+        return _count_zero_shot(backbone, tasks)
+    with torch.device("meta"):
+        model = build_model(build_backbone(backbone, image_size=image_size, **architecture), adaptation, tasks)
+        side = model.backbone.preprocess.image_size
+        image = torch.empty(1, 3, side, side)
+        parameters = _parameters(model)
+        trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        size = sum(tensor.numel() * tensor.element_size() for tensor in trained_tensors(model).values())
+        merge(model)
+        linear, attention = operations(lambda: model(image))
+    return Counts(adaptation.name, tuple(tasks), parameters, trained, _parameters(model), linear, attention, size)
+
+
+def ladder(backbone: str, image_size: int | None = None) -> list[Counts]:
+    """Count every rung that suits a backbone, from zero-shot to full fine-tuning.
+
+    Args:
+        backbone: a name that `build_backbone` knows.
+        image_size: side of the input in pixels, if not the backbone's own.
+    """
+    counted: list[Counts] = []
+    for name in LADDER:
+        adaptation = Adaptation.named(name)
+        for tasks in ((AGE,), TASKS) if name in SINGLE_HEAD else (TASKS,):
+            try:
+                counted.append(count(backbone, adaptation, tasks, image_size))
+            except UserError:
+                # A CNN has no low-rank rungs, and only open_clip's models have a text encoder.
+                if name == "lp":
+                    raise
+    return counted
+
+
+def operations(run: Callable[[], object]) -> tuple[float, float]:
+    """Return 10^9 operations (2 per multiply-add) of a call: linear and convolution layers, and with attention.
+
+    On the meta device attention runs as two batched products, which nothing else here uses.
+    """
+    counter = FlopCounterMode(display=False)
+    # With gradients on, PyTorch's transformer layers take the path that the counter sees into.
+    with torch.enable_grad(), counter:
+        run()
+    by_operator: Mapping[Any, int] = counter.get_flop_counts()["Global"]
+    linear = sum(flops for operator, flops in by_operator.items() if operator.__name__ in _LINEAR_OPS)
+    return linear / _GIGA, sum(by_operator.values()) / _GIGA
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _count_zero_shot(backbone: str, tasks: Sequence[str]) -> Counts:
+    from facial_attributes_ros.models.zero_shot import build_clip
+
+    with torch.device("meta"):
+        model = build_clip(backbone).eval()
+        prompts = sum(len(LABELS[task]) for task in tasks)
+        side = model.visual.image_size
+        side = side if isinstance(side, int) else side[0]
+        image = torch.empty(1, 3, side, side)
+        # One prompt per class, encoded along with the picture: what the reference counts.
+        text = torch.zeros(prompts, model.context_length, dtype=torch.long)
+        linear, attention = operations(lambda: (model.encode_image(image), model.encode_text(text)))
+    total = _parameters(model)
+    return Counts("zero-shot", tuple(tasks), total, 0, total, linear, attention, 0)
