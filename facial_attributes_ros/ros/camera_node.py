@@ -1,0 +1,129 @@
+"""The camera node: publishes a source of frames as a camera would. Run it through `camera`."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.ros.conversion import bgr_fields
+from facial_attributes_ros.ros.process import Finish
+from facial_attributes_ros.vision.sources import Frame, open_source
+
+LATE = 1.0
+"""Seconds behind from which a source that is too slow stops to catch up and goes on from now."""
+END_TIMEOUT = 1.0
+"""Seconds the thread has to end."""
+
+PARAMETERS: tuple[tuple[str, Any, str, Any], ...] = (
+    ("source", "sample", "What to show: sample, webcam, webcam:N, or a picture, a folder or a video.", None),
+    ("width", 640, "Width in pixels of the sample, and what a webcam is asked for.", (16, 16384)),
+    ("height", 480, "Height in pixels of the sample, and what a webcam is asked for.", (16, 16384)),
+    ("rate", 15.0, "Frames a second of the sample, a picture, a folder and a webcam.", (0.1, 1000.0)),
+    ("frame_id", "camera", "Frame of reference in every header.", None),
+    ("loop", False, "Begin again where a folder or a video ends.", None),
+)
+
+
+class Camera(Node):
+    """Publishes `image` (bgr8, sensor data quality of service) in real time, stamped when the frame is shown.
+
+    All parameters are read-only. The node ends its process when the source ends or fails.
+
+    Args:
+        finish: ends the process.
+
+    Raises:
+        UserError: a parameter has a value that cannot be.
+    """
+
+    def __init__(self, finish: Finish) -> None:
+        super().__init__("camera")
+        self._finish = finish
+        for name, default, text, limits in PARAMETERS:
+            self._declare(name, default, text, limits)
+        self._publisher = self.create_publisher(
+            Image,
+            "image",
+            qos_profile_sensor_data,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+
+    def begin(self) -> None:
+        """Begin to publish."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop publishing."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(END_TIMEOUT)
+
+    def _declare(self, name: str, default: Any, text: str, limits: tuple[Any, Any] | None) -> None:
+        descriptor = ParameterDescriptor(description=text, read_only=True)
+        if limits is not None and isinstance(default, int):
+            descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1])]
+        elif limits is not None:
+            descriptor.floating_point_range = [FloatingPointRange(from_value=limits[0], to_value=limits[1])]
+        try:
+            self.declare_parameter(name, default, descriptor)
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            span = "" if limits is None else f" from {limits[0]} to {limits[1]}"
+            raise UserError(f"The parameter {name} must be a value like {default}{span}.") from error
+
+    def _value(self, name: str) -> Any:
+        return self.get_parameter(name).value
+
+    def _run(self) -> None:
+        try:
+            source = self._value("source")
+            size = (self._value("width"), self._value("height"))
+            self._show(open_source(source, size, self._value("rate"), self._value("loop")), source)
+        except UserError as error:
+            self._stop_with(str(error), 2)
+        except Exception as error:  # else the thread would end without a word that a user understands
+            self._stop_with(f"The source failed ({type(error).__name__}: {error}).", 1)
+
+    def _stop_with(self, sentence: str, code: int) -> None:
+        if not self._ending.is_set():
+            self.get_logger().error(sentence)
+            self._finish(code)
+
+    def _show(self, frames: Iterator[Frame], source: str) -> None:
+        frame_id = self._value("frame_id")
+        begun: float | None = None
+        for image, seconds in frames:
+            if begun is None:
+                begun = time.monotonic() - seconds
+                self.get_logger().info(f"Showing {source}: {image.shape[1]}x{image.shape[0]}.")
+            wait = begun + seconds - time.monotonic()
+            if wait < -LATE:
+                begun -= wait
+            if self._ending.wait(max(wait, 0.0)):
+                return
+            message = Image(**bgr_fields(image))
+            message.header.frame_id = frame_id
+            message.header.stamp = self.get_clock().now().to_msg()
+            self._publisher.publish(message)
+        self.get_logger().info(f"The source {source} has ended; set loop to begin again.")
+        self._finish(0)
+
+
+def create(finish: Finish, argv: Sequence[str]) -> Camera:
+    """Return the node.
+
+    Raises:
+        UserError: there are arguments, of which it takes none, or a parameter has a value that cannot be.
+    """
+    if argv:
+        raise UserError(f"The camera node takes ROS arguments only, not {' '.join(argv)}.")
+    return Camera(finish)

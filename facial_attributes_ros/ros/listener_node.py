@@ -1,0 +1,168 @@
+"""The listener: prints a line for every face that is published and keeps them as JSON. Run it through `listener`."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.time import Time
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.msg import FaceAttributesArray
+from facial_attributes_ros.ros.process import Finish
+from facial_attributes_ros.ros.records import array_record, face_line
+
+HINT_AFTER = 15.0
+"""Seconds without any array after which the listener says what may be wrong."""
+LATENCIES = 10_000
+"""How many of the last latencies the summary rests on."""
+
+
+class Listener(Node):
+    """Prints what comes on `faces`, and a summary at the end.
+
+    Args:
+        finish: ends the process.
+        duration: seconds from the first array until the end; None for no end.
+        jsonl: file to write one JSON object an array to; None for none.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+
+    def __init__(self, finish: Finish, duration: float | None, jsonl: Path | None) -> None:
+        super().__init__("listener")
+        self._finish = finish
+        self._duration = duration
+        self._records = _opened(jsonl)
+        self._printing = True
+        self._started = time.monotonic()
+        self._first: float | None = None
+        self._last = 0.0
+        self._faces_seen = True
+        self._count = 0
+        self._latencies: deque[float] = deque(maxlen=LATENCIES)
+        self.create_subscription(FaceAttributesArray, "faces", self._on_array, QoSProfile(depth=10))
+        # The node's own clock stands still while a recording is paused.
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(0.1, self._look_at_clock, clock=self._steady)
+        self._hint = self.create_timer(HINT_AFTER, self._give_hint, clock=self._steady)
+
+    def end(self) -> None:
+        """Print the summary and close the file."""
+        self._print(self.summary())
+        if self._records is not None:
+            self._write_failed_unless(self._records.close)
+
+    def summary(self) -> str:
+        """Return how many arrays came how fast, and how late."""
+        count = self._count
+        if self._first is None:
+            return "No array of faces came."
+        seconds = self._last - self._first
+        rate = f"{(count - 1) / seconds:.1f} arrays/s" if seconds > 0 else "one array"
+        p50, p95 = np.percentile(self._latencies, [50, 95]) * 1000
+        return f"{count} arrays in {seconds:.1f} s, {rate}; latency p50 {p50:.0f} ms, p95 {p95:.0f} ms."
+
+    def _on_array(self, message: Any) -> None:
+        self._last = time.monotonic()
+        if self._first is None:
+            self._first = self._last
+            self._hint.cancel()
+        latency = (self.get_clock().now() - Time.from_msg(message.header.stamp)).nanoseconds * 1e-9
+        self._count += 1
+        self._latencies.append(latency)
+        for face in message.faces:
+            self._print(face_line(face, latency))
+        if not message.faces and self._faces_seen:
+            self._print("no face")
+        self._faces_seen = bool(message.faces)
+        if self._records is not None:
+            self._record(self._records, message)
+
+    def _record(self, file: TextIO, message: Any) -> None:
+        line = json.dumps(array_record(message), ensure_ascii=False, allow_nan=False)
+
+        def write() -> None:
+            file.write(line + "\n")
+            file.flush()
+
+        self._write_failed_unless(write)
+
+    def _write_failed_unless(self, write: Any) -> None:
+        """Try to write; when that fails, say so once and go on without the file."""
+        try:
+            write()
+        except OSError as error:
+            name = self._records.name if self._records is not None else "The file"
+            self._records = None
+            self.get_logger().error(f"{name} is not written any further: {error.strerror}; printing goes on.")
+
+    def _print(self, line: str) -> None:
+        if not self._printing:
+            return
+        try:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader has gone (`| head`); keep the interpreter from complaining about it on exit.
+            self._printing = False
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._finish(0)
+        except OSError as error:
+            self._printing = False
+            self.get_logger().error(f"Standard output cannot be written: {error.strerror}.")
+
+    def _look_at_clock(self) -> None:
+        over = self._duration is not None and self._first is not None
+        if over and time.monotonic() - self._first >= self._duration:  # type: ignore[operator]
+            self._finish(0)
+
+    def _give_hint(self) -> None:
+        self._hint.cancel()
+        topic = self.resolve_topic_name("faces")
+        publishers = self.count_publishers(topic)
+        reason = "is a camera publishing?" if publishers else "is the perception node configured and active?"
+        self.get_logger().warning(f"Nothing has come on {topic} for {HINT_AFTER:.0f} s: {reason}")
+
+
+def _opened(jsonl: Path | None) -> TextIO | None:
+    try:
+        return None if jsonl is None else jsonl.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"Cannot write {jsonl}: {error.strerror}.") from error
+
+
+def _positive(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return seconds
+
+
+def create(finish: Finish, argv: Sequence[str]) -> Listener:
+    """Return the node.
+
+    Args:
+        finish: ends the process.
+        argv: `--duration` and `--jsonl`.
+
+    Raises:
+        UserError: the JSON file cannot be written.
+        SystemExit: an argument cannot be, which argparse has said.
+    """
+    parser = argparse.ArgumentParser(prog="listener", description="Print the attributes of every face on `faces`.")
+    parser.add_argument("--duration", type=_positive, help="seconds from the first array until the end")
+    parser.add_argument("--jsonl", type=Path, help="file to write one JSON object an array to")
+    options = parser.parse_args(argv)
+    return Listener(finish, options.duration, options.jsonl)

@@ -1,0 +1,152 @@
+"""A node as a process: start, spin, and end cleanly and soon, whatever it is doing.
+
+The main thread does nothing but wait for a signal; the node lives in a second thread. So Ctrl-C is heard while a model
+is being loaded or libraries are being imported. Nothing heavy is imported here before the signals are in place.
+"""
+
+import importlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+from facial_attributes_ros.errors import UserError
+
+GRACE = 1.5
+"""Seconds the node has to end after a signal; then the process ends without it."""
+IDLE = 0.2
+"""Seconds between two looks at whether to end while nothing happens."""
+
+Finish = Callable[[int], None]
+"""Called by a node, from any thread, to end its process with an exit code."""
+
+
+class NodeProcess:
+    """Runs one node until a signal comes or the node says it is done.
+
+    Args:
+        module: where the node's function `create(finish: Finish, argv) -> Node` is; imported in the second thread. If
+            the node has a method `begin()`, it is called before spinning; `end()`, if there is one, after it.
+        argv: the process's arguments, without its name.
+    """
+
+    def __init__(self, module: str, argv: Sequence[str]) -> None:
+        self._module = module
+        self._argv = list(argv)
+        self._over = threading.Event()
+        self._code = 0
+
+    def run(self) -> int:
+        """Run the node and return the exit code: 0 after Ctrl-C or a node that is done, 2 after a user's mistake."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        thread = threading.Thread(target=self._live, name="node", daemon=True)
+        thread.start()
+        self._over.wait()
+        thread.join(GRACE)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if thread.is_alive():
+            # A library is busy in its own code, perhaps loading a model; the interpreter's own end would wait for it.
+            os._exit(self._code)
+        return self._code
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self._over.is_set():
+            os._exit(130)
+        self._over.set()
+
+    def _finish(self, code: int) -> None:
+        self._code = code
+        self._over.set()
+
+    def _live(self) -> None:
+        try:
+            self._spin()
+        except UserError as error:
+            self._complain(str(error))
+        except SystemExit as end:
+            # argparse has said what is wrong, or has given the help that was asked for.
+            self._code = end.code if isinstance(end.code, int) else 2
+        except ModuleNotFoundError as error:
+            self._complain(f"{error}" if str(error).endswith(".") else f"{error}; install it or source ROS 2 first.")
+        except Exception as error:
+            if self._over.is_set():
+                return
+            # Nothing above us would say it.
+            logging.getLogger(__name__).exception("The node ended because of an error: %s", error)
+            self._code = 1
+        finally:
+            self._over.set()
+
+    def _complain(self, sentence: str) -> None:
+        sys.stderr.write(f"{self._module.rpartition('.')[2].removesuffix('_node')}: {sentence}\n")
+        self._code = 2
+
+    def _spin(self) -> None:
+        import rclpy
+        import rclpy.utilities
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.signals import SignalHandlerOptions
+
+        create = importlib.import_module(self._module).create
+        try:
+            rclpy.init(args=self._argv, signal_handler_options=SignalHandlerOptions.NO)
+        except RuntimeError as error:
+            raise UserError(f"ROS does not take the arguments: {str(error).splitlines()[0]}.") from error
+        try:
+            node = create(self._finish, rclpy.utilities.remove_ros_args(["", *self._argv])[1:])
+            with _LogToRos(node.get_logger()):
+                executor = SingleThreadedExecutor()
+                executor.add_node(node)
+                try:
+                    _call(node, "begin")
+                    while not self._over.is_set():
+                        executor.spin_once(timeout_sec=IDLE)
+                finally:
+                    _call(node, "end")
+                    executor.shutdown(timeout_sec=IDLE)
+                    node.destroy_node()
+        finally:
+            rclpy.utilities.try_shutdown()
+
+
+def _call(node: Any, method: str) -> None:
+    if hasattr(node, method):
+        getattr(node, method)()
+
+
+class _LogToRos(logging.Handler):
+    """Sends what the library logs to the node's logger while it is entered."""
+
+    def __init__(self, logger: Any) -> None:
+        super().__init__(logging.INFO)
+        self._ros = logger
+        self._library = logging.getLogger("facial_attributes_ros")
+
+    def __enter__(self) -> None:
+        self._library.setLevel(logging.INFO)
+        self._library.addHandler(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._library.removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on at its level."""
+        text = self.format(record)
+        # rclpy wants one call site per level.
+        if record.levelno >= logging.ERROR:
+            self._ros.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._ros.warning(text)
+        else:
+            self._ros.info(text)
+
+
+def run_node(module: str, argv: Sequence[str] | None = None) -> int:
+    """Run the node of a module as this process; see `NodeProcess`."""
+    return NodeProcess(module, sys.argv[1:] if argv is None else argv).run()
