@@ -19,45 +19,44 @@ ROBOT_LOCK = ROOT / "requirements" / "robot.txt"
 
 
 def make_environment(venv: Path, lock: Path) -> None:
-    """Bring a virtual environment to exactly what a lock file names, plus this project, editable.
+    """Bring a virtual environment to what a lock file names, plus this project, editable.
 
     Raises:
         SetUpError: it could not be made or filled.
     """
-    _make_venv(venv)
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    packages = Stamp(venv / "stamps" / "packages", [version, lock])
+    _make_venv(venv, lock)
+    packages = Stamp(venv / "stamps" / "packages", [lock])
     if not packages.valid():
         check_disk()
-        packages.clear()
         _install_uv(venv, lock)
         say(f"Installing the packages of {lock.relative_to(ROOT)} into {venv.name} (5 GB; a minute or two) ...")
-        uv(venv, "install the packages", "sync", "--require-hashes", lock)
-        Stamp(venv / "stamps" / "project", []).clear()
+        # Not `sync`: it would take the metadata that the ROS wheels bring along for packages that must go.
+        uv(venv, "install the packages", "--require-hashes", "-r", lock)
         packages.set()
-    project = Stamp(venv / "stamps" / "project", [str(ROOT), ROOT / "pyproject.toml", ROOT / "setup.py", lock])
+    project = Stamp(venv / "stamps" / "project", [ROOT / "pyproject.toml", ROOT / "setup.py"])
     if not project.valid():
-        uv(venv, "install this project", "install", "--no-deps", "--no-build-isolation", "--editable", ROOT)
+        uv(venv, "install this project", "--no-deps", "--no-build-isolation", "--editable", ROOT)
         project.set()
 
 
-def uv(venv: Path, what: str, subcommand: str, *arguments: str | Path) -> None:
-    """Run `uv pip SUBCOMMAND` on a virtual environment; `what` continues "Could not ..."."""
+def uv(venv: Path, what: str, *arguments: str | Path) -> None:
+    """Run `uv pip install` on a virtual environment; `what` continues "Could not ..."."""
     env = dict(os.environ)
     if "PIP_INDEX_URL" in env:
         env.setdefault("UV_DEFAULT_INDEX", env["PIP_INDEX_URL"])
     python = venv / "bin" / "python"
-    command(what, [venv / "bin" / "uv", "pip", subcommand, "--quiet", "--python", python, *arguments], env)
+    command(what, [venv / "bin" / "uv", "pip", "install", "--quiet", "--python", python, *arguments], env)
 
 
-def _make_venv(venv: Path) -> None:
-    """Make the virtual environment; one of another Python, or of a checkout that was moved, is made anew."""
-    made = Stamp(venv / "stamps" / "venv", [str(venv)])
+def _make_venv(venv: Path, lock: Path) -> None:
+    """Make the virtual environment; another Python, another lock file or a moved checkout mean making it anew."""
+    stamp = venv / "stamps" / "venv"
+    made = Stamp(stamp, [str(venv), lock])
     if made.valid() and _works(venv):
         return
     check_platform()
     say(f"Making the virtual environment {venv.name} with Python {sys.version.split()[0]} ...")
-    clear = ["--clear"] if not _works(venv) or (venv / "stamps" / "venv").exists() else []
+    clear = ["--clear"] if stamp.exists() or not _works(venv) else []
     # This interpreter may be that of an environment, even of the one that is made anew.
     base = getattr(sys, "_base_executable", sys.executable)
     command("make the virtual environment", [base, "-m", "venv", *clear, venv])
