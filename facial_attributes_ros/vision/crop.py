@@ -3,7 +3,8 @@
 A crop is the enclosing square of a face box, widened on every side by a margin, cut with sub-pixel accuracy, averaged
 over the area of each target pixel when it shrinks, and black where it reaches past the border of the picture.
 
-Coordinates are continuous: pixel i covers the interval from i to i + 1, so that a box (0, 0, W, H) is the whole picture.
+Coordinates are continuous: pixel i covers the interval from i to i + 1, so that the box (0, 0, W, H) is the whole
+picture.
 """
 
 import math

@@ -2,8 +2,8 @@
 
 The four numbers (centre x, centre y, width, height) move independently, each with a velocity that is disturbed by white
 noise (Bar-Shalom, Li and Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001, section 6.2). All
-rates are in seconds, and two predictions of half a step equal one of a whole step, so nothing depends on the frame rate.
-All lengths scale with the face, so that near and far faces behave alike.
+rates are in seconds, and two predictions of half a step equal one of a whole step, so that nothing depends on the frame
+rate. All lengths scale with the face, so that near and far faces behave alike.
 """
 
 from typing import Self

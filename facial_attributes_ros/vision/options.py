@@ -53,17 +53,20 @@ class FusionOptions:
     """How estimates of one track become one belief.
 
     Attributes:
-        age_memory: seconds after which an estimate of the age counts e times less.
+        age_memory: mean seconds after which the truth may be another one. Raising it makes the age surer and steadier,
+            and an error at the beginning lasts longer.
         gender_memory: the same for the gender.
         emotion_memory: the same for the emotion. Raising it flickers less and follows changes later.
         correlation: seconds over which the model's errors on one face resemble each other; estimates closer than that
             count less. Raising it makes the belief surer later.
+        emotion_correlation: the same for the emotion; shorter, so that a change is followed soon.
     """
 
-    age_memory: float = 30.0
-    gender_memory: float = 30.0
-    emotion_memory: float = 0.8
+    age_memory: float = 300.0
+    gender_memory: float = 300.0
+    emotion_memory: float = 3.5
     correlation: float = 0.5
+    emotion_correlation: float = 0.25
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -71,13 +74,17 @@ class FusionOptions:
         Raises:
             UserError: a value is out of its range.
         """
-        names = ("age_memory", "gender_memory", "emotion_memory", "correlation")
-        _check_positive("Fusion", {name: getattr(self, name) for name in names})
+        _check_positive("Fusion", {name: getattr(self, name) for name in self.__dataclass_fields__})
 
     @property
     def memory(self) -> dict[str, float]:
         """Memory in seconds of every task."""
         return {AGE: self.age_memory, GENDER: self.gender_memory, EMOTION: self.emotion_memory}
+
+    @property
+    def correlations(self) -> dict[str, float]:
+        """Correlation in seconds of every task."""
+        return {AGE: self.correlation, GENDER: self.correlation, EMOTION: self.emotion_correlation}
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,9 @@ class Tracker:
             self._assign(detections, stamp)
             self._interval = None if self._detected_at is None else stamp - self._detected_at
             self._detected_at = stamp
-        return [_view(item, stamp) for item in self._candidates if item.confirmed and item.last_seen == self._detected_at]
+        return [
+            _view(item, stamp) for item in self._candidates if item.confirmed and item.last_seen == self._detected_at
+        ]
 
     def _assign(self, detections: Sequence[Detection], stamp: float) -> None:
         sure = [item for item in detections if item.score >= self.options.birth_score]

@@ -29,7 +29,7 @@ class DetectorOptions:
     """
 
     detection_size: int = 640
-    score_threshold: float = 0.6
+    score_threshold: float = 0.4
     min_face: float = 16.0
     overlap_threshold: float = 0.3
     enlarge_to: int = 0
@@ -96,11 +96,11 @@ def _look(image: NDArray[np.uint8], options: DetectorOptions, find: Finder, padd
         scaled = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
     border = round(padding * max(size))
     if border:
-        scaled = np.asarray(cv2.copyMakeBorder(scaled, *[border] * 4, cv2.BORDER_CONSTANT), np.uint8)
+        scaled = np.asarray(cv2.copyMakeBorder(scaled, border, border, border, border, cv2.BORDER_CONSTANT), np.uint8)
     rows = find(scaled)
     to_full = np.array([width / size[0], height / size[1]], np.float32)
     faces = [_detection(row, border, to_full) for row in rows[np.argsort(-rows[:, 14])]]
-    return [face for face in faces if float(face.box[2:].max()) >= options.min_face]
+    return [face for face in faces if face.box[2:].max() >= options.min_face and face.box[2:].min() > 0]
 
 
 def _detection(row: NDArray[np.float32], border: int, to_full: NDArray[np.float32]) -> Detection:

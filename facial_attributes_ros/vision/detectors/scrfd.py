@@ -37,8 +37,6 @@ class ScrfdDetector:
         """
         self.options = options or DetectorOptions()
         self._network = _load(str(model))
-        self._network.prepare(ctx_id=0, nms_thresh=self.options.overlap_threshold)
-        self._network.det_thresh = self.options.score_threshold
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Return the faces of a BGR picture, uint8 (H, W, 3), in pixels of that picture, best score first."""
@@ -47,6 +45,9 @@ class ScrfdDetector:
     def _find(self, scaled: NDArray[np.uint8]) -> NDArray[np.float32]:
         height, width = scaled.shape[:2]
         input_size = tuple(math.ceil(side / _SIZE_STEP) * _SIZE_STEP for side in (width, height))
+        # The options may be exchanged while the detector runs.
+        self._network.det_thresh = self.options.score_threshold
+        self._network.nms_thresh = self.options.overlap_threshold
         boxes, landmarks = self._network.detect(scaled, input_size=input_size)
         rows = np.full((len(boxes), 15), np.nan, np.float32)
         rows[:, 0:2] = boxes[:, 0:2]
@@ -73,9 +74,7 @@ def _load(model: str) -> Any:
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         raise UserError(f"insightface cannot read {path} as a face detector: {error}") from error
     if not hasattr(network, "det_thresh"):
-        raise UserError(
-            f"{path} is not a SCRFD face detector; in a model pack it is the file whose name begins with det."
-        )
+        raise UserError(f"{path} is not a SCRFD face detector; in a model pack it is the file named det_….")
     return network
 
 

@@ -48,6 +48,9 @@ class YuNetDetector:
     def _find(self, scaled: NDArray[np.uint8]) -> NDArray[np.float32]:
         height, width = scaled.shape[:2]
         self._network.setInputSize((width, height))
+        # The options may be exchanged while the detector runs.
+        self._network.setScoreThreshold(self.options.score_threshold)
+        self._network.setNMSThreshold(self.options.overlap_threshold)
         _, faces = self._network.detect(scaled)
         return np.zeros((0, 15), np.float32) if faces is None else np.asarray(faces, np.float32)
 
