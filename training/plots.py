@@ -105,7 +105,12 @@ def _diagram(axes: Axes, diagram: Reliability, title: str) -> None:
     axes.bar(centres[there], diagram.accuracy[there], width * 0.9, color="C0", label="accuracy")
     axes.bar(centres, shares, width * 0.4, color="C7", alpha=0.8, label="share of the faces")
     axes.plot(
-        diagram.confidence[there], diagram.accuracy[there], "o", color="C3", markersize=4, label="mean confidence"
+        diagram.confidence[there],
+        diagram.accuracy[there],
+        "o",
+        color="C3",
+        markersize=4,
+        label="at the mean confidence",
     )
     axes.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--")
     axes.set(xlim=(0, 1), ylim=(0, 1))

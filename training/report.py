@@ -164,7 +164,7 @@ def _plots(evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
 
 def _save(figure: Figure, path: Path) -> Path:
     with atomic_target(path) as partial:
-        figure.savefig(partial, dpi=DPI)
+        figure.savefig(partial, dpi=DPI, bbox_inches="tight")
     return path
 
 

@@ -1,0 +1,141 @@
+"""From rows to manifests: duplicates, faces, splits, and the list of what is left out."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from facial_attributes_training.manifest import Row, read_manifest
+from facial_attributes_training.prepare.duplicates import drop_duplicates
+from facial_attributes_training.prepare.job import FacePolicy, Prepared, choose, prepare
+from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.scan import Scanned
+from facial_attributes_training.prepare.splits import assign_splits, parse_shares
+from numpy.typing import NDArray
+
+from facial_attributes_ros.attributes import Detection
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.vision.detectors import DetectorOptions
+
+MALE, FEMALE = {"gender": "male"}, {"gender": "female"}
+
+
+class OneFace:
+    """Finds one face in the middle of pictures that are not black."""
+
+    options = DetectorOptions()
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        return [Detection(np.array([8, 8, 16, 16], np.float32), 0.9)] if image.any() else []
+
+
+def picture(folder: Path, name: str, shade: int) -> str:
+    path = str(folder / name)
+    cv2.imwrite(path, np.full((32, 32, 3), shade, np.uint8))
+    return path
+
+
+def run(rows: list[Row | LeftOut], out: Path, policy: FacePolicy | None = None) -> Prepared:
+    return prepare(rows, out, policy or FacePolicy(), OneFace, {})
+
+
+def reasons(prepared: Prepared) -> Counter[str]:
+    return Counter(entry.reason for entry in prepared.left_out)
+
+
+def test_every_row_is_in_a_manifest_or_in_the_list(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"x")
+    rows: list[Row | LeftOut] = [
+        Row(picture(tmp_path, "a.png", 10), "train", "s", MALE),
+        Row(picture(tmp_path, "copy.png", 10), "train", "s", MALE),
+        Row(picture(tmp_path, "b.png", 20), "val", "s", FEMALE, extra={"origin": "x"}),
+        Row(picture(tmp_path, "black.png", 0), "train", "s", MALE),
+        Row(str(tmp_path / "broken.png"), "train", "s", MALE),
+        Row(str(tmp_path / "missing.png"), "train", "s", MALE),
+        LeftOut("c.png", "train", "s", "label outside the range"),
+    ]
+    prepared = run(rows, tmp_path / "out")
+    assert reasons(prepared) == {"duplicate": 1, "no face": 1, "unreadable": 2, "label outside the range": 1}
+    train = read_manifest(tmp_path / "out" / "manifest-train.csv")
+    assert train.paths.tolist() == [str(tmp_path / "a.png")]
+    assert train.boxes.tolist() == [[8, 8, 16, 16]]
+    assert read_manifest(tmp_path / "out" / "manifest-val.csv").extra["origin"].tolist() == ["x"]
+    with prepared.left_out_file.open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == sum(reasons(prepared).values())
+
+
+def test_running_again_writes_the_same(tmp_path: Path) -> None:
+    rows: list[Row | LeftOut] = [Row(picture(tmp_path, f"{shade}.png", shade), "train", "s", MALE) for shade in (9, 8)]
+    run(rows, tmp_path / "out")
+    first = (tmp_path / "out" / "manifest-train.csv").read_text()
+    run(rows, tmp_path / "out")
+    assert (tmp_path / "out" / "manifest-train.csv").read_text() == first
+
+
+def test_a_duplicate_across_splits_stays_where_it_is_measured() -> None:
+    rows = [
+        Row("a", "train", labels=MALE),
+        Row("b", "val", labels=MALE),
+        Row("c", "test", labels=FEMALE),
+        Row("d", "train", labels=MALE),
+    ]
+    scanned = {name: Scanned(name, fingerprint="same" if name != "d" else "other") for name in "abcd"}
+    kept, left_out = drop_duplicates(rows, scanned)
+    assert [row.path for row in kept] == ["c", "d"]
+    assert {entry.reason for entry in left_out} == {"duplicate in another split, other labels"}
+    assert left_out[0].detail == "same picture as c"
+
+
+def test_two_people_in_one_photograph_are_no_duplicates() -> None:
+    rows = [Row("a", box=(0, 0, 9, 9)), Row("a", box=(20, 0, 9, 9)), Row("a", box=(0, 0, 9, 9))]
+    kept, left_out = drop_duplicates(rows, {"a": Scanned("a", fingerprint="f")})
+    assert kept == rows[:2]
+    assert len(left_out) == 1
+
+
+TWO = Scanned("a", 100, 100, faces=[[20, 20, 50, 50, 0.9], [60, 60, 40, 40, 0.8]])
+
+
+def test_the_policy_decides_on_doubtful_faces() -> None:
+    row, nobody = Row("a"), Scanned("a", 100, 100, faces=[])
+    assert isinstance(choose(row, TWO, FacePolicy(several="leave-out")), LeftOut)
+    assert choose(row, TWO, FacePolicy()) == Row("a", box=(20, 20, 50, 50))
+    assert isinstance(choose(row, nobody, FacePolicy()), LeftOut)
+    assert choose(row, nobody, FacePolicy(no_face="keep")) == row
+
+
+def test_a_given_box_says_which_face_is_meant() -> None:
+    row = Row("a", box=(58, 58, 44, 44))
+    assert choose(row, TWO, FacePolicy(several="leave-out")) == Row("a", box=(60, 60, 40, 40))
+    assert choose(row, TWO, FacePolicy(boxes="given")) == row
+    assert choose(row, TWO, FacePolicy(boxes="none")) == Row("a")
+    nowhere = choose(Row("a", box=(0, 90, 9, 9)), TWO, FacePolicy())
+    assert isinstance(nowhere, LeftOut)
+    assert nowhere.detail == "none at the given box"
+
+
+def test_drawn_splits_have_their_shares_and_keep_people_together() -> None:
+    rows = [Row(f"{index}", extra={"identity": str(index // 4)}) for index in range(4000)]
+    drawn = [row for row in assign_splits(rows, parse_shares("train=0.6,val=0.2,test=0.2")) if isinstance(row, Row)]
+    counts = Counter(row.split for row in drawn)
+    assert counts["train"] == pytest.approx(2400, rel=0.1)
+    assert counts["val"] == pytest.approx(800, rel=0.2)
+    split_of = {(row.extra["identity"], row.split) for row in drawn}
+    assert len(split_of) == 1000
+
+
+def test_a_share_is_kept_and_the_draw_depends_on_the_seed() -> None:
+    rows = [Row(str(index)) for index in range(2000)]
+    kept = [
+        [row.path for row in assign_splits(rows, keep=0.5, seed=seed) if isinstance(row, Row)] for seed in (0, 0, 1)
+    ]
+    assert len(kept[0]) == pytest.approx(1000, rel=0.1)
+    assert kept[0] == kept[1] != kept[2]
+
+
+@pytest.mark.parametrize("text", ["train", "train=0.5", "train=0.5,val=0.6", "train=1,val=0", "train=x,val=1"])
+def test_shares_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="split"):
+        parse_shares(text)
