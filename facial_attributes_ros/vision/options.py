@@ -29,7 +29,7 @@ class TrackingOptions:
         gate: largest distance, in standard deviations, between a detection and the track it continues.
     """
 
-    birth_score: float = 0.6
+    birth_score: float = 0.7
     birth_within: float = 0.15
     death_after: float = 1.0
     acceleration: float = 2.5

@@ -114,6 +114,18 @@ def read_video(path: Path) -> Iterator[Frame]:
     return _video(path, _open_video(path), loop=False)
 
 
+def video_rate(path: Path) -> float:
+    """Return the frames a second that a video file names, 25 if it names none.
+
+    Raises:
+        UserError: the file is missing or unreadable.
+    """
+    capture = _open_video(path)
+    rate = float(capture.get(cv2.CAP_PROP_FPS)) or 25.0
+    capture.release()
+    return rate
+
+
 def _video(path: Path, capture: cv2.VideoCapture, loop: bool) -> Iterator[Frame]:
     period = 1 / (capture.get(cv2.CAP_PROP_FPS) or 25.0)
     start, seconds = 0.0, -period
