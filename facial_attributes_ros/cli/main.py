@@ -6,6 +6,7 @@ import only the standard library at the top; torch, OpenCV and the like are impo
 
 import argparse
 import importlib
+import keyword
 import logging
 import os
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from facial_attributes_ros import __version__
 from facial_attributes_ros.errors import UserError
 
-SUBCOMMANDS = ("predict", "evaluate", "prepare", "train", "info", "bench")
+SUBCOMMANDS = ("predict", "evaluate", "prepare", "train", "info", "bench", "import")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -26,7 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("-v", "--verbose", action="store_true", help="log what happens inside")
     subparsers = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", required=True)
     for name in SUBCOMMANDS:
-        module = importlib.import_module(f"facial_attributes_ros.cli.{name}")
+        # `import` is a word of the language, so that its module has an underscore behind.
+        module = importlib.import_module(f"facial_attributes_ros.cli.{name}{'_' if keyword.iskeyword(name) else ''}")
         subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)

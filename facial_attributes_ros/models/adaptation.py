@@ -138,11 +138,9 @@ def apply(model: MultiTaskModel, adaptation: Adaptation) -> None:
         called = called_linears(backbone)
         if not called:
             raise UserError(f"{backbone.name} has no linear layers in its blocks, so low-rank adapters don't suit it.")
+        _inject(backbone, adaptation, DEFAULT_ADAPTER, called)
         if adaptation.task_specific:
             _add_streams(model, adaptation, called)
-        _inject(backbone, adaptation, DEFAULT_ADAPTER, called)
-        if model.streams is not None:
-            _train_streams(model)
     model.heads.requires_grad_(adaptation.name != "zero-shot")
     _check_heads(model)
 
@@ -217,14 +215,6 @@ def _add_streams(model: MultiTaskModel, adaptation: Adaptation, called: Iterable
     model.streams = TaskStreams(backbone, model.tasks, adaptation.rank, adaptation.alpha, called)
     if backbone.pool is not None:
         backbone.drop_projection()  # type: ignore[operator]
-
-
-def _train_streams(model: MultiTaskModel) -> None:
-    assert model.streams is not None
-    model.streams.requires_grad_(True)
-    for layer in model.streams.layers(model.backbone):
-        layer.down.requires_grad_(True)
-        layer.up.requires_grad_(True)
 
 
 def _check_heads(model: MultiTaskModel) -> None:

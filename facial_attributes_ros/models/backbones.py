@@ -6,6 +6,7 @@ A backbone is split at its blocks, so that everything before block k can run onc
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Backbone(nn.Module, ABC):
     def __init__(self, name: str, trunk: nn.Module, preprocess: Preprocess, feature_dim: int) -> None:
         super().__init__()
         self.name = name
-        self.trunk = trunk
+        self.trunk: Any = trunk
         self.preprocess = preprocess
         self.feature_dim = feature_dim
         self.gradient_checkpointing = False
@@ -83,10 +84,8 @@ class Backbone(nn.Module, ABC):
         arguments = self.block_arguments()
         recompute = self.gradient_checkpointing and self.training and torch.is_grad_enabled()
         for block, extra in list(zip(self.blocks, arguments, strict=True))[start:stop]:
-            if recompute:
-                tokens = checkpoint(block, tokens, use_reentrant=False, **extra)
-            else:
-                tokens = block(tokens, **extra)
+            run = partial(block, **extra)
+            tokens = checkpoint(run, tokens, use_reentrant=False) if recompute else run(tokens)
         return tokens
 
     def prefix(self, images: Tensor, depth: int) -> Tensor:
@@ -126,7 +125,8 @@ def build_backbone(
     Raises:
         UserError: unknown name, or weights that are missing or don't fit.
     """
-    from facial_attributes_ros.models import cnn, vit, weights as files
+    from facial_attributes_ros.models import cnn, vit
+    from facial_attributes_ros.models import weights as files
 
     if name in cnn.NAMES:
         backbone: Backbone = cnn.build(name, image_size)

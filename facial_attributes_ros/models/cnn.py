@@ -1,9 +1,10 @@
 """Convolutional backbones of torchvision, for age in years by transfer learning."""
 
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.backbones import Backbone, Preprocess
@@ -17,20 +18,23 @@ class CNNBackbone(Backbone):
     """A CNN whose blocks are its stages: ResNet's layer1 to layer4, or MobileNetV2's features 1 to 18."""
 
     @property
+    @override
     def blocks(self) -> list[nn.Module]:
-        trunk: Any = self.trunk
+        trunk = self.trunk
         if self.name == "resnet18":
             return [trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4]
         return list(trunk.features[1:])
 
+    @override
     def stem(self, images: Tensor) -> Tensor:
-        trunk: Any = self.trunk
+        trunk = self.trunk
         if self.name == "resnet18":
             images = trunk.maxpool(trunk.relu(trunk.bn1(trunk.conv1(images))))
         else:
             images = trunk.features[0](images)
         return images
 
+    @override
     def finish(self, tokens: Tensor) -> Tensor:
         return torch.flatten(nn.functional.adaptive_avg_pool2d(tokens, 1), 1)
 

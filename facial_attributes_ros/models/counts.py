@@ -56,7 +56,11 @@ class Counts:
 
 
 def count(
-    backbone: str, adaptation: Adaptation, tasks: Sequence[str] = TASKS, image_size: int | None = None, **architecture: Any
+    backbone: str,
+    adaptation: Adaptation,
+    tasks: Sequence[str] = TASKS,
+    image_size: int | None = None,
+    **architecture: Any,
 ) -> Counts:
     """Count one rung on a backbone of a name that `build_backbone` knows.
 
@@ -77,19 +81,24 @@ def count(
     return Counts(adaptation.name, tuple(tasks), parameters, trained, _parameters(model), linear, attention, size)
 
 
-def ladder(backbone: str, image_size: int | None = None) -> list[Counts]:
+def ladder(backbone: str, image_size: int | None = None, tasks: Sequence[str] | None = None) -> list[Counts]:
     """Count every rung that suits a backbone, from zero-shot to full fine-tuning.
 
     Args:
         backbone: a name that `build_backbone` knows.
         image_size: side of the input in pixels, if not the backbone's own.
+        tasks: heads to count; by default all, and for `SINGLE_HEAD` the age head alone too.
+
+    Raises:
+        UserError: there is no such backbone.
     """
     counted: list[Counts] = []
     for name in LADDER:
         adaptation = Adaptation.named(name)
-        for tasks in ((AGE,), TASKS) if name in SINGLE_HEAD else (TASKS,):
+        default = ((AGE,), TASKS) if name in SINGLE_HEAD else (TASKS,)
+        for heads in default if tasks is None else (tuple(tasks),):
             try:
-                counted.append(count(backbone, adaptation, tasks, image_size))
+                counted.append(count(backbone, adaptation, heads, image_size))
             except UserError:
                 # A CNN has no low-rank rungs, and only open_clip's models have a text encoder.
                 if name == "lp":

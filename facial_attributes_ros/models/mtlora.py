@@ -163,7 +163,6 @@ def _linears(backbone: Backbone, module: nn.Module, called: Iterable[str]) -> li
 
 def _exchange(backbone: Backbone, name: str, tasks: Sequence[str], rank: int, alpha: float, shared: bool) -> None:
     parent, _, attribute = name.rpartition(".")
-    base = backbone.get_submodule(name)
-    assert isinstance(base, nn.Linear)
+    base: Any = backbone.get_submodule(name)
     parts = FUSED_PARTS.get(attribute, 1)
     setattr(backbone.get_submodule(parent), attribute, TaskLinear(base, tasks, rank, alpha, parts, shared))

@@ -46,7 +46,7 @@ class MultiTaskModel(nn.Module):
         chosen = self._chosen(tasks)
         if self.streams is None:
             shared = self.backbone.suffix(tokens, depth)
-            return {task: shared for task in chosen}
+            return dict.fromkeys(chosen, shared)
         last = len(self.backbone.blocks) - 1
         if depth > last:
             raise ValueError(f"the task streams begin in block {last}, so features can't start at block {depth}")

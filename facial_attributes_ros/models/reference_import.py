@@ -89,7 +89,7 @@ def read_reference(folder: Path, depth: int) -> ReferenceCheckpoint:
     """
     custom = read_pickle(folder / CUSTOM_FILE)
     if not isinstance(custom, Mapping) or not isinstance(custom.get("prediction_layers"), Mapping):
-        raise UserError(f"{folder / CUSTOM_FILE} holds no prediction_layers, so it is not a checkpoint of the reference.")
+        raise UserError(f"{folder / CUSTOM_FILE} holds no prediction_layers, so it is no checkpoint of the reference.")
     adaptation = _adaptation(folder / CONFIG_FILE, task_specific="mtl_layer" in custom)
     tensors = dict(_heads(custom["prediction_layers"]))
     tensors |= dict(_adapters(read_tensors(folder / ADAPTERS_FILE)))
@@ -167,7 +167,7 @@ def _adaptation(path: Path, task_specific: bool) -> Adaptation:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a readable adapter configuration of peft: {error}.") from error
     if config.get("use_rslora") or config.get("rank_pattern") or config.get("alpha_pattern"):
-        raise UserError(f"{path} scales or ranks its layers one by one, which the reference does not; it can't be read.")
+        raise UserError(f"{path} scales or ranks layers one by one, which the reference does not; it can't be read.")
     return Adaptation.named(
         "mtlora" if task_specific else "lora-reference",
         rank=rank,

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.backbones import Backbone, Preprocess
@@ -28,12 +29,12 @@ class ViTBackbone(Backbone):
     """
 
     def __init__(
-        self, name: str, trunk: nn.Module, preprocess: Preprocess, pooling: str = "own", projection: Any = None
+        self, name: str, trunk: Any, preprocess: Preprocess, pooling: str = "own", projection: Any = None
     ) -> None:
-        width = int(trunk.embed_dim)  # type: ignore[arg-type]
+        width = int(trunk.embed_dim)
         super().__init__(name, trunk, preprocess, width)
         self.pooling = pooling
-        self.projection = projection if projection is not None else nn.Identity()
+        self.projection: nn.Module = projection if projection is not None else nn.Identity()
         self.width = width
         self.feature_dim = self._feature_dim()
 
@@ -49,37 +50,43 @@ class ViTBackbone(Backbone):
         return linears[-1].out_features if linears else self.width
 
     @property
+    @override
     def blocks(self) -> list[nn.Module]:
-        return list(self.trunk.blocks)  # type: ignore[arg-type]
+        return list(self.trunk.blocks)
 
     @property
+    @override
     def pool(self) -> nn.Module | None:
-        from timm.layers import AttentionPoolLatent
+        from timm.layers.attention_pool import AttentionPoolLatent
 
         pool = getattr(self.trunk, "attn_pool", None)
         return pool if isinstance(pool, AttentionPoolLatent) else None
 
     @property
+    @override
     def final_norm(self) -> list[nn.Module]:
         norms = [getattr(self.trunk, name, None) for name in ("norm", "fc_norm")]
         return [norm for norm in norms if isinstance(norm, nn.Module) and any(True for _ in norm.parameters())]
 
+    @override
     def stem(self, images: Tensor) -> Tensor:
-        trunk: Any = self.trunk
+        trunk = self.trunk
         tokens = trunk.patch_embed(images)
         if hasattr(trunk, "_pos_embed"):
             tokens = trunk._pos_embed(tokens)
             # Rotary models return their table with the tokens; it is the same for every picture.
             tokens = tokens[0] if isinstance(tokens, tuple) else getattr(trunk, "patch_drop", nn.Identity())(tokens)
-            return trunk.norm_pre(tokens)  # type: ignore[no-any-return]
-        if trunk.cls_token is not None:
-            tokens = torch.cat((trunk.cls_token.expand(len(tokens), -1, -1), tokens), dim=1)
-        if getattr(trunk, "pos_embed", None) is not None:
-            tokens = tokens + trunk.pos_embed
-        return tokens
+            normalised: Tensor = trunk.norm_pre(tokens)
+            return normalised
+        parts: list[Tensor] = (
+            [tokens] if trunk.cls_token is None else [trunk.cls_token.expand(len(tokens), -1, -1), tokens]
+        )
+        embedded = torch.cat(parts, dim=1)
+        return embedded if getattr(trunk, "pos_embed", None) is None else embedded + trunk.pos_embed
 
+    @override
     def block_arguments(self) -> list[dict[str, Tensor]]:
-        trunk: Any = self.trunk
+        trunk = self.trunk
         depth = len(trunk.blocks)
         if getattr(trunk, "rope", None) is not None:
             rope = trunk.rope
@@ -96,33 +103,37 @@ class ViTBackbone(Backbone):
 
     def normalise(self, tokens: Tensor) -> Tensor:
         """Apply the normalisation behind the last block to tokens (N, T, D)."""
-        return self.trunk.norm(tokens)  # type: ignore[no-any-return, operator]
+        normalised: Tensor = self.trunk.norm(tokens)
+        return normalised
 
     def pooled_tokens(self, tokens: Tensor) -> Tensor:
         """Return those of the normalised tokens (N, T, D) that the attention pooling reads."""
         # EVA-style trunks pool over the class token too; the others only if they say so.
         keeps_prefix = getattr(self.trunk, "pool_include_prefix", True)
-        return tokens if keeps_prefix else tokens[:, self.trunk.num_prefix_tokens :]  # type: ignore[misc]
+        return tokens if keeps_prefix else tokens[:, self.trunk.num_prefix_tokens :]
 
     def after_pool(self, pooled: Tensor) -> Tensor:
         """Apply what stands between the attention pooling and the projection: (N, D) to (N, D)."""
-        return self.trunk.head_drop(self.trunk.fc_norm(pooled))  # type: ignore[no-any-return, operator]
+        normalised: Tensor = self.trunk.head_drop(self.trunk.fc_norm(pooled))
+        return normalised
 
     def drop_projection(self) -> None:
         """Let features be the pooling's output, without the projection into the space shared with text."""
         self.trunk.head, self.projection = nn.Identity(), nn.Identity()
         self.feature_dim = self._feature_dim()
 
+    @override
     def finish(self, tokens: Tensor) -> Tensor:
         tokens = self.normalise(tokens)
-        patches = tokens[:, self.trunk.num_prefix_tokens :]  # type: ignore[misc]
+        patches = tokens[:, self.trunk.num_prefix_tokens :]
         if self.pooling == "class+mean":
             return torch.cat((tokens[:, 0], patches.mean(dim=1)), dim=1)
         if self.pooling == "mean":
             return patches.mean(dim=1)
         # With `num_classes=0` the trunk's own head is an identity; in open_clip's towers it is the projection.
-        features = self.trunk.forward_head(tokens, pre_logits=False)  # type: ignore[operator]
-        return self.projection(features)  # type: ignore[no-any-return]
+        features = self.trunk.forward_head(tokens, pre_logits=False)
+        projected: Tensor = self.projection(features)
+        return projected
 
     def call_every_linear(self) -> None:
         """Give each fused qkv layer its bias, so that attention calls it as a module.
@@ -164,7 +175,7 @@ def build(name: str, image_size: int | None, architecture: dict[str, Any]) -> Vi
     return _open_clip_backbone(name, image_size, architecture)
 
 
-def _timm_trunk(name: str, image_size: int | None, architecture: dict[str, Any]) -> nn.Module:
+def _timm_trunk(name: str, image_size: int | None, architecture: dict[str, Any]) -> Any:
     import timm
 
     if not timm.is_model(name):
@@ -173,7 +184,7 @@ def _timm_trunk(name: str, image_size: int | None, architecture: dict[str, Any])
     if size and not _takes_image_size(name):
         raise UserError(f"{name} is not a plain ViT of timm, so it can't be a backbone here; choose a vit_… model.")
     try:
-        trunk: nn.Module = timm.create_model(name, pretrained=False, **{"num_classes": 0, **size, **architecture})
+        trunk = timm.create_model(name, pretrained=False, **{"num_classes": 0, **size, **architecture})
     except (AssertionError, TypeError) as error:
         raise UserError(f"timm can't build {name} with {size | architecture}: {error}.") from error
     _check_plain(name, trunk)
@@ -194,7 +205,7 @@ def _takes_image_size(name: str) -> bool:
     }
 
 
-def _check_plain(name: str, trunk: nn.Module) -> None:
+def _check_plain(name: str, trunk: Any) -> None:
     from timm.models.beit import Beit
     from timm.models.eva import Eva
     from timm.models.vision_transformer import VisionTransformer
@@ -207,11 +218,11 @@ def _check_plain(name: str, trunk: nn.Module) -> None:
         )
 
 
-def _timm_preprocess(trunk: nn.Module) -> Preprocess:
-    import timm
+def _timm_preprocess(trunk: Any) -> Preprocess:
+    from timm.data.config import resolve_model_data_config
 
-    config = timm.data.resolve_model_data_config(trunk)
-    side = int(trunk.patch_embed.img_size[0])  # type: ignore[union-attr, index]
+    config = resolve_model_data_config(trunk)  # type: ignore[no-untyped-call]
+    side = int(trunk.patch_embed.img_size[0])
     return Preprocess(side, config["mean"], config["std"], config["interpolation"])
 
 

@@ -132,9 +132,7 @@ def _in_own_names(backbone: Backbone, tensors: dict[str, Tensor]) -> dict[str, T
         tensors = convert(tensors, backbone.trunk)
     wanted = backbone.trunk.state_dict()
     classifiers = ("head.", "head_dist.", "fc.", "classifier.")
-    return {
-        name: tensor for name, tensor in tensors.items() if name in wanted or not name.startswith(classifiers)
-    }
+    return {name: tensor for name, tensor in tensors.items() if name in wanted or not name.startswith(classifiers)}
 
 
 def _check(backbone: Backbone, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -37,7 +37,7 @@ _WORDS: Final[dict[str, tuple[str, ...]]] = {
 
 def default_prompts(tasks: Iterable[str] = TASKS) -> dict[str, list[list[str]]]:
     """Return the prompts of each task: every template filled with the words for every class."""
-    return {task: [[template.format(words) for template in TEMPLATES[task]] for words in _WORDS[task]] for task in tasks}
+    return {task: [[form.format(words) for form in TEMPLATES[task]] for words in _WORDS[task]] for task in tasks}
 
 
 def _is_no_reproach(record: logging.LogRecord) -> bool:
@@ -111,7 +111,7 @@ class ZeroShotClassifier(nn.Module):
         }
 
     def _text_embeddings(self, tokenizer: Tokenizer, cache: Path | None) -> dict[str, Tensor]:
-        """Return task to unit embeddings (classes, D), from the cache if it holds them for these weights and prompts."""
+        """Return task to unit embeddings (classes, D), from the cache if it holds them for these prompts."""
         from safetensors.torch import load_file, save_file
 
         from facial_attributes_ros.files import atomic_target

@@ -1,0 +1,110 @@
+"""`facial-attributes info`: what a model and each adaptation of it cost, counted without any weights."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from facial_attributes_ros.attributes import AGE, TASKS
+from facial_attributes_ros.errors import UserError
+
+if TYPE_CHECKING:
+    from facial_attributes_ros.models.counts import Counts
+
+HELP = "Parameters, share trained, operations and checkpoint size of a model's adaptations, without any weights."
+
+BACKBONES: Final = {"pe-l14-336": ("PE-Core-L-14-336", None), "small": ("dinov2-vits14", 112)}
+"""Named models to backbone and image size in pixels (None for the backbone's own)."""
+_NOTE = (
+    "GFLOPs: 10^9 operations for one face and all its tasks, adapters merged, 2 per multiply-add, in linear and "
+    "convolution layers only; + attention: with the two products inside attention. Zero-shot encodes one prompt per "
+    "class too. Checkpoint: what training changes, in float32."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    parser.add_argument(
+        "--model",
+        default="small",
+        metavar="NAME",
+        help=f"{', '.join(BACKBONES)}, a model folder, or a backbone's name such as PE-Core-B-16 or timm:NAME",
+    )
+    parser.add_argument(
+        "--adaptation",
+        metavar="NAME",
+        help="zero-shot, lp, ft-K, lora, lora-plain, lora-reference, mtlora or full; every rung if left out",
+    )
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, metavar="TASK", help="heads to count, all by default")
+    parser.add_argument("--rank", type=int, metavar="R", help="rank of the low-rank matrices instead of 64")
+    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the input, if not the model's own")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the counts and return the exit code."""
+    from facial_attributes_ros.models.counts import ladder
+
+    backbone, image_size = _backbone(args.model)
+    image_size = args.image_size or image_size
+    if args.adaptation is None:
+        rows = ladder(backbone, image_size, args.tasks)
+    else:
+        rows = _one_adaptation(backbone, image_size, args)
+    if args.json:
+        print(
+            json.dumps({"model": args.model, "backbone": backbone, "rungs": [row.to_dict() for row in rows]}, indent=2)
+        )
+    else:
+        _print_table(args.model, backbone, rows)
+    return 0
+
+
+def _backbone(model: str) -> tuple[str, int | None]:
+    """Return the name of the backbone and the image size of a named model, a model folder, or a backbone."""
+    if model in BACKBONES:
+        return BACKBONES[model]
+    if Path(model).is_dir():
+        from facial_attributes_ros.models.spec import ModelSpec
+
+        spec = ModelSpec.read(Path(model))
+        return spec.backbone.name, spec.image_size
+    return model, None
+
+
+def _one_adaptation(backbone: str, image_size: int | None, args: argparse.Namespace) -> "list[Counts]":
+    from facial_attributes_ros.models.adaptation import Adaptation
+    from facial_attributes_ros.models.counts import SINGLE_HEAD, count
+
+    if args.rank is not None and args.rank < 1:
+        raise UserError(f"a rank is a whole number from 1 on, not {args.rank}.")
+    changes: dict[str, Any] = {} if args.rank is None else {"rank": args.rank, "alpha": float(args.rank)}
+    adaptation = Adaptation.named(args.adaptation, **changes)
+    default = [(AGE,), TASKS] if adaptation.name in SINGLE_HEAD else [TASKS]
+    heads = [tuple(args.tasks)] if args.tasks else default
+    return [count(backbone, adaptation, tasks, image_size) for tasks in heads]
+
+
+def _print_table(model: str, backbone: str, rows: "list[Counts]") -> None:
+    print(f"{model}: {backbone}")
+    header = ("adaptation", "heads", "parameters", "trained", "share", "merged", "GFLOPs", "+ attention", "checkpoint")
+    cells = [
+        (
+            row.adaptation,
+            "+".join(row.tasks) if len(row.tasks) < len(TASKS) else "all",
+            f"{row.parameters:,}",
+            f"{row.trained:,}",
+            f"{row.share:.2f} %",
+            f"{row.merged:,}",
+            f"{row.gflops_linear:.2f}",
+            f"{row.gflops_attention:.2f}",
+            f"{row.checkpoint_bytes / 1e6:.1f} MB",
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in (header, *cells)) for column in range(len(header))]
+    for line in (header, *cells):
+        left = [cell.ljust(width) for cell, width in zip(line[:2], widths[:2], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(line[2:], widths[2:], strict=True)]
+        print("  ".join(left + right))
+    print(_NOTE)
