@@ -74,6 +74,22 @@ class Perception(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._publish_diagnostics, clock=self._steady)
 
+        self._answer_impossible_transitions()
+
+    def _answer_impossible_transitions(self) -> None:
+        """Answer a transition that the state does not allow with a refusal; rclpy lets it end the node."""
+        change_state = self._service_change_state.callback
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return change_state(request, response)
+            except RuntimeError as error:
+                self.get_logger().warning(f"Transition {request.transition.id} is refused while {self._state}: {error}")
+                response.success = False
+                return response
+
+        self._service_change_state.callback = answer
+
     def begin(self) -> None:
         """Configure and activate, if the parameter `autostart` says so."""
         if self.get_parameter("autostart").value and self.trigger_configure() == _SUCCESS:

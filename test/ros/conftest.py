@@ -1,0 +1,238 @@
+"""A ROS graph of processes on this machine, for one test at a time."""
+
+import json
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from base64 import b64encode
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROCESSES = Path(__file__).resolve().parent / "processes"
+DEADLINE = 60.0
+"""Seconds until a condition counts as failed; a slow machine needs many, a good one never waits them out."""
+
+
+def free_domain():
+    """A ROS domain whose first discovery ports nobody holds."""
+    for domain in random.sample(range(1, 100), 99):
+        try:
+            for port in (7400 + 250 * domain, 7410 + 250 * domain):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                    probe.bind(("", port))
+        except OSError:
+            continue
+        return domain
+    pytest.skip("every ROS domain of this machine is taken")
+
+
+class Process:
+    """A child process whose lines are collected."""
+
+    def __init__(self, command, env):
+        self.child = subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+        )
+        self.lines = []
+        self.changed = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.child.stdout:
+            with self.changed:
+                self.lines.append(line.rstrip("\n"))
+                self.changed.notify_all()
+        with self.changed:
+            self.changed.notify_all()
+
+    def wait_for(self, condition, timeout=DEADLINE, what="the condition"):
+        """Wait until `condition(lines)` gives something true and return it."""
+        with self.changed:
+            deadline = time.monotonic() + timeout
+            while True:
+                found = condition(self.lines)
+                if found:
+                    return found
+                left = deadline - time.monotonic()
+                if left <= 0 or (self.child.poll() is not None and not self.changed.wait(0.5)):
+                    tail = "\n".join(self.lines[-40:])
+                    pytest.fail(f"waited in vain for {what}; exit code {self.child.poll()}, last lines:\n{tail}")
+                self.changed.wait(min(left, 0.05))
+
+    def pause_until(self, condition, seconds):
+        """Wait for a condition, for some seconds at most, and go on either way."""
+        deadline = time.monotonic() + seconds
+        with self.changed:
+            while not condition() and time.monotonic() < deadline:
+                self.changed.wait(0.1)
+
+    def wait_for_text(self, text, timeout=DEADLINE):
+        return self.wait_for(lambda lines: [line for line in lines if text in line], timeout, f"'{text}'")
+
+    def wait_for_handlers(self):
+        """Wait until the process catches SIGTERM, which the interpreter itself does not: then our handlers stand."""
+        status = Path(f"/proc/{self.child.pid}/status")
+
+        def caught():
+            masks = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigCgt")]
+            return int(masks[0], 16) >> (signal.SIGTERM - 1) & 1
+
+        self.wait_for(lambda _: caught(), what="signal handlers")
+
+    def interrupt(self):
+        """Send Ctrl-C; return the exit code and the seconds until the end."""
+        begun = time.monotonic()
+        self.child.send_signal(signal.SIGINT)
+        code = self.child.wait(DEADLINE)
+        return code, time.monotonic() - begun
+
+    def kill(self):
+        if self.child.poll() is None:
+            self.child.kill()
+        self.child.wait()
+
+
+class Peer(Process):
+    """The outside world: publishes, listens and calls services; see processes/peer.py."""
+
+    tags = 0
+
+    def do(self, order, **details):
+        self.child.stdin.write(json.dumps({"do": order, **details}) + "\n")
+        self.child.stdin.flush()
+
+    def events(self, name):
+        with self.changed:
+            lines = list(self.lines)
+        found = [json.loads(line) for line in lines if line.startswith('{"event"')]
+        return [event for event in found if event["event"] == name]
+
+    def hear(self, topic, condition=bool, what=None):
+        """Wait until `condition(messages of the topic)` and return all messages so far."""
+        self.wait_for(lambda _: condition(self.messages(topic)), what=what or f"messages on {topic}")
+        return self.messages(topic)
+
+    def messages(self, topic):
+        return [event["message"] for event in self.events(topic)]
+
+    def listen(self, topic, kind, **details):
+        self.do("listen", topic=topic, kind=kind, **details)
+        self.wait_for(lambda _: [e for e in self.events("listening") if e["topic"] == topic])
+
+    def ask(self, order, **details):
+        Peer.tags += 1
+        tag = Peer.tags
+        self.do(order, tag=tag, **details)
+        self.wait_for(lambda _: [e for e in self.events("answer") if e["tag"] == tag], what=f"an answer to {details}")
+        return next(e["message"] for e in self.events("answer") if e["tag"] == tag)
+
+    def transition(self, number, node="/perception"):
+        fields = {"transition": {"id": number}}
+        return self.ask("call", service=f"{node}/change_state", kind="lifecycle_msgs/ChangeState", fields=fields)[
+            "success"
+        ]
+
+    def state(self, node="/perception"):
+        answer = self.ask("call", service=f"{node}/get_state", kind="lifecycle_msgs/GetState", fields={})
+        return answer["current_state"]["label"]
+
+    def wait_for_state(self, label):
+        deadline = time.monotonic() + DEADLINE
+        while self.state() != label:
+            assert time.monotonic() < deadline, f"the node does not become {label}"
+            time.sleep(0.1)
+
+    def set_parameter(self, name, value, node="/perception"):
+        kinds = {
+            bool: (1, "bool_value"),
+            int: (2, "integer_value"),
+            float: (3, "double_value"),
+            str: (4, "string_value"),
+        }
+        number, field = kinds[type(value)]
+        fields = {"parameters": [{"name": name, "value": {"type": number, field: value}}]}
+        answer = self.ask("call", service=f"{node}/set_parameters", kind="rcl_interfaces/SetParameters", fields=fields)
+        return answer["results"][0]
+
+    def publish(self, message, topic="image", kind="sensor_msgs/Image", **details):
+        self.do("publish", topic=topic, kind=kind, fields=message, **details)
+
+
+class Graph:
+    """Processes that share a ROS domain of their own."""
+
+    def __init__(self, env):
+        self.env = env
+        self.processes = []
+
+    def _start(self, kind, command, env):
+        process = kind([sys.executable, *command], self.env | env)
+        self.processes.append(process)
+        return process
+
+    def peer(self):
+        peer = self._start(Peer, [str(PROCESSES / "peer.py")], {})
+        peer.wait_for(lambda _: peer.events("ready"))
+        return peer
+
+    def node(self, name, *arguments, **env):
+        return self._start(Process, ["-m", f"facial_attributes_ros.ros.{name}", *arguments], env)
+
+    def stub(self, *arguments, **env):
+        """The perception node with stand-ins; see processes/stub_perception.py."""
+        return self._start(Process, [str(PROCESSES / "stub_perception.py"), *arguments], env)
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def ros_env():
+    ros_env_module = pytest.importorskip("ros_env", reason="scripts/ is not on the path")
+    env = ros_env_module.ros_environment()
+    trial = subprocess.run(
+        [sys.executable, "-c", "import rclpy, facial_attributes_ros.msg"], env=env, capture_output=True, check=False
+    )
+    if trial.returncode:
+        pytest.skip("neither ROS nor the messages are here: run make setup")
+    return env
+
+
+@pytest.fixture
+def graph(ros_env):
+    graph = Graph(ros_env | {"ROS_DOMAIN_ID": str(free_domain()), "OMP_NUM_THREADS": "1"})
+    yield graph
+    graph.close()
+
+
+def image_fields(faces=0, hundredths=0, fail=0, stamp=(100, 0), frame_id="camera", size=(64, 48)):
+    """An image message that tells the stand-in pipeline what to do."""
+    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    picture[0, 0] = (faces, hundredths, fail)
+    return {
+        "header": {"frame_id": frame_id, "stamp": {"sec": stamp[0], "nanosec": stamp[1]}},
+        "height": size[1],
+        "width": size[0],
+        "encoding": "bgr8",
+        "step": 3 * size[0],
+        "data_base64": b64encode(picture.tobytes()).decode(),
+    }
+
+
+@pytest.fixture
+def image():
+    return image_fields

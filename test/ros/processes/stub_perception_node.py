@@ -1,0 +1,73 @@
+"""The perception node with stand-ins for detector, model and pipeline that do what the picture says.
+
+The first pixel of a frame holds the number of faces (blue), the time to work in hundredths of a second (green) and
+whether to fail (red).
+"""
+
+import os
+import time
+from types import SimpleNamespace
+
+import numpy as np
+
+from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, Detection, Distribution, FaceAttributes
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.ros import perception_node
+
+
+def peaked(task, index, height=0.7):
+    classes = len(LABELS[task])
+    probabilities = np.full(classes, (1 - height) / (classes - 1), np.float32)
+    probabilities[index] = height
+    return Distribution(task, probabilities, threshold=0.5)
+
+
+class StubPipeline:
+    def __init__(self, detector, engine, options):
+        self.detector, self.engine, self.options = detector, engine, options
+        self.wanted = []
+
+    def process(self, image, stamp, tasks=None):
+        faces, hundredths, fail = (int(value) for value in image[0, 0])
+        time.sleep(hundredths / 100)
+        if fail > 128:
+            raise RuntimeError("the picture says so")
+        tasks = self.options.tasks if tasks is None else tasks
+        return SimpleNamespace(faces=[self.face(i, stamp, tasks) for i in range(faces)], timings={"detect": 0.001})
+
+    def face(self, index, stamp, tasks):
+        known = {task: peaked(task, 1) if task in tasks else Distribution.unknown(task) for task in LABELS}
+        box = np.array([10 + 20 * index, 5, 16, 16], np.float32)
+        age = 30.0 if AGE in tasks else float("nan")
+        landmarks = np.arange(10, dtype=np.float32).reshape(5, 2)
+        return FaceAttributes(
+            id=f"f{index}",
+            detection=Detection(box, 0.9, landmarks),
+            age=age,
+            age_stddev=age / 10,
+            age_group=known[AGE],
+            gender=known[GENDER],
+            emotion=known[EMOTION],
+            observations=3,
+            updated=stamp,
+        )
+
+
+def load_engine(model, device, engine, threads):
+    time.sleep(float(os.environ.get("STUB_LOAD_SECONDS", "0")))
+    if model == "broken":
+        raise UserError("The weights of the model broken have a wrong hash; fetch them again.")
+    if model == "bug":
+        raise RuntimeError("a layer has another shape")
+    return SimpleNamespace(spec=SimpleNamespace(name=model), device="cpu", name="stub", warm_up=lambda _: None)
+
+
+def load_detector(name, **options):
+    return SimpleNamespace(options=None, detect=lambda _: [])
+
+
+def create(finish, argv):
+    perception_node.load_engine = load_engine
+    perception_node.load_detector = load_detector
+    perception_node.FramePipeline = StubPipeline
+    return perception_node.create(finish, argv)

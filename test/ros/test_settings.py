@@ -1,0 +1,59 @@
+"""The table of parameters: complete, documented, the same as the configuration file, and checked."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.ros.settings import SETTINGS, settings_from
+from facial_attributes_ros.vision.options import PipelineOptions
+
+DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+FILE = Path(__file__).resolve().parents[2] / "config" / "perception.yaml"
+
+
+def flat(tree, prefix=""):
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def test_defaults_are_those_of_the_pipeline():
+    settings = settings_from(DEFAULTS)
+    assert settings.pipeline == PipelineOptions()
+    assert settings.thresholds == {}
+    assert settings.threads is None
+    assert not settings.compressed
+
+
+def test_the_file_holds_every_parameter_at_its_default():
+    tree = yaml.safe_load(FILE.read_text())["/**"]["perception"]["ros__parameters"]
+    assert dict(flat(tree)) == DEFAULTS
+    assert {name: type(value) for name, value in flat(tree)} == {name: type(v) for name, v in DEFAULTS.items()}
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_parameter_says_what_it_does_and_numbers_have_a_range(setting):
+    assert setting.text.endswith(".")
+    if isinstance(setting.default, int | float) and not isinstance(setting.default, bool):
+        assert setting.low <= setting.default <= setting.high
+
+
+def test_values_reach_the_pipeline():
+    changes = {"tasks.emotion": False, "thresholds.age": 0.4, "tracking.death_after": 2.5, "threads": 3}
+    settings = settings_from(DEFAULTS | changes | {"image_transport": "compressed", "detection.size": 320})
+    assert settings.pipeline.tasks == ("age", "gender")
+    assert settings.pipeline.tracking.death_after == 2.5
+    assert settings.thresholds == {"age": 0.4}
+    assert settings.detection.detection_size == 320
+    assert settings.compressed
+    assert settings.threads == 3
+
+
+@pytest.mark.parametrize(("name", "value"), [("engine", "warp"), ("rep155", "maybe"), ("image_transport", "pigeon")])
+def test_a_word_that_is_no_choice_is_refused(name, value):
+    with pytest.raises(UserError, match=f"{name} must be one of .* not '{value}'"):
+        settings_from(DEFAULTS | {name: value})

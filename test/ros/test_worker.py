@@ -1,0 +1,73 @@
+"""One thread, one slot: the newest item is worked on and the others are counted."""
+
+import threading
+
+from facial_attributes_ros.ros.throttle import Throttle
+from facial_attributes_ros.ros.worker import NewestWorker
+
+DEADLINE = 30.0
+
+
+def test_items_that_come_during_work_are_passed_over_but_the_newest():
+    begun, go_on, finished = threading.Event(), threading.Event(), threading.Event()
+    done, passed_over = [], []
+
+    def work(item):
+        begun.set()
+        assert go_on.wait(DEADLINE)
+        done.append(item)
+        if item == 9:
+            finished.set()
+
+    worker = NewestWorker(work, lambda: passed_over.append(1))
+    worker.start()
+    worker.offer(0)
+    assert begun.wait(DEADLINE)
+    for item in range(1, 10):
+        worker.offer(item)
+    go_on.set()
+    assert finished.wait(DEADLINE)
+    assert done == [0, 9]
+    assert len(passed_over) == 8
+    assert worker.stop(DEADLINE)
+
+
+def test_stopping_forgets_the_waiting_item_and_says_whether_work_came_to_its_end():
+    begun, go_on = threading.Event(), threading.Event()
+    done = []
+
+    def work(item):
+        begun.set()
+        assert go_on.wait(DEADLINE)
+        done.append(item)
+
+    worker = NewestWorker(work, lambda: None)
+    worker.start()
+    worker.offer("first")
+    assert begun.wait(DEADLINE)
+    worker.offer("second")
+    assert not worker.stop(timeout=0.01)
+    go_on.set()
+    assert worker.stop(DEADLINE)
+    assert done == ["first"]
+
+
+def test_a_worker_that_never_began_stops_at_once():
+    assert NewestWorker(print, lambda: None).stop(DEADLINE)
+
+
+def test_a_sentence_is_said_once_a_period_whatever_numbers_it_has():
+    throttle = Throttle(period=5.0)
+    assert throttle.pass_on("step is 3", now=0.0) == "step is 3"
+    assert throttle.pass_on("step is 4", now=1.0) is None
+    assert throttle.pass_on("no pixels", now=2.0) == "no pixels"
+    assert throttle.pass_on("step is 5", now=5.5) == "step is 5 (1 more like it before.)"
+    assert throttle.pass_on("step is 6", now=11.0) == "step is 6"
+
+
+def test_a_throttle_remembers_a_bounded_number_of_sentences():
+    throttle = Throttle(period=5.0, most=4)
+    for letter in "abcdefgh":
+        assert throttle.pass_on(letter, now=0.0) == letter
+    assert throttle.pass_on("h", now=1.0) is None
+    assert throttle.pass_on("a", now=1.0) == "a"
