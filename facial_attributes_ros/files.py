@@ -43,6 +43,7 @@ def atomic_target(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         temporary = Path(folder) / path.name
         yield temporary
+        temporary.chmod(0o644)  # some writers make private files; a cache or a model is for everyone on the machine
         temporary.replace(path)
 
 

@@ -60,7 +60,7 @@ class TaskLinear(nn.Module):
         """Map stacked streams (S * N, …, in) to (S * N, …, out); without active tasks it is the frozen layer."""
         if not self.active:
             return self.base(x)  # type: ignore[no-any-return]
-        streams = x.chunk(len(self.active) + int(self.shared))
+        streams = _streams(x, len(self.active) + int(self.shared))
         if self.shared:
             product = self.base(streams[0])
             updated = [product + self.update(own, task) for task, own in zip(self.active, streams[1:], strict=True)]
@@ -107,14 +107,14 @@ class TaskStreams(nn.Module):
             block, extra = backbone.blocks[-1], backbone.block_arguments()[-1]
             with _Active(block, tasks):
                 stacked: Tensor = block(shared.repeat(1 + len(tasks), 1, 1), **extra)
-            return stacked[len(shared) :]
+            return torch.cat(_streams(stacked, 1 + len(tasks))[1:])
 
         if backbone.gradient_checkpointing and self.training and torch.is_grad_enabled():
             own: Tensor = checkpoint(last_block, tokens, use_reentrant=False)
         else:
             own = last_block(tokens)
         features = self._pool(backbone, own, tasks) if self.has_pool else backbone.finish(own)
-        return dict(zip(tasks, features.chunk(len(tasks)), strict=True))
+        return dict(zip(tasks, _streams(features, len(tasks)), strict=True))
 
     def _pool(self, backbone: Any, tokens: Tensor, tasks: tuple[str, ...]) -> Tensor:
         """Attention pooling of timm's `AttentionPoolLatent` with one query per task: (T * N, L, D) to (T * N, D)."""
@@ -136,6 +136,11 @@ class TaskStreams(nn.Module):
         pooled = pooled[:, 0] if pool.pool == "token" else pooled.mean(dim=1)
         features: Tensor = backbone.after_pool(pooled)
         return features
+
+
+def _streams(stacked: Tensor, count: int) -> tuple[Tensor, ...]:
+    """Take (count * N, …) apart into `count` times (N, …); unlike `chunk`, an export keeps N open."""
+    return torch.unflatten(stacked, 0, (count, -1)).unbind(0)
 
 
 class _Active:

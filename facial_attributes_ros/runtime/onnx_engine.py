@@ -5,6 +5,7 @@ engine starts without PyTorch.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from facial_attributes_ros.assets import cache_dir
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked
+from facial_attributes_ros.models.checkpoint import TENSORS_FILE
 from facial_attributes_ros.models.registry import check_tasks
-from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec
+from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.progress import announce
 from facial_attributes_ros.runtime.engine import Crops, Logits, check_crops, empty_logits
 from facial_attributes_ros.runtime.onnx_export import INPUT
@@ -26,6 +28,9 @@ BUILD_VERSION: Final = 1
 """Raise it when the way networks are exported changes, so that engines built before are not used again."""
 MAX_BATCH: Final = 32
 """Faces a call of the network takes at most; on a CPU larger batches only cost memory."""
+
+_SHAPING_FIELDS: Final = ("backbone", "adaptation", "tasks", "image_size", "mean", "std")
+"""Fields of the description that end up in the network; calibration, say, does not."""
 
 
 class OnnxEngine:
@@ -77,14 +82,15 @@ class OnnxEngine:
 def build_engine(folder: Path, *, int8: bool = False) -> Path:
     """Return the cached ONNX file of a model, building and checking it if there is none; safe in several processes.
 
-    The name holds a hash of everything that changes the network: the model's files, the package versions that
-    export it, and `BUILD_VERSION`.
+    The name holds a hash of everything that changes the network: the model's tensors, the fields of its description
+    that matter, the versions of the packages that export it, and `BUILD_VERSION`.
 
     Raises:
         UserError: torch is not installed, the model is damaged, the check fails, or the disk is full.
     """
     spec = ModelSpec.read(folder)
-    path = cache_dir() / "engines" / f"{_file_name(spec.name)}-{_key(folder)}-{'int8' if int8 else 'float32'}.onnx"
+    stem = f"{_file_name(spec.name)}-{_key(folder, spec)}-{'int8' if int8 else 'float32'}"
+    path = cache_dir() / "engines" / f"{stem}.onnx"
     if path.is_file():
         return path
     with disk_errors(path), locked(path):
@@ -115,10 +121,11 @@ def _build(folder: Path, path: Path, int8: bool) -> None:
         check_onnx(temporary, deployed, spec.image_size, int8=int8)
 
 
-def _key(folder: Path) -> str:
+def _key(folder: Path, spec: ModelSpec) -> str:
     parts = [f"build {BUILD_VERSION}", *(_installed(name) for name in ("onnxruntime", "torch", "timm"))]
-    weights = ModelSpec.read(folder).backbone.weights
-    files = [SPEC_FILE, "model.safetensors", *([weights] if weights and (folder / weights).is_file() else [])]
+    document = spec.to_json()
+    parts += [json.dumps(document[name], sort_keys=True) for name in _SHAPING_FIELDS]
+    files = (TENSORS_FILE, spec.backbone.weights or "")
     parts += [file_sha256(folder / name) for name in files if (folder / name).is_file()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 

@@ -1,0 +1,55 @@
+"""A small model on disk with random weights, and a cache of its own for the engines built from it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from facial_attributes_ros.models.adaptation import Adaptation
+from facial_attributes_ros.models.checkpoint import save_model
+from facial_attributes_ros.models.registry import build_network
+from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+
+SIZE = 32
+
+
+def write_random_model(folder: Path, adaptation: Adaptation) -> Path:
+    """Save a tiny ViT with random weights everywhere, adapters included, and return its folder."""
+    spec = ModelSpec(
+        name="tiny",
+        backbone=BackboneReference("timm:vit_tiny_patch16_224"),
+        image_size=SIZE,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        adaptation=adaptation.to_dict(),
+        crop_margin=0.2,
+    )
+    torch.manual_seed(3)
+    network = build_network(spec)
+    for name, parameter in network.named_parameters():
+        if parameter.ndim > 1 and ("heads" in name or "lora_B" in name or ".up." in name):
+            torch.nn.init.normal_(parameter, std=0.2)
+    save_model(folder, replace(spec, backbone=replace(spec.backbone, weights="included")), network.state_dict())
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep the user's cache out of it: engines are built in a folder of this run."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACIAL_ATTRIBUTES_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder whose adapters are merged when it is loaded."""
+    return write_random_model(tmp_path_factory.mktemp("tiny"), Adaptation.named("lora", rank=4, alpha=4.0))
+
+
+@pytest.fixture(scope="session")
+def task_specific_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder in which every task has a stream of its own."""
+    return write_random_model(tmp_path_factory.mktemp("streams"), Adaptation.named("mtlora", rank=4, alpha=4.0))

@@ -1,0 +1,208 @@
+"""Every engine gives the same answers, and the ONNX network is built once, whole, and without torch from then on."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facial_attributes_ros.attributes import LABELS
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.runtime import onnx_export
+from facial_attributes_ros.runtime.engine import Engine, load_engine, probabilities
+from facial_attributes_ros.runtime.onnx_engine import MAX_BATCH, build_engine
+from facial_attributes_ros.runtime.onnx_export import example_crops
+from facial_attributes_ros.vision.crop import crop_faces
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module", params=["torch", "onnx", "onnx-int8"])
+def engine(request: pytest.FixtureRequest, tiny_model: Path) -> Engine:
+    return load_engine(tiny_model, device="cpu", engine=request.param, threads=1)
+
+
+@pytest.fixture(scope="module")
+def reference(tiny_model: Path) -> Engine:
+    return load_engine(tiny_model, device="cpu", engine="torch")
+
+
+@pytest.fixture
+def frame() -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+
+
+def assert_like(engine: Engine, got: dict[str, NDArray[np.float32]], expected: dict[str, NDArray[np.float32]]) -> None:
+    assert got.keys() == expected.keys()
+    if engine.name == "onnx-int8":
+        got, expected = probabilities(got, engine.spec), probabilities(expected, engine.spec)
+    for task in expected:
+        np.testing.assert_allclose(got[task], expected[task], atol=0.15 if engine.name == "onnx-int8" else 2e-3)
+
+
+def test_engines_agree(engine: Engine, reference: Engine) -> None:
+    crops = example_crops(3, SIZE)
+    logits = engine.logits(crops)
+    assert {task: values.shape for task, values in logits.items()} == {t: (3, len(n)) for t, n in LABELS.items()}
+    assert all(values.dtype == np.float32 for values in logits.values())
+    assert_like(engine, logits, reference.logits(crops))
+
+
+def test_task_streams_survive_the_export(task_specific_model: Path) -> None:
+    engines = [load_engine(task_specific_model, device="cpu", engine=name) for name in ("onnx", "torch")]
+    crops = example_crops(2, SIZE)
+    assert_like(engines[0], engines[0].logits(crops), engines[1].logits(crops))
+    assert_like(engines[0], engines[0].logits(crops, ["emotion"]), engines[1].logits(crops, ["emotion"]))
+
+
+def test_more_faces_than_a_batch_holds_come_out_in_their_order(engine: Engine) -> None:
+    if engine.name == "onnx-int8":
+        pytest.skip("its activations are scaled over the batch, so that results differ slightly with the company")
+    crops = example_crops(MAX_BATCH + 3, SIZE)
+    together = engine.logits(crops)
+    for index in (0, MAX_BATCH - 1, MAX_BATCH, MAX_BATCH + 2):
+        alone = engine.logits(crops[index : index + 1])
+        for task in LABELS:
+            np.testing.assert_allclose(together[task][index], alone[task][0], atol=1e-3)
+
+
+def test_only_the_tasks_asked_for_come_back(engine: Engine) -> None:
+    crops = example_crops(1, SIZE)
+    assert list(engine.logits(crops, ["emotion", "age"])) == ["age", "emotion"]
+    assert engine.logits(crops, []) == {}
+    with pytest.raises(UserError, match="has no task height"):
+        engine.logits(crops, ["height"])
+
+
+def test_no_faces_give_no_rows(engine: Engine, frame: NDArray[np.uint8]) -> None:
+    for logits in (engine.logits(example_crops(1, SIZE)[:0]), engine.from_frame(frame, np.empty((0, 4)))):
+        assert {task: values.shape for task, values in logits.items()} == {t: (0, len(n)) for t, n in LABELS.items()}
+
+
+def test_a_frame_gives_what_its_crops_give(engine: Engine, frame: NDArray[np.uint8]) -> None:
+    boxes = np.array([[10, 20, 50, 60], [120, 80, 70, 70]], np.float32)
+    crops = crop_faces(frame, boxes, SIZE, engine.spec.crop_margin)
+    assert_like(engine, engine.from_frame(frame, boxes), engine.logits(crops))
+
+
+@pytest.mark.parametrize(
+    "crops",
+    [np.zeros((1, SIZE, SIZE + 1, 3), np.uint8), np.zeros((1, SIZE, SIZE, 3)), np.zeros((SIZE, SIZE, 3), np.uint8)],
+)
+def test_crops_of_another_kind_are_refused(engine: Engine, crops: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match="crops must be uint8"):
+        engine.logits(crops)
+
+
+def test_distributions_sum_to_one_and_the_temperature_flattens_them(reference: Engine) -> None:
+    logits = reference.logits(example_crops(4, SIZE))
+    cool = probabilities(logits, reference.spec)
+    warm = probabilities({task: values / 10 for task, values in logits.items()}, reference.spec)
+    for task in LABELS:
+        np.testing.assert_allclose(cool[task].sum(axis=1), 1, atol=1e-6)
+        assert (warm[task].max(axis=1) < cool[task].max(axis=1)).all()
+    assert probabilities({"age": np.empty((0, 9), np.float32)}, reference.spec)["age"].shape == (0, 9)
+
+
+def test_a_cached_engine_starts_without_torch(tiny_model: Path) -> None:
+    build_engine(tiny_model)
+    script = (
+        "import sys\nfrom facial_attributes_ros.runtime.engine import load_engine\n"
+        f"load_engine({str(tiny_model)!r}, device='cpu', engine='onnx').warm_up()\nprint('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def copy_of(model: Path, folder: Path, **changes: object) -> Path:
+    shutil.copytree(model, folder)
+    document = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**document, **changes}))
+    return folder
+
+
+def test_an_engine_is_built_again_only_when_its_network_changed(tiny_model: Path, tmp_path: Path) -> None:
+    built = build_engine(tiny_model)
+    again = copy_of(tiny_model, tmp_path / "calibrated", temperatures=dict.fromkeys(LABELS, 2.0))
+    assert build_engine(again) == built
+    other = copy_of(tiny_model, tmp_path / "brighter", mean=[0.4, 0.4, 0.4])
+    assert build_engine(other) != built
+
+
+def fresh(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty cache for a model that has no engine yet."""
+    monkeypatch.setenv("FACIAL_ATTRIBUTES_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "engines"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")], ids=["Ctrl-C", "disk"])
+def test_a_build_that_is_cut_short_leaves_nothing(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def cut_short(_: object, __: int, path: Path) -> None:
+        path.write_bytes(b"half a network")
+        raise error
+
+    engines = fresh(tiny_model, tmp_path, monkeypatch)
+    monkeypatch.setattr(onnx_export, "write_onnx", cut_short)
+    with pytest.raises((KeyboardInterrupt, UserError)):
+        build_engine(tiny_model)
+    assert [path for path in engines.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_a_network_that_computes_something_else_is_not_accepted(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = fresh(tiny_model, tmp_path, monkeypatch)
+    write = onnx_export.write_onnx
+
+    def write_another(deployed: object, size: int, path: Path) -> None:
+        write(deployed, size, path)
+        scale = deployed.scale.clone()
+        deployed.scale.mul_(2)
+        write(deployed, size, path)
+        deployed.scale.copy_(scale)
+
+    monkeypatch.setattr(onnx_export, "write_onnx", write_another)
+    with pytest.raises(UserError, match="differs from PyTorch's"):
+        build_engine(tiny_model)
+    assert [path for path in engines.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_a_damaged_engine_in_the_cache_is_told(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = build_engine(tiny_model)
+    engines = fresh(tiny_model, tmp_path, monkeypatch)
+    engines.mkdir(parents=True)
+    (engines / built.name).write_bytes(b"not a network")
+    with pytest.raises(UserError, match="delete the file, it will be built again"):
+        load_engine(tiny_model, device="cpu", engine="onnx")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"engine": "tflite"}, "no engine 'tflite'"),
+        ({"device": "gpu"}, "no device 'gpu'"),
+        ({"device": "cpu:1"}, "no device 'cpu:1'"),
+        ({"device": "cuda:99"}, "no CUDA device 99"),
+        ({"threads": 0}, "at least one thread"),
+        ({"model": "nobody"}, "no model 'nobody'"),
+    ],
+)
+def test_a_wrong_choice_is_told(tiny_model: Path, options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        load_engine(**{"model": tiny_model, **options})
+
+
+def test_auto_takes_int8_only_where_the_model_allows_it(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facial_attributes_ros.runtime.engine._has_int8_instructions", lambda: True)
+    allowed = copy_of(tiny_model, tmp_path / "allowed", int8=True)
+    assert load_engine(tiny_model, device="cpu").name == "onnx"
+    assert load_engine(allowed, device="cpu").name == "onnx-int8"

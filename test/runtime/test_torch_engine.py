@@ -1,0 +1,86 @@
+"""The PyTorch engine when memory runs short, and its own crop."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.runtime.device_crop import crop_planes
+from facial_attributes_ros.runtime.onnx_export import example_crops
+from facial_attributes_ros.runtime.torch_engine import TorchEngine
+from facial_attributes_ros.vision.crop import crop_faces
+
+FRAME = example_crops(1, 160)[0][:120]
+
+
+@pytest.fixture
+def engine(tiny_model: Path) -> TorchEngine:
+    return TorchEngine.load(tiny_model)
+
+
+def with_memory_for(engine: TorchEngine, faces: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = engine._run
+
+    def limited(planes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if len(planes) > faces:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return run(planes)
+
+    monkeypatch.setattr(engine, "_run", limited)
+
+
+def test_a_full_gpu_means_smaller_batches_and_the_same_answers(
+    engine: TorchEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    crops = example_crops(7, 32)
+    expected = engine.logits(crops)
+    with_memory_for(engine, 2, monkeypatch)
+    got = engine.logits(crops)
+    for task, values in expected.items():
+        np.testing.assert_allclose(got[task], values, atol=1e-4)
+    assert engine.max_batch == 2
+    assert "out of memory; from now on at most 2 faces" in caplog.text
+
+
+def test_no_memory_for_one_face_is_told(engine: TorchEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_memory_for(engine, 0, monkeypatch)
+    with pytest.raises(UserError, match="too little free memory for a single face"):
+        engine.logits(example_crops(3, 32))
+
+
+def test_a_frame_that_lies_on_the_device_gives_the_same(engine: TorchEngine) -> None:
+    boxes = np.array([[10, 20, 50, 60], [100, 70, 40, 40]], np.float32)
+    here = engine.from_frame(FRAME, boxes)
+    there = engine.from_frame(torch.from_numpy(FRAME), boxes)
+    for task, values in here.items():
+        np.testing.assert_allclose(there[task], values, atol=0.2)
+
+
+coordinates = st.floats(-60, 180, width=32)
+sides = st.floats(4, 150, width=32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    boxes=st.lists(st.tuples(coordinates, coordinates, sides, sides), min_size=1, max_size=4),
+    margin=st.floats(0, 0.5, width=32),
+    size=st.sampled_from([16, 24]),
+)
+def test_the_crop_on_the_device_agrees_with_the_crop_on_the_cpu(
+    boxes: list[tuple[float, ...]], margin: float, size: int
+) -> None:
+    ours = crop_faces(FRAME, boxes, size, margin)
+    theirs = crop_planes(torch.from_numpy(FRAME), boxes, size, margin).permute(0, 2, 3, 1).numpy()
+    difference = np.abs(ours.astype(np.float32) - theirs)
+    assert difference.mean() < 1.0
+    # OpenCV places samples in steps of 1/32 pixel, which shows where the picture meets the black border.
+    assert difference.max() <= 255 / 32 + 2
+
+
+def test_a_box_without_area_is_refused() -> None:
+    with pytest.raises(ValueError, match="an area"):
+        crop_planes(torch.from_numpy(FRAME), [[10, 10, 0, 5]], 16, 0.1)
