@@ -97,7 +97,7 @@ class AnnotatedCopies:
             self._video = None
 
     def _target(self, to: Path, path: Path, suffix: str) -> Path:
-        """Return where in a folder a copy goes: two pictures of the same name from different folders do not share a place."""
+        """Return where in a folder a copy goes; two pictures of the same name do not share a place."""
         root = next((folder for folder in self._inputs if path.is_relative_to(folder)), path.parent)
         wanted = to / path.relative_to(root).with_suffix(suffix)
         target, number = wanted, 1

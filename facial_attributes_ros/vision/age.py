@@ -11,7 +11,8 @@ from facial_attributes_ros.attributes import AGE_GROUP_STARTS
 OLDEST: Final = 95.0
 """Where the last age group is taken to end, in years."""
 
-_WIDTHS = np.diff([*AGE_GROUP_STARTS, OLDEST])
+_WITHIN = np.diff([*AGE_GROUP_STARTS, OLDEST]) * 0.45 / 1.645
+"""Deviation inside a group: of the normal distribution whose 90 % interval holds the middle 90 % of the group."""
 
 
 def expected_age(probabilities: ArrayLike, centroids: Sequence[float]) -> tuple[float, float]:
@@ -26,5 +27,5 @@ def expected_age(probabilities: ArrayLike, centroids: Sequence[float]) -> tuple[
     """
     weights, means = np.asarray(probabilities, np.float64), np.asarray(centroids, np.float64)
     age = float(weights @ means)
-    variance = float(weights @ ((means - age) ** 2 + _WIDTHS**2 / 12))
+    variance = float(weights @ ((means - age) ** 2 + _WITHIN**2))
     return age, variance**0.5

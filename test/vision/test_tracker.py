@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facial_attributes_ros.attributes import Detection
+from facial_attributes_ros.vision.identifiers import Identifiers
+from facial_attributes_ros.vision.motion import Motion
+from facial_attributes_ros.vision.options import TrackingOptions
+from facial_attributes_ros.vision.tracker import Tracker
+
+
+def face(x, y=100.0, size=60.0, score=0.9):
+    landmarks = np.full((5, 2), (x, y), np.float32)
+    return Detection(np.array([x - size * 0.4, y - size / 2, size * 0.8, size], np.float32), score, landmarks)
+
+
+def ids(tracks):
+    return [track.id for track in tracks]
+
+
+def test_a_face_is_born_with_its_second_detection():
+    tracker = Tracker()
+    assert tracker.update([face(100)], 0.0) == []
+    (track,) = tracker.update([face(101)], 0.05)
+    assert track.id[0].isalpha()
+    assert track.born == 0.0
+    assert track.detected
+
+
+@pytest.mark.parametrize("rate", [2, 5, 15, 60])
+def test_faces_are_born_and_kept_at_any_frame_rate(rate):
+    tracker = Tracker()
+    seen = {tuple(ids(tracker.update([face(100 + 30 * k / rate)], k / rate))) for k in range(3 * rate)}
+    assert len(seen - {()}) == 1
+
+
+def test_two_detections_that_lie_too_far_apart_in_time_are_no_birth():
+    tracker = Tracker()
+    for k in range(10):
+        tracker.update([face(100)] if k in (2, 9) else [], k * 0.03)
+    assert tracker.ids == set()
+
+
+def test_a_weak_detection_continues_a_track_but_does_not_begin_one():
+    tracker = Tracker()
+    for k in range(10):
+        assert tracker.update([face(100, score=0.45)], k * 0.05) == []
+    tracker.update([face(100)], 0.5)
+    (track,) = tracker.update([face(100)], 0.55)
+    assert ids(tracker.update([face(101, score=0.45)], 0.6)) == [track.id]
+
+
+@pytest.mark.parametrize(("gap", "same"), [(0.9, True), (1.2, False)])
+def test_an_occlusion_of_up_to_a_second_keeps_the_id(gap, same):
+    tracker = Tracker()
+    clock = np.arange(0, 1, 0.05)
+    for now in clock:
+        tracks = tracker.update([face(100 + 80 * now)], now)
+    (before,) = ids(tracks)
+    for now in np.arange(1, 0.95 + gap, 0.05):
+        assert tracker.update([], now) == []
+    for now in np.arange(0.95 + gap, 1.2 + gap, 0.05):
+        tracks = tracker.update([face(100 + 80 * now)], now)
+    (after,) = ids(tracks)
+    assert (after == before) is same
+
+
+def test_a_jump_back_in_time_begins_anew_with_new_ids():
+    tracker = Tracker()
+    before = {name for k in range(5) for name in ids(tracker.update([face(100)], 100 + k * 0.05))}
+    after = {name for k in range(5) for name in ids(tracker.update([face(100)], k * 0.05))}
+    assert len(before) == len(after) == 1
+    assert before != after
+
+
+def test_a_long_gap_in_the_recording_ends_all_tracks():
+    tracker = Tracker()
+    before = {name for k in range(5) for name in ids(tracker.update([face(100)], k * 0.05))}
+    after = {name for k in range(5) for name in ids(tracker.update([face(100)], 60 + k * 0.05))}
+    assert not before & after
+
+
+def test_between_detections_the_track_and_its_landmarks_are_predicted():
+    tracker = Tracker()
+    for k in range(20):
+        tracks = tracker.update([face(100 + 6 * k)] if k % 3 == 0 else None, k * 0.05)
+        if k > 9:
+            (track,) = tracks
+            assert track.detected is (k % 3 == 0)
+            centre = float(track.detection.box[0] + track.detection.box[2] / 2)
+            assert centre == pytest.approx(100 + 6 * k, abs=5)
+            assert track.detection.landmarks[2, 0] == pytest.approx(centre, abs=3)
+
+
+def test_ids_are_never_used_twice():
+    identifiers = Identifiers()
+    given_out = [identifiers.new() for _ in range(20_000)]
+    assert len(set(given_out)) == len(given_out)
+    assert all(name[0].isalpha() and name.isalnum() for name in given_out)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([1 / 30, 1 / 15, 1 / 8]))
+def test_two_who_cross_without_overlap_never_swap(seed, step):
+    assert not swapped(np.random.default_rng(seed), step, overlap=False)
+
+
+def test_crossings_with_overlap_swap_at_most_one_in_twenty():
+    swaps = sum(swapped(np.random.default_rng(seed), 1 / 15, overlap=True) for seed in range(100))
+    assert swaps <= 5
+
+
+def swapped(rng, step, overlap):
+    """Let two faces walk towards and past each other; the farther one is hidden while they overlap."""
+    near, far = rng.uniform(50, 90), rng.uniform(40, 50)
+    speeds = rng.uniform(0.7, 3) * near, -rng.uniform(0.7, 3) * near
+    shift = rng.uniform(-0.3, 0.3) * near if overlap else (near + far) * 0.6
+    phases = rng.uniform(0, 2 * np.pi, 2)
+    tracker, owners = Tracker(), {}
+    for now in np.arange(0, 3, step):
+        centres = [320 + speed * (now - 1.5) for speed in speeds]
+        heights = [240 + 0.08 * near * np.sin(11 * now + phase) for phase in phases]
+        heights[1] += shift
+        hidden = abs(centres[0] - centres[1]) < 0.6 * near and abs(heights[0] - heights[1]) < 0.6 * near
+        detections = []
+        for index, size in enumerate((near, far)):
+            if (index == 1 and hidden) or rng.random() < 0.05:
+                continue
+            noise = rng.normal(0, 0.03 * size, 4).astype(np.float32)
+            seen = face(centres[index], heights[index], size, rng.uniform(0.7, 0.95))
+            # The second landmark carries who it is, for this test only.
+            marks = np.full((5, 2), index, np.float32)
+            detections.append(Detection(seen.box + noise, seen.score, marks))
+        for track in tracker.update(detections, float(now)):
+            who = int(track.detection.landmarks[0, 0])
+            if owners.setdefault(track.id, who) != who:
+                return True
+    return False
+
+
+@given(st.lists(st.floats(0.001, 0.5), min_size=1, max_size=6))
+def test_prediction_does_not_depend_on_how_time_is_cut(steps):
+    cut, whole = (Motion(np.array([10, 10, 40, 50], np.float32), 0.05, 2.5) for _ in range(2))
+    for motion in (cut, whole):
+        motion.predict(0.1).correct(np.array([14, 10, 40, 50], np.float32))
+        motion.velocity[2:] = 0  # the disturbance grows with the size, which is to stay as it is here
+    for step in steps:
+        cut.predict(step)
+    whole.predict(sum(steps))
+    probe = np.array([[60, 10, 40, 50]], np.float32)
+    np.testing.assert_allclose(cut.state, whole.state, rtol=1e-9)
+    np.testing.assert_allclose(cut.distances(probe)[0], whole.distances(probe)[0], rtol=1e-6)
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.tuples(st.floats(0, 600), st.floats(0, 400), st.floats(5, 300)), max_size=5), max_size=12))
+def test_any_detections_give_tracks_that_are_among_them_and_differ(frames):
+    tracker = Tracker(TrackingOptions())
+    for k, found in enumerate(frames):
+        detections = [face(*place) for place in found]
+        tracks = tracker.update(detections, k / 15)
+        assert len(set(ids(tracks))) == len(tracks) <= len(detections)
+        assert all(any(track.detection is one for one in detections) for track in tracks)
