@@ -283,7 +283,7 @@ def _groups(
             if task == AGE and ages is not None and known.any():
                 mae = float(np.abs(ages[known] - manifest.age_years[known]).mean())
             estimate = bootstrap_confusion(confusion, accuracy)
-            result[column][value] = Group(int(rows.sum()), estimate, balanced_accuracy(confusion), mae)
+            result[column][value] = Group(int(rows.sum()), estimate, float(balanced_accuracy(confusion)), mae)
     return result
 
 

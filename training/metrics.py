@@ -61,21 +61,26 @@ def confusion_matrix(truth: Truth, predicted: Truth, classes: int) -> NDArray[np
     return np.asarray(counts.numpy(), np.int64)
 
 
-def accuracy(confusion: Floats | NDArray[np.int64]) -> float:
-    """Return the share of right predictions."""
-    return float(np.trace(confusion) / confusion.sum())
+def accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return float64 (...): the share of right predictions of confusion matrices (..., classes, classes)."""
+    return np.asarray(np.trace(confusion, axis1=-2, axis2=-1) / confusion.sum(axis=(-2, -1)))
 
 
-def balanced_accuracy(confusion: Floats | NDArray[np.int64]) -> float:
-    """Return the mean recall of the classes that have rows."""
-    rows = confusion.sum(axis=1)
-    return float((np.diagonal(confusion)[rows > 0] / rows[rows > 0]).mean())
+def balanced_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return float64 (...): the mean recall of the classes that have rows, of matrices (..., classes, classes)."""
+    rows = confusion.sum(axis=-1)
+    recalls = np.diagonal(confusion, axis1=-2, axis2=-1) / np.maximum(rows, 1)
+    return np.asarray(recalls.sum(axis=-1) / (rows > 0).sum(axis=-1))
 
 
-def off_by_one_accuracy(confusion: Floats | NDArray[np.int64]) -> float:
-    """Return the share of predictions at most one class away from the truth, for classes in order such as ages."""
-    near = sum(np.trace(confusion, offset=offset) for offset in (-1, 0, 1))
-    return float(near / confusion.sum())
+def off_by_one_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return float64 (...): the share of predictions at most one class away from the truth, for classes in order.
+
+    Args:
+        confusion: int64 (..., classes, classes).
+    """
+    near = sum(np.trace(confusion, offset, axis1=-2, axis2=-1) for offset in (-1, 0, 1))
+    return np.asarray(near / confusion.sum(axis=(-2, -1)))
 
 
 def f1_scores(truth: Truth, predicted: Truth, classes: int) -> list[float | None]:
@@ -111,26 +116,25 @@ def reliability(truth: Truth, probabilities: Floats) -> Reliability:
 
 
 def bootstrap_confusion(
-    confusion: NDArray[np.int64], measure: Callable[[NDArray[np.int64]], float], seed: int = 0
+    confusion: NDArray[np.int64], measure: Callable[[NDArray[np.int64]], NDArray[np.float64]], seed: int = 0
 ) -> Estimate:
     """Return a measure of a confusion matrix with its bootstrap interval.
 
     Drawing rows with replacement is drawing the matrix from a multinomial, which is what is done.
     """
     rows = int(confusion.sum())
-    shares = confusion.reshape(-1) / rows
-    draws = np.random.default_rng(seed).multinomial(rows, shares, BOOTSTRAP_SAMPLES)
-    return _estimate(measure(confusion), [measure(draw.reshape(confusion.shape)) for draw in draws])
+    draws = np.random.default_rng(seed).multinomial(rows, confusion.reshape(-1) / rows, BOOTSTRAP_SAMPLES)
+    return _estimate(float(measure(confusion)), measure(draws.reshape(-1, *confusion.shape)))
 
 
 def bootstrap_mean(values: Floats, seed: int = 0) -> Estimate:
     """Return the mean of values (rows,) with its bootstrap interval."""
     random = np.random.default_rng(seed)
     means = [values[random.integers(len(values), size=len(values))].mean() for _ in range(BOOTSTRAP_SAMPLES)]
-    return _estimate(float(values.mean()), means)
+    return _estimate(float(values.mean()), np.array(means))
 
 
-def _estimate(value: float, draws: list[float]) -> Estimate:
+def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
     tail = (1 - INTERVAL) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Estimate(value, float(low), float(high))

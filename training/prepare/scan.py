@@ -166,8 +166,10 @@ def _read_log(log: Path, settings: Mapping[str, Any]) -> dict[str, Scanned]:
     if not lines:
         return {}
     try:
-        if json.loads(lines[0]) != {"settings": dict(settings)}:
-            raise UserError(f"{log} was made with other settings; give the same ones, another --out, or --restart.")
+        earlier = json.loads(lines[0])["settings"]
+        other = sorted(name for name in {*earlier, *settings} if earlier.get(name) != settings.get(name))
+        if other:
+            raise UserError(f"{log} was made with another {', '.join(other)}; use that, another --out, or --restart.")
         return {entry["path"]: Scanned(**entry) for entry in map(json.loads, lines[1:])}
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{log} is damaged ({error}); remove it and run again.") from error

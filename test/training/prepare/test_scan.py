@@ -66,7 +66,7 @@ def test_a_stopped_scan_goes_on_where_it_was(pictures: list[str], tmp_path: Path
 
 def test_a_scan_of_other_settings_is_refused(pictures: list[str], tmp_path: Path) -> None:
     scan(pictures, tmp_path / "scan.jsonl", {"size": 1}, SquareFinder)
-    with pytest.raises(UserError, match="other settings"):
+    with pytest.raises(UserError, match="made with another size"):
         scan(pictures, tmp_path / "scan.jsonl", {"size": 2}, SquareFinder)
     (tmp_path / "scan.jsonl").write_text("rubbish\n")
     with pytest.raises(UserError, match="damaged"):

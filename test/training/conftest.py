@@ -1,0 +1,72 @@
+"""A model that can be understood at a glance, and pictures for it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from facial_attributes_training.manifest import Manifest, Row
+from numpy.typing import ArrayLike, NDArray
+
+from facial_attributes_ros.attributes import AGE, GENDER, LABELS
+from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.runtime.engine import Crops, Logits
+
+SIDE = 16
+AGE_SHADES = 25
+"""Pictures of one age group are this much brighter than those of the group before."""
+
+
+class ShadeEngine:
+    """Reads the age group from the brightness of a crop, and takes blue ones for male and others for female."""
+
+    name, device = "shades", "cpu"
+    spec = ModelSpec("shades", BackboneReference("none"), SIDE, (0.5,) * 3, (0.5,) * 3, tasks=(AGE, GENDER))
+
+    def logits(self, crops: Crops, tasks: Iterable[str] | None = None) -> Logits:  # noqa: ARG002
+        shades = crops[..., 1].mean(axis=(1, 2))
+        groups = np.arange(len(LABELS[AGE])) * AGE_SHADES + AGE_SHADES / 2
+        blue = crops[..., 0].mean(axis=(1, 2)) > 128
+        gender = np.where(blue[:, None], [2.0, 0.0], [0.0, 2.0])
+        return {
+            AGE: (-np.abs(shades[:, None] - groups) / 5).astype(np.float32),
+            GENDER: gender.astype(np.float32),
+        }
+
+    def from_frame(self, image: NDArray[np.uint8], boxes: ArrayLike, tasks: Iterable[str] | None = None) -> Logits:
+        raise NotImplementedError
+
+    def warm_up(self, batch_sizes: Iterable[int] = (1,)) -> None:
+        pass
+
+
+@pytest.fixture
+def engine() -> ShadeEngine:
+    return ShadeEngine()
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Manifest:
+    """200 pictures in two data sets; the engine is right about four of five ages and about every gender."""
+    random = np.random.default_rng(0)
+    rows = []
+    for index in range(200):
+        group, male = int(random.integers(len(LABELS[AGE]))), bool(random.integers(2))
+        seen = min(group + 1, len(LABELS[AGE]) - 1) if index % 5 == 0 else group
+        picture = np.zeros((24, 24, 3), np.uint8)
+        picture[4:20, 4:20] = (255 if male else 0, AGE_SHADES * seen + AGE_SHADES // 2, 0)
+        path = tmp_path / f"{index}.png"
+        cv2.imwrite(str(path), picture)
+        rows.append(
+            Row(
+                str(path),
+                "val",
+                "years" if index % 2 else "groups",
+                {AGE: LABELS[AGE][group], GENDER: "male" if male else "female"},
+                age_years=ShadeEngine.spec.age_centroids[group] if index % 2 else None,
+                box=(4, 4, 16, 16),
+                extra={"camera": "left" if index % 5 == 0 else "right", "identity": str(index)},
+            )
+        )
+    return Manifest.from_rows(rows)
