@@ -45,7 +45,7 @@ class OnnxEngine:
         self.spec = spec
         self.device = device
         self.name = "onnx-int8" if path.stem.endswith("int8") else "onnx"
-        self._session = _open(path, device, threads)
+        self._session = open_session(path, device, threads)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu", threads: int | None = None, int8: bool = False) -> Self:
@@ -107,18 +107,12 @@ def _build(folder: Path, path: Path, int8: bool) -> None:
         from facial_attributes_ros.runtime.deployed import DeployedModel
     except ImportError as error:
         raise UserError(f"The engine of this model must be built once, which needs PyTorch ({error}).") from error
-    from facial_attributes_ros.runtime.onnx_export import check_onnx, quantise, write_onnx
+    from facial_attributes_ros.runtime.onnx_export import write_deployed
 
     model, spec = load_model(folder)
     deployed = DeployedModel(model, spec, spec.tasks).eval()
     with atomic_target(path) as temporary:
-        if int8:
-            whole = temporary.with_name("float32.onnx")
-            write_onnx(deployed, spec.image_size, whole)
-            quantise(whole, temporary)
-        else:
-            write_onnx(deployed, spec.image_size, temporary)
-        check_onnx(temporary, deployed, spec.image_size, int8=int8)
+        write_deployed(deployed, spec.image_size, temporary, int8=int8)
 
 
 def _key(folder: Path, spec: ModelSpec) -> str:
@@ -141,7 +135,12 @@ def _file_name(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
 
 
-def _open(path: Path, device: str, threads: int | None) -> Any:
+def open_session(path: Path, device: str, threads: int | None) -> Any:
+    """Return an onnxruntime session with this package's settings.
+
+    Raises:
+        UserError: onnxruntime is missing, can't read the file, or lacks the device.
+    """
     try:
         import onnxruntime
     except ImportError as error:

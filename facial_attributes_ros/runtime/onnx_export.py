@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from facial_attributes_ros.runtime.deployed import DeployedModel
 
 INPUT: Final = "crops"
@@ -21,34 +23,63 @@ FLOAT_TOLERANCE: Final = 2e-3
 INT8_TOLERANCE: Final = 0.15
 """Largest mean difference of a probability between float32 and int8; a broken network is far beyond it."""
 
+Runner = Callable[[NDArray[np.uint8]], Sequence[NDArray[np.float32]]]
+
 _LOGGER = logging.getLogger(__name__)
 
 
-def write_onnx(deployed: "DeployedModel", image_size: int, path: Path) -> None:
-    """Write a network as ONNX: `crops` uint8 (N, S, S, 3) BGR in, one float32 (N, classes) per task out, any N.
+def write_onnx(network: "nn.Module", example: "Tensor", outputs: Sequence[str], path: Path) -> None:
+    """Write a network of one input and several outputs as ONNX, for any number of faces.
+
+    Args:
+        network: called with `example`, returns a tuple of one tensor (N, …) per output.
+        example: (N, …), at least two faces, so that one is not taken for all there ever are.
+        outputs: their names.
+        path: written as it is, so make it a temporary one; the input is named `crops`.
 
     Raises:
         UserError: the network is too large for one ONNX file (2 GiB) or has an operation that ONNX lacks.
     """
     import torch
 
-    example = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
         # The exporter warns of every shape that it takes for a constant; `check_onnx` tells whether that is right.
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
-                deployed.eval(),
+                network.eval(),
                 (example,),
                 str(path),
                 input_names=[INPUT],
-                output_names=list(deployed.tasks),
-                dynamic_axes={name: {0: "faces"} for name in (INPUT, *deployed.tasks)},
+                output_names=list(outputs),
+                dynamic_axes={name: {0: "faces"} for name in (INPUT, *outputs)},
                 opset_version=OPSET,
                 dynamo=False,
             )
         except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
             raise UserError(f"This model can't be written as ONNX ({error}): use the engine torch.") from error
+
+
+def write_deployed(deployed: "DeployedModel", image_size: int, path: Path, *, int8: bool = False) -> float:
+    """Write a deployed model as ONNX, `crops` uint8 (N, S, S, 3) BGR in, logits (N, classes) out, and check it.
+
+    Returns:
+        What `check_onnx` returns.
+
+    Raises:
+        UserError: it can't be written, or computes something else than PyTorch.
+    """
+    import torch
+
+    example = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
+    if int8:
+        whole = path.with_name("float32.onnx")
+        write_onnx(deployed, example, deployed.tasks, whole)
+        quantise(whole, path)
+        whole.unlink()
+    else:
+        write_onnx(deployed, example, deployed.tasks, path)
+    return check_onnx(path, deployed, image_size, int8=int8)
 
 
 def quantise(source: Path, target: Path) -> None:
@@ -83,16 +114,11 @@ def check_onnx(path: Path, deployed: "DeployedModel", image_size: int, *, int8: 
         UserError: the difference is beyond the tolerance.
     """
     import onnxruntime
-    import torch
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    worst = 0.0
-    for count in (1, 2, 5):
-        crops = example_crops(count, image_size)
-        with torch.inference_mode():
-            expected = [logits.numpy() for logits in deployed(torch.from_numpy(crops))]
-        got = session.run(list(deployed.tasks), {INPUT: crops})
-        worst = max(worst, _difference(got, expected, int8))
+    worst = largest_difference(
+        lambda crops: session.run(list(deployed.tasks), {INPUT: crops}), deployed, image_size, int8
+    )
     tolerance = INT8_TOLERANCE if int8 else FLOAT_TOLERANCE
     if not worst <= tolerance:
         raise UserError(f"The ONNX network differs from PyTorch's by {worst:.2g}, more than {tolerance}: use torch.")
@@ -100,10 +126,31 @@ def check_onnx(path: Path, deployed: "DeployedModel", image_size: int, *, int8: 
     return worst
 
 
-def _difference(got: Sequence[NDArray[np.float32]], expected: Sequence[NDArray[np.float32]], int8: bool) -> float:
-    if int8:
-        return max(float(np.abs(_softmax(a) - _softmax(b)).mean(0).max()) for a, b in zip(got, expected, strict=True))
-    return max(float(np.abs(a - b).max()) for a, b in zip(got, expected, strict=True))
+def largest_difference(
+    run: Runner, deployed: "DeployedModel", image_size: int, as_probabilities: bool = False
+) -> float:
+    """Return by how much another form of a network differs from it, on one, two and five faces.
+
+    Args:
+        run: gives the other form's logits for crops uint8 (N, S, S, 3).
+        deployed: the network in PyTorch.
+        image_size: S.
+        as_probabilities: compare probabilities, averaged over the faces, instead of logits.
+    """
+    import torch
+
+    worst = 0.0
+    for count in (1, 2, 5):
+        crops = example_crops(count, image_size)
+        with torch.inference_mode():
+            expected = [logits.cpu().numpy() for logits in deployed(torch.from_numpy(crops).to(deployed.scale.device))]
+        for ours, theirs in zip(expected, run(crops), strict=True):
+            if as_probabilities:
+                difference = np.abs(_softmax(ours) - _softmax(theirs)).mean(axis=0).max()
+            else:
+                difference = np.abs(ours - theirs).max()
+            worst = max(worst, float(difference))
+    return worst
 
 
 def _softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:

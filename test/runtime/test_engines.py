@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.runtime import onnx_export
+from facial_attributes_ros.runtime.deployed import DeployedModel
 from facial_attributes_ros.runtime.engine import Engine, load_engine, probabilities
 from facial_attributes_ros.runtime.onnx_engine import MAX_BATCH, build_engine
 from facial_attributes_ros.runtime.onnx_export import example_crops
@@ -142,7 +143,7 @@ def fresh(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_build_that_is_cut_short_leaves_nothing(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    def cut_short(_: object, __: int, path: Path) -> None:
+    def cut_short(_: object, __: object, ___: object, path: Path) -> None:
         path.write_bytes(b"half a network")
         raise error
 
@@ -159,11 +160,10 @@ def test_a_network_that_computes_something_else_is_not_accepted(
     engines = fresh(tiny_model, tmp_path, monkeypatch)
     write = onnx_export.write_onnx
 
-    def write_another(deployed: object, size: int, path: Path) -> None:
-        write(deployed, size, path)
+    def write_another(deployed: DeployedModel, *arguments: object) -> None:
         scale = deployed.scale.clone()
         deployed.scale.mul_(2)
-        write(deployed, size, path)
+        write(deployed, *arguments)
         deployed.scale.copy_(scale)
 
     monkeypatch.setattr(onnx_export, "write_onnx", write_another)

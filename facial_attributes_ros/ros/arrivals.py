@@ -1,0 +1,64 @@
+"""Collects when arrays of faces arrive, for measurements."""
+
+import time
+from typing import Any, Self
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.time import Time
+
+from facial_attributes_ros.msg import FaceAttributesArray
+
+
+class Arrivals:
+    """Listens on `faces` while it is entered.
+
+    Attributes:
+        latencies: seconds from the stamp of each array to its arrival.
+        faces: number of faces in each array.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.latencies: list[float] = []
+        self.faces: list[int] = []
+        self._context = Context()
+
+    def __enter__(self) -> Self:
+        rclpy.init(context=self._context)
+        self._node = Node("arrivals", context=self._context)
+        self._node.create_subscription(FaceAttributesArray, "faces", self._on_array, QoSProfile(depth=10))
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+    def collect(self, seconds: float) -> None:
+        """Take in what arrives within so many seconds."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def wait_for_first(self, seconds: float) -> bool:
+        """Wait until an array has come, and return whether one has within so many seconds."""
+        end = time.monotonic() + seconds
+        while not self.faces and time.monotonic() < end:
+            self.collect(0.2)
+        return bool(self.faces)
+
+    def clear(self) -> None:
+        """Forget what has come."""
+        self.latencies.clear()
+        self.faces.clear()
+
+    def _on_array(self, message: Any) -> None:
+        now = self._node.get_clock().now()
+        self.latencies.append((now - Time.from_msg(message.header.stamp)).nanoseconds * 1e-9)
+        self.faces.append(len(message.faces))

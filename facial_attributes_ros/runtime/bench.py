@@ -1,0 +1,231 @@
+"""How long each stage takes on this machine, and what the whole costs against the bare backbone."""
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.runtime.engine import Engine, probabilities
+
+if TYPE_CHECKING:
+    from facial_attributes_ros.vision.detectors import FaceDetector
+
+LEAST_RUNS: Final = 5
+"""Measurements of everything, however long one takes."""
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long something took.
+
+    Attributes:
+        stage: what was measured.
+        faces: how many faces there were.
+        median, p90, least: milliseconds.
+        runs: number of measurements.
+    """
+
+    stage: str
+    faces: int
+    median: float
+    p90: float
+    least: float
+    runs: int
+
+
+def measure_together(functions: dict[str, Callable[[], object]], faces: int, seconds: float = 1.5) -> list[Timing]:
+    """Time functions in turns, so that whatever else the machine does falls on all of them alike.
+
+    Args:
+        functions: what to call, by stage.
+        faces: how many faces they work on, for the result.
+        seconds: for all of them together.
+    """
+    for function in functions.values():
+        function()
+    spent: dict[str, list[float]] = {stage: [] for stage in functions}
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(next(iter(spent.values()))) < LEAST_RUNS:
+        for stage, function in functions.items():
+            start = time.perf_counter()
+            function()
+            spent[stage].append(1e3 * (time.perf_counter() - start))
+    return [
+        Timing(stage, faces, float(np.median(ms)), float(np.percentile(ms, 90)), min(ms), len(ms))
+        for stage, ms in spent.items()
+    ]
+
+
+def frame_with_faces(count: int, width: int = 640, height: int = 480) -> Image:
+    """Return a picture uint8 (height, width, 3) BGR with one face many times, side by side.
+
+    Raises:
+        UserError: scikit-image, which carries the photograph, is not installed.
+    """
+    from importlib.util import find_spec
+
+    import cv2
+
+    spec = find_spec("skimage")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError("The measured picture is scikit-image's astronaut: install the package scikit-image.")
+    photograph = cv2.imread(str(Path(spec.submodule_search_locations[0]) / "data/astronaut.png"))
+    portrait = photograph[0:260, 90:350]
+    columns = int(np.ceil(np.sqrt(count * width / height)))
+    rows = int(np.ceil(count / columns))
+    side = min(width // columns, height // rows)
+    tile = cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA)
+    frame = np.full((height, width, 3), 90, np.uint8)
+    for index in range(count):
+        top, left = side * (index // columns), side * (index % columns)
+        frame[top : top + side, left : left + side] = tile
+    return frame
+
+
+def bench_stages(
+    engine: Engine, detector: "FaceDetector", bare: Callable[[int], object], counts: Sequence[int], seconds: float = 1.5
+) -> list[Timing]:
+    """Time detection, crop, model, the bare backbone and the frame pipeline.
+
+    Args:
+        engine: the model under test.
+        detector: the detector under test.
+        bare: runs the backbone alone, in the same engine, on so many faces.
+        counts: numbers of faces.
+        seconds: for each number of faces.
+
+    Returns:
+        Per number of faces: `detection` in a frame of 640x480, `crop`, `model` (logits of ready crops), `estimate`
+        (crop, model and softmax), `backbone` alone, and `pipeline`, the whole way of a frame.
+
+    Raises:
+        UserError: the photograph is not installed, or the detector misses its faces.
+    """
+    from facial_attributes_ros.vision.crop import crop_faces
+
+    spec = engine.spec
+    timings: list[Timing] = []
+    for count in counts:
+        frame = frame_with_faces(count)
+        boxes = np.array([face.box for face in detector.detect(frame)], np.float32).reshape(-1, 4)
+        if len(boxes) < count:
+            raise UserError(
+                f"The detector finds {len(boxes)} of {count} faces in the measured picture: use another one."
+            )
+        boxes = boxes[:count]
+        crops = crop_faces(frame, boxes, spec.image_size, spec.crop_margin)
+        functions: dict[str, Callable[[], object]] = {
+            "detection": lambda frame=frame: detector.detect(frame),
+            "crop": lambda frame=frame, boxes=boxes: crop_faces(frame, boxes, spec.image_size, spec.crop_margin),
+            "model": lambda crops=crops: engine.logits(crops),
+            "estimate": lambda frame=frame, boxes=boxes: probabilities(engine.from_frame(frame, boxes), spec),
+            "backbone": lambda count=count: bare(count),
+            "pipeline": _whole_way(detector, engine, frame),
+        }
+        timings += measure_together(functions, count, seconds)
+    return timings
+
+
+def _whole_way(detector: "FaceDetector", engine: Engine, frame: Image) -> Callable[[], object]:
+    """Return a function that takes a frame all the way; every face is due in every frame."""
+    from facial_attributes_ros.vision.options import PipelineOptions, SchedulingOptions
+    from facial_attributes_ros.vision.pipeline import FramePipeline
+
+    always = SchedulingOptions(budget=1e3, age_rate=1e3, gender_rate=1e3, emotion_rate=1e3)
+    pipeline = FramePipeline(detector, engine, PipelineOptions(scheduling=always))
+    stamps = iter(np.arange(0, 1e6, 1 / 30))
+
+    def process() -> object:
+        return pipeline.process(frame, float(next(stamps)))
+
+    for _ in range(4):  # tracks are born
+        process()
+    return process
+
+
+def overhead(timings: Sequence[Timing]) -> dict[int, float]:
+    """Return by number of faces what an estimate costs against the bare backbone, as a ratio of medians."""
+    by_key = {(timing.stage, timing.faces): timing.median for timing in timings}
+    counts = sorted({timing.faces for timing in timings})
+    return {count: by_key["estimate", count] / by_key["backbone", count] for count in counts}
+
+
+def machine() -> str:
+    """Return in words what was measured on: processor, cores, load."""
+    import os
+
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = lines[0].partition(":")[2].strip() if lines else name
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return f"{name}, {os.cpu_count()} cores, load {load}"
+
+
+def bare_backbone(folder: Path, engine: Engine, threads: int | None = None) -> Callable[[int], object]:
+    """Return a function that runs a model's backbone alone on so many faces, in the engine's own kind and precision.
+
+    Its input is normalised already and its output are features, so that nothing of ours is in it.
+
+    Raises:
+        UserError: PyTorch is not installed.
+    """
+    spec = ModelSpec.read(folder)
+    if engine.name == "torch":
+        return _bare_in_torch(folder, spec, engine.device)
+    return _bare_in_onnx(folder, spec, engine, threads)
+
+
+def _bare_in_torch(folder: Path, spec: ModelSpec, device: str) -> Callable[[int], object]:
+    import torch
+
+    from facial_attributes_ros.models.registry import load_model
+
+    on_gpu = device != "cpu"
+    dtype = torch.bfloat16 if on_gpu else torch.float32
+    backbone = load_model(folder)[0].backbone.to(device, dtype)
+
+    def run(count: int) -> object:
+        with torch.inference_mode():
+            images = torch.zeros(count, 3, spec.image_size, spec.image_size, device=device, dtype=dtype)
+            return backbone(images).float().cpu()
+
+    return run
+
+
+def _bare_in_onnx(folder: Path, spec: ModelSpec, engine: Engine, threads: int | None) -> Callable[[int], object]:
+    from tempfile import TemporaryDirectory
+
+    try:
+        import torch
+
+        from facial_attributes_ros.models.registry import load_model
+    except ImportError as error:
+        raise UserError(f"To time the bare backbone, PyTorch must be installed ({error}).") from error
+    from facial_attributes_ros.runtime.onnx_engine import open_session
+    from facial_attributes_ros.runtime.onnx_export import INPUT, quantise, write_onnx
+
+    with TemporaryDirectory() as work:
+        path = Path(work) / "float32.onnx"
+        write_onnx(
+            load_model(folder)[0].backbone, torch.zeros(2, 3, spec.image_size, spec.image_size), ["features"], path
+        )
+        if engine.name == "onnx-int8":
+            quantise(path, path.with_name("int8.onnx"))
+            path = path.with_name("int8.onnx")
+        session = open_session(path, engine.device, threads)
+
+    def run(count: int) -> object:
+        return session.run(None, {INPUT: np.zeros((count, 3, spec.image_size, spec.image_size), np.float32)})
+
+    return run

@@ -1,0 +1,65 @@
+"""Exported files compute what PyTorch computes, say what goes in and out, and are never half there."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from facial_attributes_ros.cli.main import main
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.runtime import export as module
+from facial_attributes_ros.runtime.engine import load_engine
+from facial_attributes_ros.runtime.export import export
+from facial_attributes_ros.runtime.onnx_export import example_crops
+
+
+def test_an_onnx_file_runs_without_this_package(tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "tiny.onnx"
+    notes, difference = export(tiny_model, "onnx", path, ["gender"])
+    assert difference < 2e-3
+    described = json.loads(notes.read_text())
+    session = onnxruntime.InferenceSession(str(path))
+    crops = example_crops(4, described["input"]["shape"][1])
+    (logits,) = session.run(None, {described["input"]["name"]: crops})
+    expected = load_engine(tiny_model, device="cpu", engine="torch").logits(crops, ["gender"])
+    np.testing.assert_allclose(logits, expected["gender"], atol=2e-3)
+    assert list(described["outputs"]) == ["gender"]
+    assert described["outputs"]["gender"]["labels"] == ["male", "female"]
+    assert described["input"]["crop_margin"] == pytest.approx(0.2)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["tiny.onnx", "tiny.onnx.json"]
+
+
+def test_a_pt2_file_takes_any_number_of_faces(tiny_model: Path, tmp_path: Path) -> None:
+    export(tiny_model, "pt2", tmp_path / "tiny.pt2")
+    program = torch.export.load(tmp_path / "tiny.pt2").module()
+    crops = example_crops(3, 32)
+    expected = load_engine(tiny_model, device="cpu", engine="torch").logits(crops)
+    for count in (1, 3):
+        for got, values in zip(program(torch.from_numpy(crops[:count])), expected.values(), strict=True):
+            np.testing.assert_allclose(got.detach().numpy(), values[:count], atol=2e-3)
+
+
+@pytest.mark.skipif(bool(module.importlib.util.find_spec("tensorrt")), reason="TensorRT is installed here")
+def test_tensorrt_is_refused_where_it_is_not_installed(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="TensorRT is not installed here"):
+        export(tiny_model, "tensorrt", tmp_path / "tiny.engine")
+
+
+def test_a_file_that_fails_its_check_is_not_written(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "largest_difference", lambda *_: float("nan"))
+    with pytest.raises(UserError, match="differs from PyTorch's"):
+        export(tiny_model, "pt2", tmp_path / "tiny.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_says_what_it_wrote(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "tiny.onnx"
+    assert main(["export", "--model", str(tiny_model), "--int8", "--out", str(path)]) == 0
+    assert "differs from PyTorch by at most" in capsys.readouterr().out
+    assert main(["export", "--model", str(tiny_model), "--int8", "--format", "pt2", "--out", str(path)]) == 2
+    assert "Only the format onnx" in capsys.readouterr().err
