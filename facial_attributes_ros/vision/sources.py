@@ -149,8 +149,8 @@ def _video(path: Path, capture: cv2.VideoCapture, loop: bool) -> Iterator[Frame]
 
 def _capture_frames(capture: cv2.VideoCapture, period: float) -> Iterator[Frame]:
     for count in itertools.count():
-        shown = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         good, image = capture.read()
+        shown = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         if not good:
             return
         yield np.asarray(image, np.uint8), shown if shown > 0 else count * period

@@ -1,5 +1,5 @@
 import json
-import os
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,6 +43,7 @@ def _fake_engine(monkeypatch):
     except UserError as error:
         pytest.skip(f"the YuNet file cannot be had: {error}")
     monkeypatch.setattr("facial_attributes_ros.runtime.engine.load_engine", lambda *_: FakeEngine())
+    monkeypatch.setattr("facial_attributes_ros.cli.main.SUBCOMMANDS", ("predict",))
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +76,8 @@ def test_six_faces_in_exactly_the_documented_form(capsys, six_faces):
 
 
 def test_unknown_is_null(capsys, monkeypatch, six_faces):
-    spec = ModelSpec(
-        "fake",
-        BackboneReference("none"),
-        112,
-        (0.5,) * 3,
-        (0.5,) * 3,
-        tasks=("gender",),
-        thresholds={"gender": 0.9},
-        temperatures={"gender": 1.0},
-    )
+    sure, plain = {"gender": 0.9}, {"gender": 1.0}
+    spec = replace(SPEC, tasks=("gender",), thresholds=sure, temperatures=plain)
     monkeypatch.setattr(FakeEngine, "spec", spec)
     _, (line,), _ = predict(capsys, six_faces)
     face = line["faces"][0]
@@ -145,7 +138,7 @@ def test_copies_are_written_only_on_request_and_keep_their_places(capsys, tmp_pa
         assert copy.shape == (886, 1280, 3)
     copies = outside / "flat"
     predict(capsys, inside / "one" / "p.jpg", inside / "two" / "p.jpg", "--annotate", copies)
-    assert sorted(os.listdir(copies)) == ["p-2.jpg", "p.jpg"]
+    assert sorted(copy.name for copy in copies.iterdir()) == ["p-2.jpg", "p.jpg"]
 
 
 def test_lines_go_to_a_file_if_asked(capsys, tmp_path, six_faces):

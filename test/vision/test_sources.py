@@ -87,7 +87,7 @@ def test_bad_files_are_sentences(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match="no pictures"):
         open_source(str(tmp_path / "folder"))
-    with pytest.raises(UserError, match="cut short|no frame|not a video"):
+    with pytest.raises(UserError, match=r"no frame|not a video"):
         list(read_video(tmp_path / "text.mp4"))
 
 
