@@ -1,0 +1,147 @@
+"""Checkpoints in the reference author's format, made here from random numbers, give the same logits in our model."""
+
+import argparse
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from facial_attributes_ros.cli.import_ import add_arguments, run
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.adaptation import Adaptation, adapter_layers, build_model, merge, trained_tensors
+from facial_attributes_ros.models.backbones import build_backbone
+from facial_attributes_ros.models.checkpoint import load_into, load_tensors
+from facial_attributes_ros.models.multitask import MultiTaskModel
+from facial_attributes_ros.models.reference_import import ReferenceCheckpoint, import_reference, read_reference
+from facial_attributes_ros.models.spec import ModelSpec
+
+from . import reference_network as reference
+
+
+def write_checkpoint(folder: Path, adapters: dict[str, Tensor], custom: dict[str, object]) -> Path:
+    folder.mkdir(exist_ok=True)
+    config = {"r": reference.RANK, "lora_alpha": reference.RANK, "lora_dropout": 0.5, "use_dora": True}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    save_file(adapters, folder / "adapter_model.safetensors")
+    torch.save(custom, folder / "custom_layers.pt")
+    return folder
+
+
+def our_model(backbone: dict[str, Tensor], checkpoint: ReferenceCheckpoint, folder: Path) -> MultiTaskModel:
+    torch.save(backbone, folder / "backbone.pt")
+    network = build_backbone(
+        "timm:vit_pe_core_tiny_patch16_384",
+        folder / "backbone.pt",
+        image_size=reference.SIDE,
+        patch_size=reference.PATCH,
+        embed_dim=reference.WIDTH,
+        depth=reference.DEPTH,
+        num_heads=reference.HEADS,
+        num_classes=reference.WIDTH,
+        ref_feat_shape=(reference.GRID, reference.GRID),
+    )
+    model = build_model(network, checkpoint.adaptation, checkpoint.tasks)
+    load_into(model, checkpoint.tensors, expected=trained_tensors(model).keys())
+    return model
+
+
+@pytest.mark.parametrize("task_specific", [False, True], ids=["dora", "mtlora"])
+@torch.no_grad()
+def test_an_imported_checkpoint_gives_the_logits_of_the_reference(task_specific: bool, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    backbone = reference.random_backbone()
+    adapters = reference.random_adapters(reference.DEPTH - int(task_specific), pool=not task_specific)
+    custom: dict[str, dict[str, Tensor]] = {"prediction_layers": reference.random_heads()}
+    custom |= reference.random_streams(backbone) if task_specific else {}
+    images = torch.randn(3, 3, reference.SIDE, reference.SIDE)
+    expected = reference.logits(backbone, adapters, custom, images)
+    checkpoint = read_reference(write_checkpoint(tmp_path, adapters, dict(custom)), reference.DEPTH)
+    model = our_model(backbone, checkpoint, tmp_path)
+    for _ in ("before merging", "after merging"):
+        found = model(images)
+        for task in reference.TASKS:
+            assert expected[task].abs().max() > 0.1
+            torch.testing.assert_close(found[task.lower()], expected[task], atol=1e-4, rtol=0)
+        merge(model)
+    assert not adapter_layers(model)
+
+
+def small_checkpoint(folder: Path, **extra: object) -> Path:
+    """Write a DoRA checkpoint that fits PE-Core-T-16-384."""
+    model = build_model(build_backbone("PE-Core-T-16-384"), _import_adaptation())
+    custom, adapters = {}, {}
+    for name, tensor in trained_tensors(model).items():
+        if name.startswith("heads."):
+            _, task, layer, *rest = name.split(".")
+            index = {"norm": "0", "hidden": "2", "classifier": "4"}[layer]
+            custom[f"{task.capitalize()}.{index}.{rest[-1]}"] = tensor
+        else:
+            theirs = name.removeprefix("backbone.trunk.").replace("blocks.", "transformer.resblocks.")
+            theirs = theirs.replace("attn.qkv", "attn.in_proj").replace("attn.proj", "attn.out_proj")
+            theirs = theirs.replace("mlp.fc1", "mlp.c_fc").replace("mlp.fc2", "mlp.c_proj").replace(".default", "")
+            adapters[f"base_model.model.{theirs}".replace("vector.weight", "vector")] = tensor
+    return write_checkpoint(folder, adapters, {"prediction_layers": custom, **extra})
+
+
+def _import_adaptation() -> Adaptation:
+    return Adaptation.named("lora-reference", rank=reference.RANK, alpha=reference.RANK, pool_layers="mlp")
+
+
+def test_the_command_writes_a_model_folder_that_says_what_it_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = small_checkpoint(tmp_path / "theirs"), tmp_path / "ours"
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert run(parser.parse_args([str(folder), "--out", str(out), "--backbone", "PE-Core-T-16-384"])) == 0
+    assert "--weights" in capsys.readouterr().out
+    spec = ModelSpec.read(out)
+    assert spec.tasks == ("age", "gender", "emotion")
+    assert (spec.image_size, spec.mean, spec.interpolation) == (384, (0.5, 0.5, 0.5), "bilinear")
+    assert spec.backbone.name == "PE-Core-T-16-384"
+    assert "heads.age.classifier.weight" in load_tensors(out)
+
+
+def test_a_pickle_that_runs_code_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    folder = write_checkpoint(tmp_path, reference.random_adapters(1, pool=False), {})
+    for content in (Trap(), {"prediction_layers": Trap()}):
+        torch.save(content, folder / "custom_layers.pt")
+        with pytest.raises(UserError, match="refused"):
+            read_reference(folder, reference.DEPTH)
+        (folder / "custom_layers.pt").write_bytes(pickle.dumps(content))
+        with pytest.raises(UserError, match="refused"):
+            read_reference(folder, reference.DEPTH)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_layers_that_the_reference_has_not_are_named(tmp_path: Path) -> None:
+    heads = {"prediction_layers": reference.random_heads()}
+    adapters = reference.random_adapters(1, pool=False)
+    odd = adapters | {"base_model.model.conv1.lora_A.weight": torch.zeros(1, 1)}
+    with pytest.raises(UserError, match="conv1"):
+        read_reference(write_checkpoint(tmp_path / "a", odd, heads), reference.DEPTH)
+    shallow = {"prediction_layers": {"Age.0.weight": torch.zeros(4), "Age.2.weight": torch.zeros(9, 4)}}
+    with pytest.raises(UserError, match="deep head"):
+        read_reference(write_checkpoint(tmp_path / "b", adapters, shallow), reference.DEPTH)
+    broken = heads | {"mtl_layer": reference.random_streams(reference.random_backbone())["mtl_layer"]}
+    with pytest.raises(UserError, match="mtl_attn_pool is missing"):
+        read_reference(write_checkpoint(tmp_path / "c", adapters, broken), reference.DEPTH)
+    with pytest.raises(UserError, match=r"no file .*custom_layers.pt"):
+        read_reference(tmp_path, reference.DEPTH)
+
+
+def test_a_checkpoint_with_missing_layers_does_not_become_a_model(tmp_path: Path) -> None:
+    folder = small_checkpoint(tmp_path / "theirs")
+    adapters = {"base_model.model.attn_pool.mlp.c_fc.lora_A.weight": torch.zeros(reference.RANK, 192)}
+    save_file(adapters, folder / "adapter_model.safetensors")
+    with pytest.raises(UserError, match="missing"):
+        import_reference(folder, tmp_path / "ours", "PE-Core-T-16-384")
+    assert not (tmp_path / "ours").exists()
