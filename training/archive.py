@@ -24,6 +24,11 @@ class PictureError(UserError):
     """A picture that is missing or can't be decoded; the rest of the data may be fine."""
 
 
+def is_remote(path: str) -> bool:
+    """Return whether a path is an address, such as one on a web server."""
+    return "://" in path
+
+
 def split_member(path: str) -> tuple[str, str] | None:
     """Return (archive, member) of a path such as `shard.tar#folder/0.jpg`, None for a plain file."""
     archive, mark, member = path.partition(MEMBER_MARK)
@@ -34,8 +39,10 @@ def index_archive(path: str | Path) -> dict[str, tuple[int, int]]:
     """Return offset and size in bytes of every regular file in an uncompressed tar archive, by member name.
 
     Raises:
-        UserError: the archive is missing, compressed, damaged or not a tar file.
+        UserError: the archive is missing, on another machine, compressed, damaged or not a tar file.
     """
+    if is_remote(str(path)):
+        raise UserError(f"{path} is on another machine, where pictures can't be read in any order; copy it here.")
     try:
         with tarfile.open(path, "r:") as archive:
             return {entry.name: (entry.offset_data, entry.size) for entry in archive if entry.isreg()}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from facial_attributes_training.archive import is_remote
 from numpy.typing import ArrayLike, NDArray
 
 from facial_attributes_ros.attributes import AGE, LABELS, MISSING, TASKS, age_group_of
@@ -200,11 +201,6 @@ def write_manifest(path: Path | str, manifest: Manifest) -> None:
         partial.replace(path)
     except OSError as error:
         raise UserError(f"the manifest {path} can't be written: {error.strerror}.") from error
-
-
-def is_remote(path: str) -> bool:
-    """Return whether a path names something on another machine, such as an object store."""
-    return "://" in path
 
 
 def _class_index(row: Row, task: str) -> int:

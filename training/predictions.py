@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from facial_attributes_training.archive import PictureError, PictureReader
-from facial_attributes_training.manifest import LABEL_COLUMNS, Manifest, Row, is_remote
+from facial_attributes_training.archive import PictureError, PictureReader, is_remote
+from facial_attributes_training.manifest import LABEL_COLUMNS, Manifest, Row
 from facial_attributes_training.prepare.faces import face_at, main_face
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.scan import Scanned

@@ -1,0 +1,155 @@
+"""Pictures from tar shards that are read from front to back, such as shards on a web server larger than one's disk.
+
+Shards can't be read in any order, so rows are not drawn but accepted: every row of a passing shard is taken with a
+chance proportional to its weight. The manifest says what is in the shards, as `https://host/shard.tar#member`. The
+layout is WebDataset's; the reading is the standard library's, since webdataset opens addresses through a shell.
+"""
+
+import hashlib
+import http.client
+import logging
+import tarfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from typing import IO
+
+import numpy as np
+from facial_attributes_training.archive import PictureError, decode_picture, is_remote, split_member
+from facial_attributes_training.manifest import Manifest
+from numpy.typing import ArrayLike, NDArray
+
+from facial_attributes_ros.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+_SCHEMES = ("http", "https", "file")
+_TIMEOUT = 30.0
+_ATTEMPTS = 3
+_BISECTIONS = 60
+
+
+def acceptance(weights: ArrayLike, share: float) -> NDArray[np.float64]:
+    """Return float64 (rows,): the chance of every row to be taken when it passes.
+
+    Chances are proportional to the weights as far as none is above 1, and their mean is the share, or as near as rows
+    of no weight allow.
+
+    Args:
+        weights: (rows,) from 0 on, such as inverse class frequencies.
+        share: of the rows to take on average, above 0 and at most 1; lower means a better balance.
+
+    Raises:
+        ValueError: a weight is negative, all are 0, or the share is out of its range.
+    """
+    values = np.asarray(weights, np.float64)
+    if not 0 < share <= 1 or (values < 0).any() or not values.any():
+        raise ValueError("weights must not be negative, nor all be 0, and the share must be above 0 and at most 1")
+    low, high = 0.0, 1 / values[values > 0].min()
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.minimum(values * middle, 1).mean() < share else (low, middle)
+    return np.asarray(np.minimum(values * high, 1))
+
+
+class ShardStream:
+    """The accepted pictures of one epoch after another, the same for the same seed.
+
+    Args:
+        manifest: the rows; every path names a member of a tar shard.
+        chances: (rows,) of being taken, as `acceptance` gives them; None takes all.
+        seed: of shard order, acceptance and mixing.
+        buffer: number of pictures that are held to mix those of neighbouring shards; more mixes better and takes
+            memory.
+
+    Raises:
+        UserError: a path is not in a shard, or its address is of a kind that is not read.
+    """
+
+    def __init__(self, manifest: Manifest, chances: ArrayLike | None = None, seed: int = 0, buffer: int = 1000) -> None:
+        self._seed, self._buffer = seed, max(buffer, 1)
+        self._chances = np.ones(len(manifest)) if chances is None else np.asarray(chances, np.float64)
+        self._shards: dict[str, dict[str, list[int]]] = {}
+        for row, path in enumerate(manifest.paths.tolist()):
+            parts = split_member(path)
+            if parts is None:
+                raise UserError(f"only pictures in tar shards can be streamed; {path} is not in one.")
+            self._shards.setdefault(parts[0], {}).setdefault(parts[1], []).append(row)
+        for shard in self._shards:
+            if is_remote(shard) and shard.partition("://")[0] not in _SCHEMES:
+                raise UserError(f"{shard} can't be streamed; addresses may begin with {', '.join(_SCHEMES)}.")
+
+    def epoch(self, epoch: int, worker: int = 0, workers: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield row and picture, uint8 (height, width, 3) BGR, of everything accepted, mixed.
+
+        Pictures that can't be decoded are logged and passed over.
+
+        Args:
+            epoch: another number gives another order and other accepted rows.
+            worker: which share of the shards to read, from 0 on.
+            workers: number of shares, for several workers or machines.
+
+        Raises:
+            UserError: a shard can't be read to its end after several attempts.
+        """
+        random = np.random.default_rng([self._seed, epoch])
+        shards = [list(self._shards)[index] for index in random.permutation(len(self._shards))][worker::workers]
+        mixer = np.random.default_rng([self._seed, epoch, worker])
+        held: list[tuple[int, NDArray[np.uint8]]] = []
+        for shard in shards:
+            for entry in self._accepted(shard, epoch):
+                held.append(entry)
+                if len(held) > self._buffer:
+                    place = int(mixer.integers(len(held)))
+                    held[place], held[-1] = held[-1], held[place]
+                    yield held.pop()
+        yield from (held[index] for index in mixer.permutation(len(held)))
+
+    def _accepted(self, shard: str, epoch: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        members = self._shards[shard]
+        for name, data in _members(shard):
+            rows = [row for row in members.get(name, ()) if self._chance(row, epoch) < self._chances[row]]
+            if not rows:
+                continue
+            try:
+                picture = decode_picture(data, f"{shard}#{name}")
+            except PictureError as error:
+                _LOG.warning("Passed over: %s", error)
+                continue
+            yield from ((row, picture) for row in rows)
+
+    def _chance(self, row: int, epoch: int) -> float:
+        """Return a number from 0 to below 1 that depends on seed, epoch and row alone, whoever reads the shard."""
+        text = f"{self._seed} {epoch} {row}".encode()
+        return int.from_bytes(hashlib.blake2b(text, digest_size=6).digest(), "big") / 2**48
+
+
+def _members(shard: str) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of every file in a shard; a broken connection is opened anew behind what was read."""
+    done = 0
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with closing(_open(shard)) as file, tarfile.open(fileobj=file, mode="r|") as archive:
+                for index, entry in enumerate(archive):
+                    data = archive.extractfile(entry) if entry.isreg() else None
+                    if index < done or data is None:
+                        continue
+                    content = data.read()
+                    if len(content) < entry.size:
+                        raise tarfile.ReadError("unexpected end of data")
+                    done = index + 1
+                    yield entry.name, content
+                file.read()
+                # A connection that breaks off between two members looks like the end; only its length tells.
+                if getattr(file, "length", 0):
+                    raise tarfile.ReadError("the connection broke off")
+            return
+        except (OSError, tarfile.TarError, http.client.HTTPException) as error:
+            if attempt == _ATTEMPTS:
+                raise UserError(f"the shard {shard} can't be read to its end: {error}.") from error
+            _LOG.warning("Reading %s once more, since it broke off: %s", shard, error)
+
+
+def _open(shard: str) -> IO[bytes]:
+    if not is_remote(shard):
+        return open(shard, "rb")  # noqa: PTH123 - the caller closes it
+    return urllib.request.urlopen(shard, timeout=_TIMEOUT)  # type: ignore[no-any-return]  # noqa: S310 - schemes are checked
