@@ -8,11 +8,13 @@ import hashlib
 import itertools
 import json
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +152,18 @@ def _scan_chunks(
 
 def _start_worker(reader: PictureReader, make_detector: DetectorFactory | None) -> None:
     global _worker
+    # Ctrl-C is the main process's to handle; a worker outlives none that was killed.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _worker = (reader, make_detector() if make_detector else None)
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 def _scan_in_worker(paths: list[str]) -> list[Scanned]:
