@@ -69,7 +69,7 @@ def free_domain() -> int:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
                 # The port that the first participant of a domain listens on for discovery (DDS-RTPS 9.6.1).
-                probe.bind(("127.0.0.1", 7400 + 250 * domain + 10))
+                probe.bind(("", 7400 + 250 * domain + 10))
             except OSError:
                 continue
             return domain

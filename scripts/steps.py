@@ -80,14 +80,17 @@ def command(what: str, arguments: Sequence[str | Path], env: Mapping[str, str] |
 
 
 def fingerprint(parts: Iterable[Path | str]) -> str:
-    """Return a digest of texts and of the contents of files, and of the files inside folders."""
+    """Return a digest of texts and of the contents of files, and of the files inside folders.
+
+    Compiled Python is left out: it comes and goes without meaning.
+    """
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, str):
             digest.update(part.encode() + b"\0")
             continue
         for file in sorted(part.rglob("*")) if part.is_dir() else [part]:
-            if file.is_file():
+            if file.is_file() and file.suffix != ".pyc":
                 digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -1,0 +1,112 @@
+"""package.xml, the build files and the messages say the same as the code."""
+
+import re
+import tomllib
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+import facial_attributes_ros
+from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, UNKNOWN
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
+ROS_PACKAGES = {
+    "builtin_interfaces",
+    "diagnostic_msgs",
+    "launch",
+    "launch_ros",
+    "lifecycle_msgs",
+    "rcl_interfaces",
+    "rclpy",
+    "sensor_msgs",
+    "std_msgs",
+}
+OPTIONAL = {"cv_bridge", "hri_msgs"}
+"""Imported where they are installed; the node works without them."""
+
+
+def dependencies():
+    return {element.text for element in PACKAGE if element.tag.endswith("depend")}
+
+
+def imported():
+    """Top-level names that the package's own sources and launch files import."""
+    files = [*ROOT.glob("facial_attributes_ros/**/*.py"), *ROOT.glob("launch/*.py")]
+    found = (re.findall(r"^\s*(?:from|import) (\w+)", file.read_text(), re.MULTILINE) for file in files)
+    return {name for names in found for name in names}
+
+
+def constants(message):
+    """Constants of a message file."""
+    text = (ROOT / "msg" / f"{message}.msg").read_text()
+    return {name: int(value) for name, value in re.findall(r"^uint8 ([A-Z0-9_]+) = (\d+)$", text, re.MULTILINE)}
+
+
+def test_package_xml_is_format_3_with_the_version_of_the_code_and_a_licence_file():
+    assert PACKAGE.get("format") == "3"
+    assert PACKAGE.findtext("version") == facial_attributes_ros.__version__
+    licence = PACKAGE.find("license")
+    assert licence.text == "Apache-2.0"
+    assert "Apache License" in (ROOT / licence.get("file")).read_text()
+
+
+def test_every_ros_package_that_is_imported_is_a_dependency():
+    assert imported() & ROS_PACKAGES <= dependencies()
+    assert dependencies().isdisjoint(OPTIONAL)
+
+
+def test_every_library_has_a_rosdep_key_or_stands_in_the_robots_requirements():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[<>=;\[ ]", requirement)[0] for requirement in project["dependencies"]}
+    keys = {"pyyaml": "python3-yaml", "opencv-python-headless": "python3-opencv"}
+    without_key = {"onnx", "open_clip_torch", "peft", "safetensors"}
+    expected = {keys.get(name, f"python3-{name}") for name in names - without_key}
+    given = {key.removesuffix("-pip") for key in dependencies()}
+    assert expected <= given
+    robot = (ROOT / "requirements" / "robot.txt").read_text()
+    assert all(re.search(rf"^{name.replace('_', '-')}==", robot, re.MULTILINE) for name in without_key)
+
+
+@pytest.mark.parametrize(("task", "prefix"), [(AGE, "AGE_GROUP"), (GENDER, "GENDER"), (EMOTION, "EMOTION")])
+def test_the_constants_of_the_message_are_the_class_indices(task, prefix):
+    expected = {
+        f"{prefix}_{label.upper().replace('-', '_').replace('+', '_PLUS')}": index
+        for index, label in enumerate(LABELS[task])
+    }
+    found = {name: value for name, value in constants("FaceAttributes").items() if name.startswith(f"{prefix}_")}
+    assert found == expected
+
+
+def test_unknown_is_the_constant_that_is_no_class():
+    assert constants("FaceAttributes")["UNKNOWN"] == UNKNOWN
+
+
+def test_the_probability_arrays_are_as_long_as_the_labels():
+    text = (ROOT / "msg" / "FaceAttributes.msg").read_text()
+    for field, task in (("age_group", AGE), ("gender", GENDER), ("emotion", EMOTION)):
+        assert f"float32[{len(LABELS[task])}] {field}_probabilities" in text
+
+
+def test_cmake_generates_every_message():
+    cmake = (ROOT / "CMakeLists.txt").read_text()
+    for message in (ROOT / "msg").glob("*.msg"):
+        assert f'"msg/{message.name}"' in cmake
+
+
+@pytest.mark.parametrize("name", ["perception", "camera", "listener"])
+def test_executables_start_with_the_active_python(name):
+    script = ROOT / "scripts" / "nodes" / name
+    assert script.read_text().splitlines()[0] == "#!/usr/bin/env python3"
+    assert script.stat().st_mode & 0o111
+    assert f"scripts/nodes/{name}" in (ROOT / "CMakeLists.txt").read_text()
+
+
+@pytest.mark.parametrize("profile", ["fastdds_shm.xml", "fastdds_shm_local.xml"])
+def test_a_full_hd_frame_fits_the_shared_memory_profile(profile):
+    text = re.sub(r' xmlns="[^"]+"', "", (ROOT / "config" / profile).read_text())
+    shared = ElementTree.fromstring(text).find(".//transport_descriptor[type='SHM']")
+    frame = 1920 * 1080 * 3
+    assert int(shared.findtext("maxMessageSize")) > frame
+    assert int(shared.findtext("segment_size")) >= 4 * int(shared.findtext("maxMessageSize")) > 4 * frame

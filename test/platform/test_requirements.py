@@ -1,0 +1,58 @@
+"""The locked requirements: complete, pinned by hash, without addresses, and with one cv2."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCKS = sorted(
+    path for path in (ROOT / "requirements").glob("*.txt") if path.name in {"lock.txt", "robot.txt", "oldest.txt"}
+)
+
+
+def entries(path):
+    """Name, version and number of hashes of every entry of a lock file; one package may have one per Python."""
+    text = path.read_text()
+    for match in re.finditer(r"^([a-z0-9._-]+)==([^ \\;]+)(.*?)(?=^[a-z]|\Z)", text, re.MULTILINE | re.DOTALL):
+        if "sys_platform == 'never'" not in match[3]:
+            yield match[1], match[2], match[3].count("--hash=sha256:")
+
+
+def versions(name, lock):
+    return [version for package, version, _ in entries(ROOT / "requirements" / lock) if package == name]
+
+
+def test_there_are_three_locks():
+    assert [path.name for path in LOCKS] == ["lock.txt", "oldest.txt", "robot.txt"]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_every_package_has_hashes_and_no_address(lock):
+    assert [name for name, _, hashes in entries(lock) if not hashes] == []
+    assert "://" not in lock.read_text()
+    assert "index" not in lock.read_text().replace("ament-index", "")
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_exactly_one_cv2_and_one_onnxruntime_are_locked(lock):
+    names = {name for name, _, _ in entries(lock)}
+    assert {name for name in names if name.startswith("opencv")} == {"opencv-python-headless"}
+    assert {name for name in names if name.startswith("onnxruntime")} == {"onnxruntime"}
+
+
+def test_the_locks_reach_from_the_oldest_to_the_newest_versions():
+    assert versions("numpy", "oldest.txt") == ["1.26.0"]
+    assert versions("opencv-python-headless", "oldest.txt")[0].startswith("4.8.")
+    assert versions("opencv-python-headless", "lock.txt")[0].startswith("5.")
+    assert all(version.startswith("2.") for version in versions("numpy", "lock.txt"))
+
+
+def test_a_robot_gets_the_numpy_that_jazzy_was_built_with():
+    assert versions("numpy", "robot.txt") == ["1.26.4"]
+
+
+def test_torch_and_torchvision_are_the_pinned_pair():
+    pins = (ROOT / "requirements" / "pins.txt").read_text()
+    for name in ("torch", "torchvision"):
+        assert f"{name}=={versions(name, 'lock.txt')[0]}" in pins

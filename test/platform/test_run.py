@@ -1,0 +1,87 @@
+"""The options of `make run`, and the environment that nodes run in without a ROS install."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import run
+from ros_env import free_domain, ros_environment
+from steps import SetUpError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_source_that_is_not_there_is_said_before_anything_starts():
+    with pytest.raises(SetUpError, match=r"There is no /nowhere/clip\.mp4: --source takes"):
+        run.chosen_source("/nowhere/clip.mp4")
+
+
+def test_a_relative_source_becomes_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a face.png").touch()
+    assert run.chosen_source("a face.png") == str(tmp_path / "a face.png")
+
+
+@pytest.mark.parametrize("source", ["sample", "webcam", "webcam:1"])
+def test_sources_that_are_no_paths_stay_as_they_are(source):
+    assert run.chosen_source(source) == source
+
+
+def test_without_a_webcam_the_sample_is_shown(monkeypatch):
+    monkeypatch.setattr(run.os, "access", lambda *_: False)
+    assert run.chosen_source(None) == "sample"
+
+
+def test_parameters_keep_their_types_and_odd_paths():
+    assert run._parameters({"source": "/a b/1: 'x'.png", "rate": 15.0, "autostart": True}) == [
+        "-p", 'source:="/a b/1: \'x\'.png"', "-p", "rate:=15.0", "-p", "autostart:=true",
+    ]  # fmt: skip
+    assert json.loads(run._parameters({"source": "123"})[1].partition(":=")[2]) == "123"
+
+
+def test_too_little_shared_memory_is_said_and_the_profile_left_out(monkeypatch, capsys):
+    monkeypatch.setattr(run.shutil, "disk_usage", lambda _: SimpleNamespace(free=64_000_000))
+    assert run.shared_memory_profile() is None
+    assert "/dev/shm has only 64 MB free" in capsys.readouterr().err
+
+
+def test_a_free_domain_is_one_in_which_nobody_listens():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
+        domain = free_domain()
+        first.bind(("127.0.0.1", 7410 + 250 * domain))
+        assert all(free_domain() != domain for _ in range(200))
+
+
+def test_the_environment_stays_on_this_machine_and_keeps_what_stood_there():
+    env = ros_environment({"PATH": "/usr/bin", "LD_LIBRARY_PATH": "/opt/lib"})
+    assert env["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert Path(env["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
+    assert env["LD_LIBRARY_PATH"].endswith(":/opt/lib")
+    assert env["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)
+
+
+def test_messages_import_in_that_environment():
+    code = "from facial_attributes_ros.msg import FaceAttributes; print(FaceAttributes.EMOTION_NEUTRAL)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=ros_environment(), cwd="/", capture_output=True, text=True, check=False
+    )
+    assert result.stdout == "6\n", result.stderr
+
+
+@pytest.mark.parametrize(
+    "statement", ["import facial_attributes_ros.msg", "from facial_attributes_ros.msg import FaceAttributes"]
+)
+def test_without_built_messages_one_sentence_says_how_to_get_them(statement):
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-c", statement], env=env, cwd="/", capture_output=True, text=True, check=False
+    )
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: The ROS messages of facial_attributes_ros are not built")
+    assert "make setup" in last
+    assert "colcon" in last
