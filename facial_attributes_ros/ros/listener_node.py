@@ -66,13 +66,12 @@ class Listener(Node):
 
     def summary(self) -> str:
         """Return how many arrays came how fast, and how late."""
-        count = self._count
         if self._first is None:
             return "No array of faces came."
         seconds = self._last - self._first
-        rate = f"{(count - 1) / seconds:.1f} arrays/s" if seconds > 0 else "one array"
+        rate = f" ({(self._count - 1) / seconds:.1f} a second)" if seconds > 0 else ""
         p50, p95 = np.percentile(self._latencies, [50, 95]) * 1000
-        return f"{count} arrays in {seconds:.1f} s, {rate}; latency p50 {p50:.0f} ms, p95 {p95:.0f} ms."
+        return f"{self._count} arrays in {seconds:.1f} s{rate}; latency p50 {p50:.0f} ms, p95 {p95:.0f} ms"
 
     def _on_array(self, message: Any) -> None:
         self._last = time.monotonic()

@@ -12,6 +12,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.settings import SETTINGS, Setting, Settings, settings_from
 
 _NAMES = frozenset(setting.name for setting in SETTINGS)
+_DEFAULTS: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
 _CONFIGURE = frozenset(setting.name for setting in SETTINGS if setting.when == "configure")
 _EFFECT = {
     "start": "Read-only.",
@@ -79,9 +80,9 @@ class ParameterTable:
         if configured and fixed:
             reason = f"{', '.join(fixed)} is read in configure: clean the node up first, then set and configure it."
             return SetParametersResult(successful=False, reason=reason)
-        values: dict[str, Any] = {name: self._node.get_parameter(name).value for name in _NAMES}
         try:
-            settings_from(values | ours)
+            # Against the defaults: a bad value elsewhere must not keep a good one from being set.
+            settings_from(_DEFAULTS | ours)
         except UserError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)

@@ -148,7 +148,7 @@ class Perception(LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and free everything, from any state."""
-        self._stop(timeout=1.0)
+        self._stop(timeout=0.5)
         self._release()
         self._state = "finalized"
         return super().on_shutdown(state)

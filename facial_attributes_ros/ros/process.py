@@ -16,7 +16,7 @@ from typing import Any
 
 from facial_attributes_ros.errors import UserError
 
-GRACE = 1.5
+GRACE = 1.0
 """Seconds the node has to end after a signal; then the process ends without it."""
 IDLE = 0.2
 """Seconds between two looks at whether to end while nothing happens."""

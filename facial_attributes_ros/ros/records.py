@@ -75,7 +75,7 @@ def face_line(face: Any, latency: float) -> str:
     group = _named(AGE, face.age_group, face.age_group_probabilities)
     gender = _named(GENDER, face.gender, face.gender_probabilities)
     emotion = _named(EMOTION, face.emotion, face.emotion_probabilities)
-    return f"{face.id:<6} {group:<13} {age:<15} {gender:<14} {emotion:<16} {latency * 1000:5.0f} ms"
+    return f"{face.id:<9} {group:<13} {age:<15} {gender:<14} {emotion:<16} {latency * 1000:5.0f} ms"
 
 
 def _named(task: str, index: int, probabilities: Any) -> str:

@@ -184,9 +184,7 @@ class Graph:
         return process
 
     def peer(self):
-        peer = self._start(Peer, [str(PROCESSES / "peer.py")], {})
-        peer.wait_for(lambda _: peer.events("ready"))
-        return peer
+        return self._start(Peer, [str(PROCESSES / "peer.py")], {})
 
     def node(self, name, *arguments, **env):
         return self._start(Process, ["-m", f"facial_attributes_ros.ros.{name}", *arguments], env)

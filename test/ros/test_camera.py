@@ -1,0 +1,64 @@
+"""The camera node as a process: what it shows, how it ends, and what it says when it cannot."""
+
+import cv2
+import numpy as np
+import pytest
+
+
+def frames(heard, count):
+    return len(heard) >= count
+
+
+def test_the_sample_comes_stamped_in_order_and_ends_with_ctrl_c(graph):
+    camera = graph.node(
+        "camera", "--ros-args", "-p", "rate:=10.0", "-p", "frame_id:=eye", "-p", "width:=320", "-p", "height:=240"
+    )
+    listener = graph.peer()
+    listener.listen("image", "sensor_msgs/Image", best_effort=True)
+    heard = listener.hear("image", lambda heard: frames(heard, 5))
+    assert {(m["width"], m["height"], m["step"], m["encoding"]) for m in heard} == {(320, 240, 960, "bgr8")}
+    assert {m["header"]["frame_id"] for m in heard} == {"eye"}
+    times = [m["header"]["stamp"]["sec"] + m["header"]["stamp"]["nanosec"] * 1e-9 for m in heard]
+    assert times == sorted(set(times))
+    assert len({m["data"]["hash"] for m in heard}) > 1
+    code, seconds = camera.interrupt()
+    assert code == 0
+    assert seconds < 3
+    assert not [line for line in camera.lines if "Traceback" in line]
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "short.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for value in range(0, 250, 50):
+        writer.write(np.full((48, 64, 3), value, np.uint8))
+    writer.release()
+    return path
+
+
+def test_a_video_ends_with_a_sentence_or_begins_again(graph, video):
+    once = graph.node("camera", "--ros-args", "-p", f"source:={video}")
+    again = graph.node("camera", "--ros-args", "-p", f"source:={video}", "-p", "loop:=true", "-r", "image:=looped")
+    listener = graph.peer()
+    listener.listen("looped", "sensor_msgs/Image", best_effort=True)
+    once.wait_for_text("has ended")
+    assert once.child.wait(60) == 0
+    listener.hear("looped", lambda heard: frames(heard, 12))
+    assert again.interrupt()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("parameter", "reason"),
+    [
+        ("source:=/no/such/file.mp4", "no file /no/such/file.mp4"),
+        ("source:=webcam:97", "no webcam 97"),
+        ("rate:=-1.0", "parameter rate"),
+        ("width:=wide", "parameter width"),
+    ],
+)
+def test_a_source_that_cannot_be_shown_is_a_sentence(graph, parameter, reason):
+    camera = graph.node("camera", "--ros-args", "-p", parameter)
+    camera.wait_for_text(reason)
+    assert camera.child.wait(60) == 2
+    assert not [line for line in camera.lines if "Traceback" in line]
