@@ -4,6 +4,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.spec import ModelSpec
-from facial_attributes_ros.runtime.engine import Engine, probabilities
+from facial_attributes_ros.runtime.engine import Engine, Logits, probabilities
 
 if TYPE_CHECKING:
     from facial_attributes_ros.vision.detectors import FaceDetector
@@ -75,15 +76,17 @@ def frame_with_faces(count: int, width: int = 640, height: int = 480) -> Image:
 
     import cv2
 
+    from facial_attributes_ros.vision.pictures import read_picture
+
     spec = find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("The measured picture is scikit-image's astronaut: install the package scikit-image.")
-    photograph = cv2.imread(str(Path(spec.submodule_search_locations[0]) / "data/astronaut.png"))
+    photograph = read_picture(Path(spec.submodule_search_locations[0]) / "data/astronaut.png")
     portrait = photograph[0:260, 90:350]
     columns = int(np.ceil(np.sqrt(count * width / height)))
     rows = int(np.ceil(count / columns))
     side = min(width // columns, height // rows)
-    tile = cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA)
+    tile = np.asarray(cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
     frame = np.full((height, width, 3), 90, np.uint8)
     for index in range(count):
         top, left = side * (index // columns), side * (index % columns)
@@ -124,15 +127,19 @@ def bench_stages(
         boxes = boxes[:count]
         crops = crop_faces(frame, boxes, spec.image_size, spec.crop_margin)
         functions: dict[str, Callable[[], object]] = {
-            "detection": lambda frame=frame: detector.detect(frame),
-            "crop": lambda frame=frame, boxes=boxes: crop_faces(frame, boxes, spec.image_size, spec.crop_margin),
-            "model": lambda crops=crops: engine.logits(crops),
-            "estimate": lambda frame=frame, boxes=boxes: probabilities(engine.from_frame(frame, boxes), spec),
-            "backbone": lambda count=count: bare(count),
+            "detection": partial(detector.detect, frame),
+            "crop": partial(crop_faces, frame, boxes, spec.image_size, spec.crop_margin),
+            "model": partial(engine.logits, crops),
+            "estimate": partial(_estimate, engine, frame, boxes),
+            "backbone": partial(bare, count),
             "pipeline": _whole_way(detector, engine, frame),
         }
         timings += measure_together(functions, count, seconds)
     return timings
+
+
+def _estimate(engine: Engine, frame: Image, boxes: NDArray[np.float32]) -> Logits:
+    return probabilities(engine.from_frame(frame, boxes), engine.spec)
 
 
 def _whole_way(detector: "FaceDetector", engine: Engine, frame: Image) -> Callable[[], object]:

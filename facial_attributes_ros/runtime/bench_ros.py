@@ -11,11 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
+
+if TYPE_CHECKING:
+    from facial_attributes_ros.ros.arrivals import Arrivals
 
 START_TIMEOUT: Final = 90.0
 """Seconds until the first array; the first start ever builds the engine."""
@@ -93,17 +97,21 @@ def bench_end_to_end(
             return _summary(arrivals, passed, _cpu_seconds(perception) - used, memory)
 
 
-def _summary(arrivals: object, seconds: float, cpu: float, memory: list[tuple[float, float]]) -> EndToEnd:
-    latencies = np.array(arrivals.latencies) * 1e3  # type: ignore[attr-defined]
-    faces = arrivals.faces  # type: ignore[attr-defined]
+def _summary(arrivals: "Arrivals", seconds: float, cpu: float, memory: list[tuple[float, float]]) -> EndToEnd:
+    latencies = np.array(arrivals.latencies) * 1e3
     if not len(latencies):
         raise UserError("Publishing stopped while it was measured: run the perception node to see why.")
     p50, p90, p99 = np.percentile(latencies, [50, 90, 99])
-    slope = np.polyfit(*zip(*memory, strict=True), 1)[0] * 60
+    slope = _slope(*np.array(memory).T) * 60
     return EndToEnd(
-        seconds, len(latencies), float(np.mean(faces)), len(latencies) / seconds,
-        float(p50), float(p90), float(p99), cpu / seconds, memory[-1][1], float(slope),
+        seconds, len(latencies), float(np.mean(arrivals.faces)), len(latencies) / seconds,
+        float(p50), float(p90), float(p99), cpu / seconds, memory[-1][1], slope,
     )  # fmt: skip
+
+
+def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    x = x - x.mean()
+    return float((x * y).sum() / (x * x).sum())
 
 
 def _picture(folder: Path, faces: int) -> Path:

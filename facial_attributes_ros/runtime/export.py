@@ -99,7 +99,7 @@ def _write_pt2(deployed: DeployedModel, spec: ModelSpec, path: Path, _: bool) ->
 
 def _write_tensorrt(deployed: DeployedModel, spec: ModelSpec, path: Path, _: bool) -> float:
     """Build a half-precision engine from the ONNX file; it runs on this GPU model and TensorRT version only."""
-    import tensorrt as trt
+    import tensorrt as trt  # type: ignore[import-not-found, unused-ignore]
 
     side = spec.image_size
     onnx = path.with_name("network.onnx")
