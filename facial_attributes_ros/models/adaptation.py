@@ -5,6 +5,7 @@ MTLoRA: Agiza et al. 2024, see `mtlora`. The low-rank layers are peft's; only th
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Self
@@ -195,7 +196,11 @@ def _inject(backbone: Backbone, adaptation: Adaptation, adapter: str, called: It
         target_modules=targets,
         bias="none",
     )
-    inject_adapter_in_model(config, backbone.trunk, adapter)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several adapters are intended
+        inject_adapter_in_model(config, backbone.trunk, adapter)
+    # New dropout layers come in training mode.
+    backbone.train(backbone.training)
 
 
 def _targets(backbone: Backbone, adaptation: Adaptation, called: Iterable[str]) -> list[str]:

@@ -47,10 +47,14 @@ def test_merging_keeps_the_logits_and_takes_the_adapters_out(name: str, rung: st
         assert model.backbone.state_dict().keys() == bare.state_dict().keys()
 
 
-@pytest.mark.parametrize(("name", "rung"), itertools.product(VITS, (*LOW_RANK, "lp", "ft-1", "full")))
+EVERYWHERE = ("lora", "mtlora", "lp", "ft-1")
+SAME_LAYERS = ("lora-plain", "lora-reference", "full")
+
+
+@pytest.mark.parametrize(
+    ("name", "rung"), [*itertools.product(VITS, EVERYWHERE), *itertools.product((TINY,), SAME_LAYERS)]
+)
 def test_everything_that_is_trained_gets_a_gradient_and_nothing_else(name: str, rung: str) -> None:
-    if rung in ("lora-plain", "lora-reference", "full") and name not in (TINY, "timm:eva02_tiny_patch14_224"):
-        pytest.skip("the same layers as another rung's")
     adaptation = low_rank(rung) if rung in LOW_RANK else Adaptation.named(rung)
     model = random_model(adaptation, name)
     model.train()
