@@ -14,7 +14,7 @@ NO_ROS_TESTS = test --ignore=test/ros --ignore=test/platform
 .PHONY: help run setup test test-oldest lint lock clean
 
 help: ## say what there is
-	@sed -n 's/^\([a-z-]*\): ## /  make \1@/p' Makefile | column -t -s @
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: ## show the faces of the webcam or, without one, of sample photographs; ARGS="--help" lists the options
 	@sh scripts/find_python.sh --check $(PYTHON)
