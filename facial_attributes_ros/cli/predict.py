@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from facial_attributes_ros.attributes import Distribution, FaceAttributes
     from facial_attributes_ros.cli.annotated import AnnotatedCopies
+    from facial_attributes_ros.vision.detectors import DetectorOptions
     from facial_attributes_ros.vision.pipeline import FramePipeline
 
 HELP = "find faces in pictures, folders and videos and print their age, gender and emotion as JSON lines"
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from facial_attributes_ros.vision.pipeline import FramePipeline
 
     files = list(_files(args.paths))
-    detector = load_detector(args.detector, **detector_options())
+    detector = load_detector(args.detector)
     engine = load_engine(args.model, args.device, args.engine)
     pipeline = FramePipeline(detector, engine, PipelineOptions(tracking=TrackingOptions(birth_score=SCORE)))
     read = 0
@@ -62,16 +64,11 @@ def run(args: argparse.Namespace) -> int:
     return 0 if read else 1
 
 
-def detector_options() -> dict[str, Any]:
+def still_options() -> "DetectorOptions":
     """Return how still pictures are searched: finely, and as training pictures are where a face fills the picture."""
     from facial_attributes_ros.vision.detectors import CLOSE_UP
 
-    return {
-        "detection_size": 1024,
-        "score_threshold": SCORE,
-        "enlarge_to": CLOSE_UP.enlarge_to,
-        "padding": CLOSE_UP.padding,
-    }
+    return replace(CLOSE_UP, detection_size=1024, score_threshold=SCORE)
 
 
 def picture_line(path: str, image: "NDArray[np.uint8]", faces: "list[FaceAttributes]", model: str) -> dict[str, Any]:
@@ -157,6 +154,7 @@ def _predict(pipeline: "FramePipeline", path: Path, copies: "AnnotatedCopies") -
             yield from _predict_video(pipeline, path, copies)
             return
         image = read_picture(path)
+        pipeline.detector.options = still_options()
         faces = pipeline.still(image)
     except UserError as error:
         yield {"path": str(path), "error": str(error)}
@@ -166,9 +164,11 @@ def _predict(pipeline: "FramePipeline", path: Path, copies: "AnnotatedCopies") -
 
 
 def _predict_video(pipeline: "FramePipeline", path: Path, copies: "AnnotatedCopies") -> Iterator[dict[str, Any]]:
+    from facial_attributes_ros.vision.detectors import DetectorOptions
     from facial_attributes_ros.vision.sources import read_video
 
     pipeline.reset()
+    pipeline.detector.options = DetectorOptions()
     for image, seconds in read_video(path):
         faces = pipeline.process(image, seconds).faces
         copies.frame(path, image, faces)

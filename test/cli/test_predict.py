@@ -32,7 +32,7 @@ FACE_KEYS = [
 class FakeEngine:
     spec = SPEC
 
-    def from_frame(self, image, boxes, tasks=None):  # noqa: ARG002 - the interface
+    def from_frame(self, image, boxes, tasks=None):
         return {task: np.tile(np.arange(len(LABELS[task]), dtype=np.float32), (len(boxes), 1)) for task in tasks}
 
 

@@ -55,6 +55,10 @@ CLOSE_UP = DetectorOptions(detection_size=192, score_threshold=0.4, enlarge_to=1
 """For pictures that are loose crops of one face, as data sets have them."""
 
 
+_LARGEST = 520
+"""Networks box a face of more pixels badly or miss it; it is looked for once more in a copy of half the size."""
+
+
 class FaceDetector(Protocol):
     """Finds faces in a picture."""
 
@@ -77,17 +81,23 @@ def detect_scaled(image: NDArray[np.uint8], options: DetectorOptions, find: Find
         options: scale, padding and which faces to keep.
         find: the network.
     """
-    faces = _look(image, options, find, padding=0.0)
+    searched = min(max(*image.shape[:2], options.enlarge_to), options.detection_size)
+    faces = _look(image, searched, options.min_face, find)
     if not faces and options.padding:
-        faces = _look(image, options, find, options.padding)
+        faces = _look(image, searched, options.min_face, find, options.padding)
+    largest = _LARGEST * max(image.shape[:2]) / searched
+    if any(_side(face) > largest for face in faces):
+        large = [face for face in _look(image, searched // 2, options.min_face, find) if _side(face) > largest * 0.8]
+        faces = sorted([face for face in faces if _side(face) <= largest] + large, key=lambda face: -face.score)
     return faces
 
 
-def _look(image: NDArray[np.uint8], options: DetectorOptions, find: Finder, padding: float) -> list[Detection]:
+def _look(
+    image: NDArray[np.uint8], searched: int, min_face: float, find: Finder, padding: float = 0.0
+) -> list[Detection]:
+    """Search a copy whose longest side, with a border of a share of it on every side, is `searched` pixels."""
     height, width = image.shape[:2]
-    longest = max(height, width)
-    searched = min(max(longest, options.enlarge_to), options.detection_size)
-    scale = searched / (longest * (1 + 2 * padding))
+    scale = searched / (max(height, width) * (1 + 2 * padding))
     # A very long picture keeps one pixel of its short side: a strip without faces rather than an error.
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     scaled = image
@@ -100,7 +110,11 @@ def _look(image: NDArray[np.uint8], options: DetectorOptions, find: Finder, padd
     rows = find(scaled)
     to_full = np.array([width / size[0], height / size[1]], np.float32)
     faces = [_detection(row, border, to_full) for row in rows[np.argsort(-rows[:, 14])]]
-    return [face for face in faces if face.box[2:].max() >= options.min_face and face.box[2:].min() > 0]
+    return [face for face in faces if _side(face) >= min_face and face.box[2:].min() > 0]
+
+
+def _side(face: Detection) -> float:
+    return float(face.box[2:].max())
 
 
 def _detection(row: NDArray[np.float32], border: int, to_full: NDArray[np.float32]) -> Detection:

@@ -2,6 +2,8 @@
 
 import logging
 import math
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ _SIZE_STEP = 64
 
 class ScrfdDetector:
     """InsightFace's detector, from a local file or from a model pack that the user chose.
+
+    A file made for one input size (most are) is run at that size, whatever `detection_size` says; a smaller
+    `detection_size` then costs as much and finds less.
 
     Attributes:
         options: scale, thresholds and padding.
@@ -70,7 +75,9 @@ def _load(model: str) -> Any:
     else:
         path = _pack_detector(model)
     try:
-        network = model_zoo.get_model(str(path))
+        # insightface prints what it does, and standard output belongs to results.
+        with redirect_stdout(sys.stderr):
+            network = model_zoo.get_model(str(path))
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         raise UserError(f"insightface cannot read {path} as a face detector: {error}") from error
     if not hasattr(network, "det_thresh"):
@@ -86,7 +93,8 @@ def _pack_detector(pack: str) -> Path:
         "InsightFace's model pack '%s' is licensed for non-commercial research only; choose yunet for other uses.", pack
     )
     try:
-        folder = Path(ensure_available("models", pack))
+        with redirect_stdout(sys.stderr):
+            folder = Path(ensure_available("models", pack))
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"insightface cannot fetch the model pack '{pack}': {error}") from error
     files = sorted(folder.glob("det_*.onnx")) or sorted(folder.glob("*scrfd*.onnx"))

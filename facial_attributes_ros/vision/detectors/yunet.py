@@ -1,5 +1,7 @@
 """YuNet (W. Wu, H. Peng, S. Yu, 2023) through OpenCV's FaceDetectorYN."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -35,9 +37,8 @@ class YuNetDetector:
         if not path.is_file():
             raise UserError(f"There is no detector file {path}; give the path of a YuNet ONNX file.")
         try:
-            self._network = cv2.FaceDetectorYN.create(
-                str(path), "", (320, 320), self.options.score_threshold, self.options.overlap_threshold, _CANDIDATES
-            )
+            with _quiet():
+                self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), top_k=_CANDIDATES)
         except cv2.error as error:
             raise UserError(f"OpenCV cannot read {path} as a YuNet face detector; fetch the file again.") from error
 
@@ -60,3 +61,18 @@ def _cached() -> Path:
     from facial_attributes_ros.assets import asset
 
     return asset("yunet")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep OpenCV 5 from warning on standard error that it ignores the target, which nobody has set."""
+    logging = getattr(cv2.utils, "logging", None)
+    if logging is None:
+        yield
+        return
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(level)
