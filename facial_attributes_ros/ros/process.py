@@ -56,8 +56,7 @@ class NodeProcess:
         return self._code
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self._over.is_set():
-            os._exit(130)
+        # A second signal changes nothing: `ros2 launch` passes on the Ctrl-C that the terminal has sent here already.
         self._over.set()
 
     def _finish(self, code: int) -> None:
