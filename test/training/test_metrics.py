@@ -17,8 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-sklearn_metrics = pytest.importorskip("sklearn.metrics")
-
 CLASSES = 5
 
 
@@ -36,6 +34,7 @@ def predictions(draw: st.DrawFn) -> tuple[NDArray[np.int64], NDArray[np.float64]
 @settings(deadline=None, max_examples=25)
 @given(predictions())
 def test_figures_equal_scikit_learns(data: tuple[NDArray[np.int64], NDArray[np.float64]]) -> None:
+    sklearn_metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
     truth, probabilities = data
     predicted = probabilities.argmax(axis=1)
     labels = list(range(CLASSES))
@@ -58,6 +57,16 @@ def test_the_calibration_error_is_the_weighted_gap_of_the_diagram(
     assert diagram.rows.sum() == len(truth)
     gaps = np.abs(np.nan_to_num(diagram.accuracy - diagram.confidence))
     assert calibration_error(truth, probabilities) == pytest.approx((gaps * diagram.rows).sum() / len(truth), abs=1e-6)
+
+
+def test_figures_of_a_matrix_worked_out_by_hand() -> None:
+    # Class 0: 3 of 4 right, class 1: 1 of 2 right, class 2: no rows but one wrong answer.
+    truth, predicted = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 2])
+    confusion = confusion_matrix(truth, predicted, 3)
+    assert confusion.tolist() == [[3, 1, 0], [0, 1, 1], [0, 0, 0]]
+    assert accuracy(confusion) == pytest.approx(4 / 6)
+    assert balanced_accuracy(confusion) == pytest.approx((3 / 4 + 1 / 2) / 2)
+    assert f1_scores(truth, predicted, 3) == [pytest.approx(6 / 7), pytest.approx(1 / 2), None]
 
 
 def test_off_by_one_counts_the_neighbouring_groups() -> None:
