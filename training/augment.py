@@ -5,17 +5,21 @@ repeated and resumed exactly, with any number of workers.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 from facial_attributes_training.crops import CropReader
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
+Share = Annotated[float, Field(ge=0, le=1)]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Augmentation:
     """How far and how often crops are changed. Shares of crops are from 0 to 1.
 
@@ -36,20 +40,20 @@ class Augmentation:
         occlusion: share of crops with a covered rectangle.
     """
 
-    flip: float = 0.5
-    shift: float = 0.05
-    scale: float = 0.1
-    tilt: float = 12.0
-    colour: float = 0.25
-    colour_cast: float = 0.2
-    grey: float = 0.1
-    low_light: float = 0.15
-    low_resolution: float = 0.2
-    smallest_side: int = 24
-    blur: float = 0.15
-    compression: float = 0.25
-    lowest_quality: int = 25
-    occlusion: float = 0.15
+    flip: Share = 0.5
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    tilt: Annotated[float, Field(ge=0, le=180)] = 12.0
+    colour: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    colour_cast: Share = 0.2
+    grey: Share = 0.1
+    low_light: Share = 0.15
+    low_resolution: Share = 0.2
+    smallest_side: Annotated[int, Field(ge=1)] = 24
+    blur: Share = 0.15
+    compression: Share = 0.25
+    lowest_quality: Annotated[int, Field(ge=1, le=90)] = 25
+    occlusion: Share = 0.15
 
 
 class Draws:

@@ -1,0 +1,326 @@
+"""The training loop: one stage of a recipe, on any number of processes, that can be killed and resumed at any step."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from facial_attributes_training.checkpointing import (
+    Progress,
+    load_checkpoint,
+    random_states,
+    restore_random_states,
+    save_checkpoint,
+)
+from facial_attributes_training.datasets import Batch, EpochBatches, Sample, make_loader
+from facial_attributes_training.losses import CombinedLoss
+from facial_attributes_training.manifest import Manifest
+from facial_attributes_training.recipe import Recipe
+from facial_attributes_training.sampling import draw_rows
+from facial_attributes_training.schedule import Schedule
+from facial_attributes_training.validation import Validation, validate
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import disk_errors
+
+LAST, BEST, BROKEN_BATCH = "last.pt", "best.pt", "broken-batch.csv"
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one stage trains on.
+
+    Attributes:
+        tasks: what is learned.
+        train: inputs of drawn training rows.
+        validation: inputs of validation rows.
+        train_manifest, validation_manifest: the rows.
+        chances: float64 (rows,): how likely each training row is drawn.
+        epoch_rows: rows of an epoch.
+        folder: for checkpoints and logs.
+        purpose: a hash of what a resumed run must have in common with the stopped one.
+    """
+
+    tasks: tuple[str, ...]
+    train: Dataset[Sample]
+    validation: Dataset[Sample]
+    train_manifest: Manifest
+    validation_manifest: Manifest
+    chances: NDArray[np.float64]
+    epoch_rows: int
+    folder: Path
+    purpose: str
+
+
+class Objective(nn.Module):
+    """From a batch's inputs to the summed loss of every task; one module, so that gradients are synchronised once.
+
+    Args:
+        forward_logits: inputs and tasks to logits per task.
+        model: owner of the parameters that it uses.
+        loss: how losses are computed and added.
+    """
+
+    def __init__(self, forward_logits: Callable[[Tensor], dict[str, Tensor]], model: nn.Module, loss: CombinedLoss):
+        super().__init__()
+        self.forward_logits, self.model, self.loss = forward_logits, model, loss
+
+    def forward(self, inputs: Tensor, labels: dict[str, Tensor], counts: Tensor, part: float) -> tuple[Tensor, Tensor]:
+        """Return the loss to minimise and the summed loss of every task, (tasks,)."""
+        sums = self.loss.sums(self.forward_logits(inputs), labels)
+        return self.loss(sums, counts, part), sums.detach()
+
+
+class Trainer:
+    """Trains one stage.
+
+    Args:
+        recipe: how.
+        stage: on what.
+        objective: model and loss.
+        groups: parameter groups of the optimiser.
+        accelerator: the processes and devices.
+        report: told a line after every epoch, and how far the run is after every step.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        stage: Stage,
+        objective: Objective,
+        groups: list[dict[str, Any]],
+        accelerator: Accelerator,
+        report: "StepReport",
+    ) -> None:
+        self.recipe, self.stage, self.accelerator, self.report = recipe, stage, accelerator, report
+        if recipe.batch_size % (recipe.accumulate * accelerator.num_processes):
+            raise UserError(
+                f"batch_size {recipe.batch_size} can't be shared by {accelerator.num_processes} processes in "
+                f"{recipe.accumulate} parts each; choose a multiple of their product."
+            )
+        if recipe.losses.combine == "uncertainty":
+            groups = [*groups, _variance_group(objective.loss, recipe)]
+        self.objective = objective
+        self.optimizer = torch.optim.AdamW(groups)
+        self.schedule = Schedule(self.optimizer, recipe.schedule, recipe.epochs)
+        self.progress = Progress()
+        self.scaler = accelerator.scaler if accelerator.mixed_precision == "fp16" else None
+        self._saved_at = time.monotonic()
+        # The loader and the schedule stay ours: batches are shared out and resumed by step, see `EpochBatches`.
+        self.wrapped, self.prepared = accelerator.prepare(objective, self.optimizer)
+
+    def fit(self, resume: bool) -> Progress:
+        """Train to the end and leave the weights of the best epoch in the model.
+
+        Raises:
+            UserError: a full disk, a loss that is not finite, or a checkpoint of another run.
+        """
+        last = self.stage.folder / LAST
+        if resume and last.exists():
+            self._load(load_checkpoint(last, self.stage.purpose))
+        while not self.progress.finished:
+            self._train_epoch()
+            self._end_epoch(self._validate())
+        best = load_checkpoint(self.stage.folder / BEST, self.stage.purpose)
+        _load_trained(self.objective, best["model"])
+        return self.progress
+
+    def _train_epoch(self) -> None:
+        progress, recipe = self.progress, self.recipe
+        rows = draw_rows(self.stage.chances, self.stage.epoch_rows, recipe.seed, progress.epoch)
+        batches = EpochBatches(
+            rows,
+            progress.epoch,
+            recipe.batch_size,
+            recipe.accumulate,
+            self.accelerator.process_index,
+            self.accelerator.num_processes,
+            progress.step,
+        )
+        pinned = self.accelerator.device.type == "cuda"
+        loader = make_loader(self.stage.train, batches, recipe.workers, pinned)
+        self.wrapped.train()
+        self.report.start_epoch(progress, batches.steps)
+        waited = time.perf_counter()
+        for parts in _grouped(iter(loader), recipe.accumulate):
+            started = time.perf_counter()
+            self.schedule.before_step(progress.epoch + progress.step / batches.steps)
+            means = self._step(parts)
+            progress.step += 1
+            progress.steps += 1
+            now = time.perf_counter()
+            self.report.step(progress, means, recipe.batch_size, started - waited, now - started)
+            if time.monotonic() - self._saved_at >= recipe.checkpoint_minutes * 60:
+                self._save()
+            waited = time.perf_counter()
+
+    def _step(self, parts: list[Batch]) -> dict[str, float]:
+        """Make one optimiser step and return its mean loss per task."""
+        tasks, device = self.stage.tasks, self.accelerator.device
+        labels = [part.labels(self.stage.train_manifest, tasks) for part in parts]
+        known = torch.tensor([[float((part[task] >= 0).sum()) for task in tasks] for part in labels]).sum(0)
+        counts = self.accelerator.reduce(known.to(device), "sum")
+        total = torch.zeros(len(tasks), device=device)
+        for number, (part, truth) in enumerate(zip(parts, labels, strict=True)):
+            self._note_unreadable(part)
+            with self._synchronised(number == len(parts) - 1), self.accelerator.autocast():
+                inputs = part.inputs.to(device, non_blocking=True)
+                truth = {task: column.to(device, non_blocking=True) for task, column in truth.items()}
+                loss, sums = self.wrapped(inputs, truth, counts, 1 / (len(parts) * self.accelerator.num_processes))
+                # Gradients are averaged over the processes; the sums were divided by all rows.
+                self.accelerator.backward(loss * self.accelerator.num_processes)
+            total += sums
+        total = self.accelerator.reduce(total, "sum")
+        means = total / counts.clamp(min=1)
+        if not bool(torch.isfinite(means).all()):
+            self._stop_for(parts, means)
+        if self.recipe.optimiser.clip is not None:
+            self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.recipe.optimiser.clip)
+        self.prepared.step()
+        self.prepared.zero_grad()
+        self.objective.loss.note(means, counts)
+        self._add_up(total, counts)
+        return dict(zip(tasks, means.tolist(), strict=True))
+
+    def _synchronised(self, last: bool) -> Any:
+        """Return a context in which gradients are exchanged only with the last part of a step."""
+        from contextlib import nullcontext
+
+        return nullcontext() if last else self.accelerator.no_sync(self.wrapped)
+
+    def _add_up(self, total: Tensor, counts: Tensor) -> None:
+        for task, loss, count in zip(self.stage.tasks, total.tolist(), counts.tolist(), strict=True):
+            sums = self.progress.totals.setdefault(task, [0.0, 0.0])
+            sums[0] += loss
+            sums[1] += count
+
+    def _note_unreadable(self, part: Batch) -> None:
+        for error in part.errors:
+            _LOGGER.warning("A picture is passed over: %s", error)
+        self.progress.skipped += part.rows[~part.usable].tolist()
+
+    def _stop_for(self, parts: list[Batch], means: Tensor) -> None:
+        path = self.stage.folder / f"{self.accelerator.process_index}-{BROKEN_BATCH}"
+        paths = self.stage.train_manifest.paths
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = [f"{row},{paths[row]}" for part in parts for row in part.rows.tolist()]
+            path.write_text("row,path\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        losses = ", ".join(f"{task} {mean:g}" for task, mean in zip(self.stage.tasks, means.tolist(), strict=True))
+        raise UserError(
+            f"the loss is not a finite number any more ({losses}) in epoch {self.progress.epoch + 1}, step "
+            f"{self.progress.step + 1}; the rows of the batch are in {path}. Lower optimiser.lr, set optimiser.clip, or "
+            "mend the rows, and go on with --resume from the last checkpoint."
+        )
+
+    def _validate(self) -> Validation:
+        self.wrapped.eval()
+        rows = np.arange(len(self.stage.validation_manifest))
+        accelerator = self.accelerator
+        batches = EpochBatches(
+            rows, 0, 256, rank=accelerator.process_index, processes=accelerator.num_processes, keep_rest=True
+        )
+        loader = make_loader(self.stage.validation, batches, self.recipe.workers, accelerator.device.type == "cuda")
+        return validate(self.objective, loader, self.stage.validation_manifest, self.stage.tasks, accelerator)
+
+    def _end_epoch(self, validation: Validation) -> None:
+        progress, recipe = self.progress, self.recipe
+        losses = {f"train_loss_{task}": loss / max(rows, 1) for task, (loss, rows) in progress.totals.items()}
+        progress.history.append({"epoch": progress.epoch, **losses, **validation.figures()})
+        if validation.loss < progress.best:
+            progress.best, progress.best_epoch = validation.loss, progress.epoch
+            self._write(BEST, {"purpose": self.stage.purpose, "model": _trained(self.objective)})
+        self.schedule.after_epoch(validation.loss)
+        self.report.epoch(progress, self.optimizer.param_groups[0]["lr"])
+        waited = progress.epoch - progress.best_epoch
+        progress.epoch, progress.step, progress.totals = progress.epoch + 1, 0, {}
+        early = recipe.early_stopping is not None and waited >= recipe.early_stopping
+        progress.finished = early or progress.epoch >= recipe.epochs
+        if progress.best_epoch < 0:
+            raise UserError("the validation loss was never a finite number; lower optimiser.lr.")
+        self._save()
+
+    def _save(self) -> None:
+        """Write the last checkpoint, from which `_load` goes on as if nothing had happened."""
+        content = {
+            "purpose": self.stage.purpose,
+            "model": _trained(self.objective),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict() if self.scaler else {},
+            "progress": self.progress.state(),
+            "random": self._gathered_random_states(),
+        }
+        self._write(LAST, content)
+        self._saved_at = time.monotonic()
+
+    def _gathered_random_states(self) -> list[Any]:
+        from accelerate.utils import gather_object
+
+        return list(gather_object([random_states()]))
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        if self.accelerator.is_main_process:
+            save_checkpoint(self.stage.folder / name, content)
+        self.accelerator.wait_for_everyone()
+
+    def _load(self, content: dict[str, Any]) -> None:
+        _load_trained(self.objective, content["model"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.schedule.load_state_dict(content["schedule"])
+        if self.scaler and content["scaler"]:
+            self.scaler.load_state_dict(content["scaler"])
+        self.progress = Progress(**content["progress"])
+        states = content["random"]
+        if len(states) == self.accelerator.num_processes:
+            restore_random_states(states[self.accelerator.process_index])
+        else:
+            _LOGGER.warning("The run was stopped with %d processes; dropout goes on differently now.", len(states))
+
+
+class StepReport:
+    """What a run tells while it goes on; the base class tells nothing."""
+
+    def start_epoch(self, progress: Progress, steps: int) -> None:
+        """An epoch of so many steps begins or goes on."""
+
+    def step(self, progress: Progress, losses: dict[str, float], rows: int, waited: float, worked: float) -> None:
+        """A step is done: its losses, its rows, the seconds it waited for data, and the seconds it computed."""
+
+    def epoch(self, progress: Progress, lr: float) -> None:
+        """An epoch is done; its figures are the last of the history."""
+
+
+def _variance_group(loss: CombinedLoss, recipe: Recipe) -> dict[str, Any]:
+    # These are few, start at 0 and must reach the losses' scale within the run, so they learn ten times as fast.
+    return {"name": "loss", "params": [loss.log_variances], "lr": recipe.optimiser.lr * 10, "weight_decay": 0.0}
+
+
+def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+    while group := [batch for _, batch in zip(range(size), batches, strict=False)]:
+        yield group
+
+
+def _trained(objective: Objective) -> dict[str, Tensor]:
+    """Return copies of all that training changes, on the CPU: trained parameters, and buffers beside them."""
+    from facial_attributes_ros.models.adaptation import trained_tensors
+
+    state = {f"model.{name}": value for name, value in trained_tensors(objective.model).items()}
+    state |= {f"loss.{name}": value for name, value in objective.loss.state_dict().items()}
+    return {name: value.detach().cpu().clone() for name, value in state.items()}
+
+
+def _load_trained(objective: Objective, tensors: dict[str, Tensor]) -> None:
+    missing = objective.load_state_dict(tensors, strict=False).unexpected_keys
+    if missing or not math.isfinite(sum(float(value.float().sum()) for value in tensors.values())):
+        raise UserError(f"the checkpoint does not fit the model: {', '.join(missing) or 'its numbers are not finite'}.")

@@ -1,0 +1,102 @@
+"""Losses of several tasks of which each row knows only some."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from facial_attributes_training.recipe import LossRecipe
+from torch import Tensor, nn
+
+from facial_attributes_ros.attributes import MISSING
+
+EMA = 0.95
+"""How much of the running mean of a loss stays at every step."""
+
+
+def masked_cross_entropy(
+    logits: Tensor, labels: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """Return the sum of the cross-entropies of the rows that have a label; 0 with a gradient if none has.
+
+    The caller divides by the number of labelled rows of the whole step, over all its parts and processes.
+
+    Args:
+        logits: float (N, classes).
+        labels: int64 (N,), `MISSING` where a row has none.
+        weights: float (classes,), factors on the rows of each class.
+        label_smoothing: share of the probability spread over all classes.
+    """
+    losses = F.cross_entropy(
+        logits.float(), labels, ignore_index=MISSING, reduction="none", label_smoothing=label_smoothing
+    )
+    if weights is not None:
+        losses = losses * weights[labels.clamp(min=0)]
+    return losses.sum()
+
+
+def inverse_frequencies(counts: Tensor) -> Tensor:
+    """Return float (classes,): inverse class frequencies, 1 in the mean over the rows; 0 for classes without rows."""
+    present = counts > 0
+    weights = torch.zeros(len(counts))
+    weights[present] = counts.sum() / (present.sum() * counts[present])
+    return weights
+
+
+class CombinedLoss(nn.Module):
+    """Adds up the tasks' losses.
+
+    `uncertainty`: sum of exp(-s_t) L_t + s_t / 2 with one learned s_t a task (Kendall, Gal and Cipolla 2018).
+    `running-means`: sum of L_t / m_t, where m_t is the exponential moving average of L_t.
+
+    Args:
+        tasks: whose losses come.
+        recipe: how to compute and add them.
+        counts: rows per class of every task, for class weights.
+    """
+
+    def __init__(self, tasks: Sequence[str], recipe: LossRecipe, counts: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.tasks = tuple(tasks)
+        self.recipe = recipe
+        self.log_variances = nn.Parameter(torch.zeros(len(tasks)), requires_grad=recipe.combine == "uncertainty")
+        self.register_buffer("running_means", torch.zeros(len(tasks)))
+        for task in tasks:
+            weights = inverse_frequencies(counts[task]) if recipe.class_weights == "inverse" else None
+            self.register_buffer(f"weights_{task}", weights, persistent=False)
+
+    def sums(self, logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
+        """Return float (tasks,): each task's summed loss over the labelled rows."""
+        return torch.stack(
+            [
+                masked_cross_entropy(
+                    logits[task], labels[task], getattr(self, f"weights_{task}"), self.recipe.label_smoothing
+                )
+                for task in self.tasks
+            ]
+        )
+
+    def forward(self, sums: Tensor, counts: Tensor, part: float = 1.0) -> Tensor:
+        """Return the loss to minimise, a scalar.
+
+        Args:
+            sums: float (tasks,): summed losses of one part of a step.
+            counts: (tasks,): labelled rows of the whole step; a task without any does not count.
+            part: share of the step's parts that this one is, for what is added once a step.
+        """
+        present = counts > 0
+        means = sums / counts.clamp(min=1)
+        if self.recipe.combine == "uncertainty":
+            terms = torch.exp(-self.log_variances) * means + self.log_variances / 2 * part
+        elif self.recipe.combine == "running-means":
+            terms = means / torch.where(self.running_means > 0, self.running_means, torch.ones_like(means))
+        else:
+            terms = means
+        # A task that is absent keeps its place with a zero, so that all processes see the same graph.
+        return torch.where(present, terms, terms * 0).sum()
+
+    @torch.no_grad()
+    def note(self, means: Tensor, counts: Tensor) -> None:
+        """Take a step's mean losses, float (tasks,), over all processes into the running means."""
+        first = self.running_means == 0
+        updated = torch.where(first, means, EMA * self.running_means + (1 - EMA) * means)
+        self.running_means.copy_(torch.where(counts > 0, updated, self.running_means))

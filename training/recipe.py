@@ -1,0 +1,226 @@
+"""What a training run is made of, as a typed schema; `recipe_file` reads it from YAML.
+
+Folders and files are relative to the working directory.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from facial_attributes_training.augment import Augmentation
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from facial_attributes_ros.attributes import TASKS
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.adaptation import Adaptation
+
+Task = Literal["age", "gender", "emotion"]
+Share = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are mistakes, and nothing changes after it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackboneRecipe(Section):
+    """The network that is adapted; the fields are `build_backbone`'s.
+
+    Attributes:
+        architecture: further arguments of timm's constructor, for small or changed networks.
+    """
+
+    name: str = "dinov2-vits14"
+    weights: str | None = "asset"
+    image_size: PositiveInt | None = None
+    architecture: dict[str, Any] = {}
+
+
+class DataSetRecipe(Section):
+    """Rows of one manifest.
+
+    Attributes:
+        manifest: the CSV.
+        splits: only these splits, all if empty.
+        sources: only these sources, all if empty.
+        weight: how often its rows are drawn compared with those of other sets.
+    """
+
+    manifest: Path
+    splits: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    weight: PositiveFloat = 1.0
+
+
+class DataRecipe(Section):
+    """The pictures.
+
+    Attributes:
+        train, validation: the sets; epochs are chosen and temperatures fitted on one half of the validation rows,
+            and the figures of the model are measured on the other.
+        crop_margin: as in `vision.crop`.
+        rows: take so many rows of each, spread evenly, to try things out; all by default.
+    """
+
+    train: Annotated[tuple[DataSetRecipe, ...], Field(min_length=1)]
+    validation: Annotated[tuple[DataSetRecipe, ...], Field(min_length=1)]
+    crop_margin: Annotated[float, Field(ge=-0.4, le=4)] = 0.0
+    rows: PositiveInt | None = None
+
+
+class SamplerRecipe(Section):
+    """How rows are drawn.
+
+    Attributes:
+        balance: 1 draws by the mean of the inverse class frequencies of a row's labels, as the reference does; 0
+            draws all rows alike; in between the frequencies are raised to that power.
+        emotion_share: rows with an emotion are repeated until they are this share of an epoch; None leaves them.
+        epoch_rows: rows of an epoch; as many as there are by default.
+    """
+
+    balance: Share = 1.0
+    emotion_share: Share | None = None
+    epoch_rows: PositiveInt | None = None
+
+
+class CacheRecipe(Section):
+    """Features of the frozen part, kept on disk.
+
+    Attributes:
+        folder: where.
+        variants: copies of every picture: the picture itself and augmented ones, which epochs take in turn.
+    """
+
+    folder: Path = Path("work/features")
+    variants: PositiveInt = 1
+
+
+class LossRecipe(Section):
+    """What is minimised.
+
+    Attributes:
+        combine: how the tasks' losses are added: `uncertainty` weights (Kendall et al. 2018), `running-means`
+            divides each by its running mean, `sum` just adds.
+        class_weights: `inverse` weights classes by their inverse frequency; for data that is not balanced otherwise.
+        label_smoothing: share of the probability spread over all classes.
+    """
+
+    combine: Literal["uncertainty", "running-means", "sum"] = "uncertainty"
+    class_weights: Literal["none", "inverse"] = "none"
+    label_smoothing: Share = 0.0
+
+
+class OptimiserRecipe(Section):
+    """AdamW.
+
+    Attributes:
+        lr: rate of the heads.
+        backbone_rate: the backbone's share of it.
+        weight_decay: of matrices.
+        clip: largest norm of the gradient; None for no limit.
+    """
+
+    lr: PositiveFloat = 1e-4
+    backbone_rate: PositiveFloat = 0.1
+    weight_decay: NotNegative = 0.01
+    clip: PositiveFloat | None = 1.0
+
+
+class ScheduleRecipe(Section):
+    """How the learning rate goes.
+
+    Attributes:
+        name: `plateau` multiplies it by `factor` after `patience` epochs without a better validation loss, `cosine`
+            lets it fall to nothing over the epochs, `constant` leaves it.
+        warmup_epochs: in which it rises from nothing; parts of an epoch are fine.
+    """
+
+    name: Literal["plateau", "cosine", "constant"] = "plateau"
+    warmup_epochs: NotNegative = 0.0
+    patience: PositiveInt = 5
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+
+class Recipe(Section):
+    """A training run.
+
+    Attributes:
+        name: of the model.
+        output: folder of the run; `runs/NAME` by default.
+        adaptation: a name of the ladder, or an object with a name and the fields to change.
+        head_dropout: share of features that the heads drop in training.
+        tasks: what is learned.
+        one_after_another: train task by task, each on the rows with its label, instead of all together.
+        augmentation: None leaves the crops as they are.
+        cache: None computes everything anew; only possible where something before the heads is frozen.
+        batch_size: rows of one optimiser step, over all processes.
+        accumulate: parts that a step is computed in, to save memory.
+        early_stopping: epochs without a better validation loss after which a run ends.
+        precision: of the computation; weights stay in float32.
+        gradient_checkpointing: recompute blocks in the backward pass to save memory.
+        workers: processes that read pictures; 0 reads in the main one.
+        checkpoint_minutes: at most so much work is lost; every epoch ends with a checkpoint too.
+        licence: of the trained weights, for people to read.
+    """
+
+    name: str = Field(min_length=1)
+    output: Path | None = None
+    backbone: BackboneRecipe = BackboneRecipe()
+    adaptation: dict[str, Any] = {"name": "lp"}
+    head_dropout: Share = 0.5
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1)] = ("age", "gender", "emotion")
+    one_after_another: bool = False
+    data: DataRecipe
+    sampler: SamplerRecipe = SamplerRecipe()
+    augmentation: Augmentation | None = None
+    cache: CacheRecipe | None = None
+    losses: LossRecipe = LossRecipe()
+    optimiser: OptimiserRecipe = OptimiserRecipe()
+    schedule: ScheduleRecipe = ScheduleRecipe()
+    epochs: PositiveInt = 20
+    early_stopping: PositiveInt | None = 10
+    batch_size: PositiveInt = 64
+    accumulate: PositiveInt = 1
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    gradient_checkpointing: bool = False
+    workers: Annotated[int, Field(ge=0)] = 0
+    checkpoint_minutes: NotNegative = 5.0
+    seed: Annotated[int, Field(ge=0)] = 42
+    licence: str = ""
+
+    @field_validator("adaptation", mode="before")
+    @classmethod
+    def _named_adaptation(cls, value: object) -> object:
+        values = {"name": value} if isinstance(value, str) else value
+        if isinstance(values, dict):
+            try:
+                Adaptation.from_dict(values)
+            except UserError as error:
+                raise ValueError(str(error)) from error
+        return values
+
+    @field_validator("tasks")
+    @classmethod
+    def _ordered_tasks(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(task for task in TASKS if task in tasks)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"batch_size {self.batch_size} can't be computed in {self.accumulate} equal parts")
+        if self.cache and self.cache.variants > 1 and self.augmentation is None:
+            raise ValueError("cache.variants above 1 need an augmentation to differ by")
+        if self.cache and self.cache.variants == 1 and self.augmentation is not None:
+            raise ValueError("with a cache, augmentation needs cache.variants of 2 or more; or leave one of them out")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+        return self.output or Path("runs") / self.name
+
+    @property
+    def stages(self) -> tuple[tuple[str, ...], ...]:
+        """The tasks that are trained together, in the order of the stages."""
+        return tuple((task,) for task in self.tasks) if self.one_after_another else (self.tasks,)

@@ -1,0 +1,144 @@
+"""Recipes as YAML files: read, overridden from the command line, and checked with the line of every mistake."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from facial_attributes_training.recipe import Recipe
+from pydantic import BaseModel, ValidationError
+
+from facial_attributes_ros.errors import UserError
+
+_Place = tuple[str | int, ...]
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: of the YAML file.
+        overrides: `optimiser.lr=1e-4` and the like; the value is YAML.
+
+    Raises:
+        UserError: the file can't be read, or a key or value is wrong; the message names line and allowed values.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the recipe {path} can't be read: {error}.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"the recipe {path} is not valid YAML: {_yaml_fault(error)}.") from error
+    if not isinstance(values, dict):
+        raise UserError(f"the recipe {path} must be a mapping of keys to values, such as `name: my-run`.")
+    places = {where: f"line {line}" for where, line in _lines(node, path)}
+    for override in overrides:
+        where, value = _parse_override(override)
+        _put(values, where, value)
+        places[where] = f"--set {override}"
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}, {'; '.join(_faults(error, places))}.") from error
+
+
+def _lines(node: yaml.Node, path: Path, where: _Place = ()) -> Iterable[tuple[_Place, int]]:
+    """Yield the line, from 1, of every key and list entry.
+
+    Raises:
+        UserError: a key is twice in a mapping.
+    """
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise UserError(f"{path}, line {line}: {key.value} is there twice, first on line {seen[key.value]}.")
+            seen[key.value] = line
+            yield (*where, key.value), line
+            yield from _lines(value, path, (*where, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield (*where, index), value.start_mark.line + 1
+            yield from _lines(value, path, (*where, index))
+
+
+def _parse_override(text: str) -> tuple[_Place, Any]:
+    key, mark, value = text.partition("=")
+    if not mark or not all(key.split(".")):
+        raise UserError(f"--set {text} is not of the form key.key=value, such as --set optimiser.lr=1e-4.")
+    try:
+        return tuple(int(part) if part.isdigit() else part for part in key.split(".")), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {text}: the value is not valid YAML: {_yaml_fault(error)}.") from error
+
+
+def _put(values: dict[str, Any], where: _Place, value: object) -> None:
+    inner: Any = values
+    for part in where[:-1]:
+        if isinstance(inner, list) and isinstance(part, int) and part < len(inner):
+            inner = inner[part]
+            continue
+        if not isinstance(inner, dict) or isinstance(part, int):
+            raise UserError(f"--set {'.'.join(map(str, where))}: the recipe has no such place.")
+        if not isinstance(inner.get(part), dict | list):
+            # A section left out, or an adaptation given by its name alone.
+            inner[part] = {"name": inner[part]} if isinstance(inner.get(part), str) else {}
+        inner = inner[part]
+    last: Any = where[-1]
+    if not (isinstance(inner, dict) or (isinstance(inner, list) and isinstance(last, int) and last < len(inner))):
+        raise UserError(f"--set {'.'.join(map(str, where))}: the recipe has no such place.")
+    inner[last] = value
+
+
+def _faults(error: ValidationError, places: dict[_Place, str]) -> list[str]:
+    found = error.errors(include_url=False)
+    # A list with a wrong entry is told to be too short as well.
+    deeper = {fault["loc"][:n] for fault in found for n in range(1, len(fault["loc"]))}
+    return [_fault(fault, places) for fault in found if fault["loc"] not in deeper]
+
+
+def _fault(fault: Any, places: dict[_Place, str]) -> str:
+    where: _Place = tuple(fault["loc"])
+    key = ".".join(map(str, where))
+    place = next((places[where[:n]] for n in range(len(where), 0, -1) if where[:n] in places), "")
+    before = f"{place}: " if place else ""
+    kind, given = fault["type"], fault["input"]
+    if kind == "extra_forbidden" or kind == "unexpected_keyword_argument":
+        return f"{before}{key} is not a key here; allowed are {', '.join(_keys_at(where[:-1]))}"
+    if kind == "missing":
+        return f"{before}{key} is missing"
+    if kind == "value_error":
+        return f"{before}{key + ': ' if key else ''}{fault['ctx']['error']}".rstrip(".")
+    wanted = fault["msg"][0].lower() + fault["msg"][1:]
+    return f"{before}{key} is {given!r}, but {wanted}"
+
+
+def _keys_at(where: _Place) -> list[str]:
+    """Return the keys that a recipe has at a place."""
+    found: Any = Recipe
+    for part in where:
+        if isinstance(part, int):
+            continue
+        fields = found.model_fields if isinstance(found, type) and issubclass(found, BaseModel) else {}
+        found = _section_of(fields[part].annotation) if part in fields else None
+    if isinstance(found, type) and issubclass(found, BaseModel):
+        return list(found.model_fields)
+    return list(getattr(found, "__dataclass_fields__", {}))
+
+
+def _section_of(annotation: Any) -> Any:
+    """Return the section inside an annotation such as `Section | None` or `tuple[Section, ...]`."""
+    if isinstance(annotation, type) and (
+        issubclass(annotation, BaseModel) or hasattr(annotation, "__dataclass_fields__")
+    ):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_of(part))), None)
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line = f"line {mark.line + 1}: " if mark else ""
+    return f"{line}{getattr(error, 'problem', None) or error}"
