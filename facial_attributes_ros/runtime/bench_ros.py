@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.runtime.engine import load_engine
 
 if TYPE_CHECKING:
     from facial_attributes_ros.ros.arrivals import Arrivals
 
 START_TIMEOUT: Final = 90.0
-"""Seconds until the first array; the first start ever builds the engine."""
+"""Seconds until the first array."""
 SETTLE: Final = 3.0
 """Seconds after the first array that are not measured."""
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -74,6 +75,7 @@ def bench_end_to_end(
         from facial_attributes_ros.ros.arrivals import Arrivals
     except ImportError as error:
         raise UserError(f"--end-to-end needs ROS 2 and this package's messages: {error}") from error
+    load_engine(model, engine=engine)  # builds it where it has never been used; that is not to be measured
     os.environ["ROS_DOMAIN_ID"] = str(random.randint(60, 100))
     with TemporaryDirectory() as work, Arrivals() as arrivals:
         source = _picture(Path(work), faces)
