@@ -96,7 +96,9 @@ def _pack_detector(pack: str) -> Path:
         with redirect_stdout(sys.stderr):
             folder = Path(ensure_available("models", pack))
     except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"insightface cannot fetch the model pack '{pack}': {error}") from error
+        raise UserError(
+            f"insightface cannot fetch the model pack '{pack}' ({type(error).__name__}); check name and network."
+        ) from error
     files = sorted(folder.glob("det_*.onnx")) or sorted(folder.glob("*scrfd*.onnx"))
     if not files:
         raise UserError(f"InsightFace's model pack '{pack}' has no face detector.")
