@@ -19,6 +19,8 @@ from facial_attributes_ros.vision.sources import Frame, open_source
 
 LATE = 1.0
 """Seconds behind from which a source that is too slow stops to catch up and goes on from now."""
+LOOK = 0.1
+"""Seconds between two looks at whether somebody listens."""
 END_TIMEOUT = 1.0
 """Seconds the thread has to end."""
 
@@ -35,7 +37,8 @@ PARAMETERS: tuple[tuple[str, Any, str, Any], ...] = (
 class Camera(Node):
     """Publishes `image` (bgr8, sensor data quality of service) in real time, stamped when the frame is shown.
 
-    All parameters are read-only. The node ends its process when the source ends or fails.
+    It begins when somebody listens, so that a short video is not over before a model is loaded. All parameters are
+    read-only. The node ends its process when the source ends or fails.
 
     Args:
         finish: ends the process.
@@ -87,7 +90,11 @@ class Camera(Node):
         try:
             source = self._value("source")
             size = (self._value("width"), self._value("height"))
-            self._show(open_source(source, size, self._value("rate"), self._value("loop")), source)
+            frames = open_source(source, size, self._value("rate"), self._value("loop"))
+            while not self._publisher.get_subscription_count():
+                if self._ending.wait(LOOK):
+                    return
+            self._show(frames, source)
         except UserError as error:
             self._stop_with(str(error), 2)
         except Exception as error:  # else the thread would end without a word that a user understands

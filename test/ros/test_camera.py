@@ -38,12 +38,14 @@ def video(tmp_path):
 
 
 def test_a_video_ends_with_a_sentence_or_begins_again(graph, video):
-    once = graph.node("camera", "--ros-args", "-p", f"source:={video}")
+    once = graph.node("camera", "--ros-args", "-p", f"source:={video}", "-r", "image:=once")
     again = graph.node("camera", "--ros-args", "-p", f"source:={video}", "-p", "loop:=true", "-r", "image:=looped")
     listener = graph.peer()
+    listener.listen("once", "sensor_msgs/Image", best_effort=True)
     listener.listen("looped", "sensor_msgs/Image", best_effort=True)
     once.wait_for_text("has ended")
     assert once.child.wait(60) == 0
+    assert 4 <= len(listener.messages("once")) <= 5
     listener.hear("looped", lambda heard: frames(heard, 12))
     assert again.interrupt()[0] == 0
 
