@@ -8,7 +8,7 @@ ROS = .venv/bin/python scripts/ros_env.py
 UV = .venv/bin/uv
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 	--custom-compile-command "make lock" pyproject.toml $(ARGS)
-NO_ROS_TESTS = test --ignore=test/ros --ignore=test/platform
+NO_ROS_TESTS = test --ignore=test/platform
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test test-oldest lint lock clean
