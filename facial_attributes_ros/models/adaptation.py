@@ -5,6 +5,7 @@ MTLoRA: Agiza et al. 2024, see `mtlora`. The low-rank layers are peft's; only th
 """
 
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -234,6 +235,8 @@ def _check_heads(model: MultiTaskModel) -> None:
 
 def adapter_layers(model: nn.Module) -> list[Any]:
     """Return peft's layers inside a model."""
+    if "peft" not in sys.modules:
+        return []  # nobody can have made any, and importing it takes seconds
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
@@ -280,15 +283,14 @@ def merge(model: nn.Module, unload: bool = True) -> None:
     With `unload` the adapter modules are taken out, so that the model costs what the bare one costs; without it they
     stay and `unmerge` takes them back. Task streams stay in any case.
     """
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
+    adapted = {id(layer) for layer in adapter_layers(model)}
     for layer in adapter_layers(model):
         layer.merge()
     if unload:
         for parent in list(model.modules()):
             for attribute, child in list(parent.named_children()):
-                if isinstance(child, BaseTunerLayer):
-                    setattr(parent, attribute, child.get_base_layer())
+                if id(child) in adapted:
+                    setattr(parent, attribute, child.get_base_layer())  # type: ignore[operator]
 
 
 def unmerge(model: nn.Module) -> None:

@@ -5,6 +5,7 @@ A backbone is split at its blocks, so that everything before block k can run onc
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -125,18 +126,22 @@ def build_backbone(
     Raises:
         UserError: unknown name, or weights that are missing or don't fit.
     """
+    from accelerate import init_empty_weights
+
     from facial_attributes_ros.models import cnn, vit
     from facial_attributes_ros.models import weights as files
 
-    if name in cnn.NAMES:
-        backbone: Backbone = cnn.build(name, image_size)
-    elif name == vit.DINOV2 or name.startswith(vit.TIMM_PREFIX) or vit.in_open_clip(name):
-        backbone = vit.build(name, image_size, architecture)
-    else:
-        raise UserError(
-            f"there is no backbone {name!r}: give dinov2-vits14, an open_clip name such as PE-Core-L-14-336, "
-            f"timm:NAME, {' or '.join(cnn.NAMES)}."
-        )
+    # Numbers that a file replaces at once are not drawn: that takes minutes for the largest models.
+    with nullcontext() if weights is None else init_empty_weights(include_buffers=False):
+        if name in cnn.NAMES:
+            backbone: Backbone = cnn.build(name, image_size)
+        elif name == vit.DINOV2 or name.startswith(vit.TIMM_PREFIX) or vit.in_open_clip(name):
+            backbone = vit.build(name, image_size, architecture)
+        else:
+            raise UserError(
+                f"there is no backbone {name!r}: give dinov2-vits14, an open_clip name such as PE-Core-L-14-336, "
+                f"timm:NAME, {' or '.join(cnn.NAMES)}."
+            )
     if weights is not None:
         files.load(backbone, weights)
     if isinstance(backbone, vit.ViTBackbone):

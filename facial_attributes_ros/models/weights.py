@@ -29,7 +29,8 @@ def load(backbone: Backbone, weights: str | Path) -> None:
     tensors = read_tensors(path)
     fitted = _in_own_names(backbone, tensors)
     _check(backbone, fitted, path)
-    backbone.trunk.load_state_dict(fitted, strict=True)
+    full = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in fitted.items()}
+    backbone.trunk.load_state_dict(full, strict=True, assign=True)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
