@@ -19,7 +19,7 @@ class Happy:
     name, device = "happy", "cpu"
     spec = ModelSpec("happy", BackboneReference("none"), 16, (0.5,) * 3, (0.5,) * 3, tasks=(EMOTION,))
 
-    def logits(self, crops: np.ndarray, tasks: object = None) -> dict[str, np.ndarray]:  # noqa: ARG002
+    def logits(self, crops: np.ndarray, tasks: object = None) -> dict[str, np.ndarray]:
         return {EMOTION: np.tile(np.float32([0, 0, 0, 3, 0, 0, 0]), (len(crops), 1))}
 
 

@@ -24,7 +24,7 @@ class ShadeEngine:
     name, device = "shades", "cpu"
     spec = ModelSpec("shades", BackboneReference("none"), SIDE, (0.5,) * 3, (0.5,) * 3, tasks=(AGE, GENDER))
 
-    def logits(self, crops: Crops, tasks: Iterable[str] | None = None) -> Logits:  # noqa: ARG002
+    def logits(self, crops: Crops, tasks: Iterable[str] | None = None) -> Logits:
         shades = crops[..., 1].mean(axis=(1, 2))
         groups = np.arange(len(LABELS[AGE])) * AGE_SHADES + AGE_SHADES / 2
         blue = crops[..., 0].mean(axis=(1, 2)) > 128

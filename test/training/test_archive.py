@@ -52,7 +52,7 @@ def test_a_reader_survives_a_fork_and_a_pickle(shard: Path) -> None:
     with multiprocessing.get_context("fork").Pool(2) as pool:
         shades = pool.starmap(shade, [(reader, member(shard, index)) for index in range(10)])
     assert shades == pytest.approx([20 * index for index in range(10)], abs=2)
-    copy = pickle.loads(pickle.dumps(reader))  # noqa: S301 - made one line above
+    copy = pickle.loads(pickle.dumps(reader))
     assert shade(copy, member(shard, 7)) == pytest.approx(140, abs=2)
 
 

@@ -29,14 +29,14 @@ class Nobody:
 
     options = DetectorOptions()
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:  # noqa: ARG002
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         return []
 
 
 class Everywhere(Nobody):
     """A detector that takes the inner square for the face."""
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:  # noqa: ARG002
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         return [Detection(np.array([4, 4, 16, 16], np.float32), 0.9)]
 
 
