@@ -29,20 +29,18 @@ def load_hri_messages(wish: str) -> Any | None:
     """Return the module `hri_msgs.msg`, or None where it is not wanted or not needed.
 
     Args:
-        wish: `on` to insist, `auto` to take it where it is installed, `off`.
+        wish: `always` to insist, `auto` to take it where it is installed, `never`.
 
     Raises:
         UserError: insisted, but hri_msgs is not installed.
     """
-    if wish == "off":
+    if wish == "never":
         return None
     try:
         return importlib.import_module("hri_msgs.msg")
     except ImportError as error:
-        if wish == "on":
-            text = (
-                "The parameter rep155 is on, but hri_msgs is not installed: install ros-<distro>-hri-msgs or set auto."
-            )
+        if wish == "always":
+            text = "The parameter rep155 is always, but hri_msgs is not installed: install it, or set rep155 to auto."
             raise UserError(text) from error
         return None
 

@@ -67,7 +67,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "rep155",
         "auto",
         "Publish the REP-155 topics under /humans/faces: auto does where hri_msgs is installed.",
-        choices=("auto", "on", "off"),
+        choices=("auto", "always", "never"),
         when="configure",
     ),
     Setting("tasks.age", True, "Estimate the age."),
@@ -119,7 +119,7 @@ class Settings:
         threads: likewise.
         detector: as in `vision.detectors.load_detector`.
         compressed: whether to listen to image/compressed.
-        rep155: auto, on or off.
+        rep155: auto, always or never.
         thresholds: lowest probability of a label, by task, where it is not the model's own.
         detection: how the detector looks at a frame.
         pipeline: everything else about the way of a frame.

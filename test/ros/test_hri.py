@@ -165,10 +165,10 @@ def test_tasks_that_are_off_or_not_listened_to_are_not_wanted(node, publisher):
 def test_hri_msgs_is_needed_only_where_it_is_insisted_on(monkeypatch):
     monkeypatch.setitem(sys.modules, "hri_msgs.msg", None)
     assert load_hri_messages("auto") is None
-    assert load_hri_messages("off") is None
+    assert load_hri_messages("never") is None
     with pytest.raises(UserError, match="hri_msgs is not installed"):
-        load_hri_messages("on")
+        load_hri_messages("always")
     monkeypatch.setitem(sys.modules, "hri_msgs", SimpleNamespace(msg=HRI))
     monkeypatch.setitem(sys.modules, "hri_msgs.msg", HRI)
     assert load_hri_messages("auto") is HRI
-    assert load_hri_messages("off") is None
+    assert load_hri_messages("never") is None

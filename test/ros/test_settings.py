@@ -57,3 +57,8 @@ def test_values_reach_the_pipeline():
 def test_a_word_that_is_no_choice_is_refused(name, value):
     with pytest.raises(UserError, match=f"{name} must be one of .* not '{value}'"):
         settings_from(DEFAULTS | {name: value})
+
+
+@pytest.mark.parametrize("setting", [s for s in SETTINGS if s.choices], ids=lambda setting: setting.name)
+def test_choices_stay_words_in_yaml(setting):
+    assert [yaml.safe_load(choice) for choice in setting.choices] == list(setting.choices)
