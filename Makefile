@@ -25,6 +25,7 @@ setup: ## install everything into .venv and build the messages
 	@$(PY) scripts/set_up.py
 
 test: setup ## run the tests; ARGS="test/vision -k crop" runs some of them
+	@.venv/bin/python scripts/shared_memory.py
 	$(ROS) python -m pytest $(ARGS)
 
 test-oldest: setup ## run the tests that need no ROS with the oldest supported versions

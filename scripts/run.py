@@ -16,10 +16,11 @@ from process_group import Group
 from robot import build, launch_arguments, ros_is_sourced
 from ros_env import PROFILE, free_domain, ros_environment
 from set_up import set_up
+from shared_memory import SHARED_MEMORY, remove_orphans
 from steps import ROOT, SetUpError, say
 
-NEEDED_SHARED_MEMORY = 80 * 10**6
-"""Bytes that /dev/shm must have free for the pictures: the 64 MB segment of the profile, and room beside it."""
+NEEDED_SHARED_MEMORY = 300 * 10**6
+"""Bytes that /dev/shm must have free: every process takes the whole 64 MB segment of the profile at its start."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -57,12 +58,13 @@ def chosen_source(wanted: str | None) -> str:
 
 def shared_memory_profile() -> str | None:
     """Return the path of the Fast DDS profile, or None, said in a sentence, where /dev/shm is too small for it."""
-    free = shutil.disk_usage("/dev/shm").free
+    remove_orphans()
+    free = shutil.disk_usage(SHARED_MEMORY).free
     if free >= NEEDED_SHARED_MEMORY:
         return str(PROFILE)
     say(
         f"/dev/shm has only {free / 1e6:.0f} MB free, so pictures travel in fragments and many get lost: "
-        f"give it {NEEDED_SHARED_MEMORY / 1e6:.0f} MB or more (docker run --shm-size=256m)."
+        f"give it {NEEDED_SHARED_MEMORY / 1e6:.0f} MB or more (docker run --shm-size=512m)."
     )
     return None
 
@@ -85,9 +87,12 @@ def run(args: argparse.Namespace) -> None:
     env["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     env.setdefault("ROS_DOMAIN_ID", str(free_domain()))
     say(f"Source: {source}. ROS_DOMAIN_ID={env['ROS_DOMAIN_ID']}. The first face shows in a few seconds; Ctrl-C ends.")
-    with Group() as group:
-        (_start_launched if real else _start_nodes)(group, source, args, env)
-        group.wait()
+    try:
+        with Group() as group:
+            (_start_launched if real else _start_nodes)(group, source, args, env)
+            group.wait()
+    finally:
+        remove_orphans()
 
 
 def _start_nodes(group: Group, source: str, args: argparse.Namespace, env: dict[str, str]) -> None:

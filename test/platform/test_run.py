@@ -1,5 +1,6 @@
 """The options of `make run`, and the environment that nodes run in without a ROS install."""
 
+import fcntl
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import run
 from ros_env import free_domain, ros_environment
+from shared_memory import remove_orphans
 from steps import SetUpError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,9 +47,21 @@ def test_parameters_keep_their_types_and_odd_paths():
 
 
 def test_too_little_shared_memory_is_said_and_the_profile_left_out(monkeypatch, capsys):
+    monkeypatch.setattr(run, "remove_orphans", lambda: 0)
     monkeypatch.setattr(run.shutil, "disk_usage", lambda _: SimpleNamespace(free=64_000_000))
     assert run.shared_memory_profile() is None
     assert "/dev/shm has only 64 MB free" in capsys.readouterr().err
+
+
+def test_segments_of_the_dead_are_removed_and_those_of_the_living_kept(tmp_path):
+    for name in ("fastrtps_00000000000000aa", "fastrtps_00000000000000bb", "fastrtps_port7001"):
+        (tmp_path / name).write_bytes(b"segment")
+        (tmp_path / f"{name}_el").touch()
+    with (tmp_path / "fastrtps_00000000000000bb_el").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert remove_orphans(tmp_path) == 1
+    left = {path.name for path in tmp_path.iterdir() if not path.name.endswith("_el")}
+    assert left == {"fastrtps_00000000000000bb", "fastrtps_port7001"}
 
 
 def test_a_free_domain_is_one_in_which_nobody_listens():
