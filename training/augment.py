@@ -119,7 +119,8 @@ def _cover(image: Tensor, _options: Augmentation, draws: Draws) -> Tensor:
     height, width = (round(side * draws.uniform(0.15, 0.45)) for _ in range(2))
     top, left = round(draws.uniform(0, side - height)), round(draws.uniform(0, side - width))
     grey = torch.full((3, height, width), round(draws.uniform(0, 255)), dtype=torch.uint8)
-    return functional.erase(image, top, left, height, width, grey)
+    covered: Tensor = functional.erase(image, top, left, height, width, grey)
+    return covered
 
 
 def _jitter_colour(image: Tensor, options: Augmentation, draws: Draws) -> Tensor:
@@ -135,14 +136,16 @@ def _cast(image: Tensor, _options: Augmentation, draws: Draws) -> Tensor:
 
 def _blur(image: Tensor, _options: Augmentation, draws: Draws) -> Tensor:
     sigma = draws.uniform(0.005, 0.02) * image.shape[-1]
-    return functional.gaussian_blur(image, [2 * round(2 * sigma) + 1] * 2, [sigma, sigma])
+    blurred: Tensor = functional.gaussian_blur(image, [2 * round(2 * sigma) + 1] * 2, [sigma, sigma])
+    return blurred
 
 
 def _reduce(image: Tensor, options: Augmentation, draws: Draws) -> Tensor:
     side = image.shape[-1]
     fewer = round(draws.uniform(min(options.smallest_side, side), side))
     small = functional.resize(image, [fewer, fewer], antialias=True)
-    return functional.resize(small, [side, side], antialias=True)
+    enlarged: Tensor = functional.resize(small, [side, side], antialias=True)
+    return enlarged
 
 
 def _darken(image: Tensor, _options: Augmentation, draws: Draws) -> Tensor:
@@ -151,7 +154,8 @@ def _darken(image: Tensor, _options: Augmentation, draws: Draws) -> Tensor:
 
 
 def _compress(image: Tensor, options: Augmentation, draws: Draws) -> Tensor:
-    return functional.jpeg(image, round(draws.uniform(options.lowest_quality, 90)))
+    compressed: Tensor = functional.jpeg(image, round(draws.uniform(options.lowest_quality, 90)))
+    return compressed
 
 
 def _as_picture(image: Tensor) -> Tensor:

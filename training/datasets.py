@@ -157,8 +157,8 @@ def collate(samples: list[Sample]) -> Batch:
 def make_loader(data: Dataset[Sample], batches: EpochBatches, workers: int, pinned: bool) -> "DataLoader[Batch]":
     """Return a loader over one epoch's batches."""
     return DataLoader(
-        data,
-        batch_sampler=batches,  # type: ignore[arg-type]
+        data,  # type: ignore[arg-type]
+        batch_sampler=batches,
         collate_fn=collate,
         num_workers=workers,
         pin_memory=pinned and workers > 0,

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from facial_attributes_training.checkpointing import (
     Progress,
     load_checkpoint,
@@ -31,6 +33,7 @@ from torch.utils.data import Dataset
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import disk_errors
+from facial_attributes_ros.models.adaptation import trained_tensors
 
 LAST, BEST, BROKEN_BATCH = "last.pt", "best.pt", "broken-batch.csv"
 _LOGGER = logging.getLogger(__name__)
@@ -194,8 +197,6 @@ class Trainer:
 
     def _synchronised(self, last: bool) -> Any:
         """Return a context in which gradients are exchanged only with the last part of a step."""
-        from contextlib import nullcontext
-
         return nullcontext() if last else self.accelerator.no_sync(self.wrapped)
 
     def _add_up(self, total: Tensor, counts: Tensor) -> None:
@@ -219,8 +220,8 @@ class Trainer:
         losses = ", ".join(f"{task} {mean:g}" for task, mean in zip(self.stage.tasks, means.tolist(), strict=True))
         raise UserError(
             f"the loss is not a finite number any more ({losses}) in epoch {self.progress.epoch + 1}, step "
-            f"{self.progress.step + 1}; the rows of the batch are in {path}. Lower optimiser.lr, set optimiser.clip, or "
-            "mend the rows, and go on with --resume from the last checkpoint."
+            f"{self.progress.step + 1}; the rows of the batch are in {path}. Lower optimiser.lr, set optimiser.clip "
+            "or mend the rows, and go on with --resume from the last checkpoint."
         )
 
     def _validate(self) -> Validation:
@@ -265,8 +266,6 @@ class Trainer:
         self._saved_at = time.monotonic()
 
     def _gathered_random_states(self) -> list[Any]:
-        from accelerate.utils import gather_object
-
         return list(gather_object([random_states()]))
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
@@ -313,8 +312,6 @@ def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
 
 def _trained(objective: Objective) -> dict[str, Tensor]:
     """Return copies of all that training changes, on the CPU: trained parameters, and buffers beside them."""
-    from facial_attributes_ros.models.adaptation import trained_tensors
-
     state = {f"model.{name}": value for name, value in trained_tensors(objective.model).items()}
     state |= {f"loss.{name}": value for name, value in objective.loss.state_dict().items()}
     return {name: value.detach().cpu().clone() for name, value in state.items()}

@@ -54,6 +54,8 @@ class CombinedLoss(nn.Module):
         counts: rows per class of every task, for class weights.
     """
 
+    running_means: Tensor
+
     def __init__(self, tasks: Sequence[str], recipe: LossRecipe, counts: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.tasks = tuple(tasks)

@@ -31,7 +31,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError(f"the recipe {path} can't be read: {error}.") from error
     except yaml.YAMLError as error:
         raise UserError(f"the recipe {path} is not valid YAML: {_yaml_fault(error)}.") from error
-    if not isinstance(values, dict):
+    if node is None or not isinstance(values, dict):
         raise UserError(f"the recipe {path} must be a mapping of keys to values, such as `name: my-run`.")
     places = {where: f"line {line}" for where, line in _lines(node, path)}
     for override in overrides:

@@ -1,22 +1,118 @@
-"""From validation logits to what `model.json` says besides the weights: centroids, threshold, figures."""
+"""The model folder at the end of a run: weights, age centroids, calibration, thresholds, figures."""
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from facial_attributes_training.calibration import fit_temperatures
+from facial_attributes_training.datasets import collate
 from facial_attributes_training.evaluation import evaluate
 from facial_attributes_training.manifest import Manifest
+from facial_attributes_training.network import Forward
 from facial_attributes_training.predictions import Predictions
+from facial_attributes_training.recipe import Recipe
+from facial_attributes_training.run_data import Rows
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from facial_attributes_ros.attributes import AGE, LABELS, MISSING
-from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.assets import ASSETS
+from facial_attributes_ros.attributes import AGE, GENDER, LABELS, MISSING
+from facial_attributes_ros.files import file_sha256
+from facial_attributes_ros.models.adaptation import Adaptation, trained_tensors
+from facial_attributes_ros.models.checkpoint import save_model
+from facial_attributes_ros.models.multitask import MultiTaskModel
+from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
+_BATCH = 256
 WANTED_PRECISION = 0.95
 MIN_GROUP_ROWS = 10
 """Groups with fewer known ages keep their default centroid."""
 _DEFAULT_CENTROIDS = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
+
+
+def write_model(
+    folder: Path,
+    recipe: Recipe,
+    model: MultiTaskModel,
+    forward: Forward,
+    training: Rows,
+    validation: Rows,
+    half: NDArray[np.bool_],
+) -> None:
+    """Write a trained model's folder.
+
+    Args:
+        folder: to write to.
+        recipe: of the run.
+        model: trained, on any device.
+        forward: from the rows' inputs to logits.
+        training: gives the age centroids.
+        validation: gives temperatures, thresholds and figures.
+        half: bool (rows,): the validation rows that temperatures and thresholds are fitted on; the figures are of
+            the others.
+
+    Raises:
+        UserError: no space or no write access.
+    """
+    logits, usable = predict_rows(model, forward, validation)
+    manifest, half = validation.manifest.take(usable), half[usable]
+    fitting = {task: np.where(half, manifest.labels[task], MISSING) for task in model.tasks}
+    temperatures = fit_temperatures(logits, fitting)
+    thresholds = dict.fromkeys(model.tasks, 0.0)
+    if GENDER in model.tasks:
+        thresholds[GENDER] = gender_threshold(logits[GENDER] / temperatures[GENDER], fitting[GENDER])
+    preprocess = model.backbone.preprocess
+    spec = ModelSpec(
+        name=recipe.name,
+        backbone=_reference(recipe, folder),
+        image_size=preprocess.image_size,
+        mean=preprocess.mean,
+        std=preprocess.std,
+        interpolation=preprocess.interpolation,
+        tasks=model.tasks,
+        adaptation=Adaptation.from_dict(recipe.adaptation).to_dict(),
+        crop_margin=recipe.data.crop_margin,
+        age_centroids=age_centroids(training.manifest),
+        temperatures=temperatures,
+        thresholds=thresholds,
+        licence=recipe.licence,
+    )
+    measured = figures(logits, manifest, spec, ~half)
+    included = spec.backbone.weights == "included"
+    save_model(folder, replace(spec, metrics=measured), model.state_dict() if included else trained_tensors(model))
+
+
+def _reference(recipe: Recipe, folder: Path) -> BackboneReference:
+    """Return where the weights that training started from are, as seen from the model's folder."""
+    name, weights = recipe.backbone.name, recipe.backbone.weights
+    if weights is None:
+        return BackboneReference(name, "included")
+    if weights == "asset":
+        return BackboneReference(name, weights, ASSETS[name].sha256)
+    if weights.startswith("hub"):
+        return BackboneReference(name, weights)
+    return BackboneReference(name, os.path.relpath(weights, folder), file_sha256(Path(weights)))
+
+
+@torch.inference_mode()
+def predict_rows(
+    model: MultiTaskModel, forward: Forward, rows: Rows
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.bool_]]:
+    """Return float32 (usable rows, classes) per task, and bool (rows,): which rows' pictures could be read."""
+    model.eval()
+    device = next(model.parameters()).device
+    parts, usable = [], []
+    for start in range(0, len(rows.manifest), _BATCH):
+        batch = collate([rows.inputs[(row, 0, 0)] for row in range(start, min(start + _BATCH, len(rows.manifest)))])
+        parts.append(forward(batch.inputs.to(device), model.tasks))
+        usable.append(batch.usable)
+    logits = {task: torch.cat([part[task] for part in parts]).float().cpu().numpy() for task in model.tasks}
+    readable = np.concatenate(usable)
+    return {task: values[readable] for task, values in logits.items()}, readable
 
 
 def age_centroids(manifest: Manifest) -> tuple[float, ...]:

@@ -66,12 +66,14 @@ class RunReport(StepReport):
         self._waited = self._worked = 0.0
 
     def start_epoch(self, progress: Progress, steps: int) -> None:
+        """Show a bar for the epoch's steps."""
         if self._active:
             self._bar = _bar(f"{'+'.join(self._tasks)}, epoch {progress.epoch + 1}", steps, " steps")
             self._bar.update(progress.step)
             self._waited = self._worked = 0.0
 
     def step(self, progress: Progress, losses: dict[str, float], rows: int, waited: float, worked: float) -> None:
+        """Move the bar, and log losses, rate and the time spent on data."""
         if self._writer is None:
             return
         self._waited += waited
@@ -89,6 +91,7 @@ class RunReport(StepReport):
         self._writer.add_scalar("images per second", rate, progress.steps)
 
     def epoch(self, progress: Progress, lr: float) -> None:
+        """Write the epoch's figures to the terminal, TensorBoard and the CSV."""
         if self._writer is None:
             return
         self._bar.close()

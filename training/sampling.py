@@ -1,4 +1,4 @@
-"""Which rows an epoch consists of: balanced over classes, emotions repeated, and the same for the same seed and epoch."""
+"""Which rows an epoch consists of: balanced over classes, emotions repeated, the same for the same seed and epoch."""
 
 from collections.abc import Mapping
 

@@ -41,8 +41,8 @@ class Validation:
         for task, confusion in self.confusions.items():
             found |= {
                 f"loss_{task}": self.losses[task],
-                f"accuracy_{task}": accuracy(confusion),
-                f"balanced_accuracy_{task}": balanced_accuracy(confusion),
+                f"accuracy_{task}": float(accuracy(confusion)),
+                f"balanced_accuracy_{task}": float(balanced_accuracy(confusion)),
             }
         return found
 

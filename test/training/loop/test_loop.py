@@ -1,0 +1,169 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from facial_attributes_training.checkpointing import load_checkpoint, save_checkpoint
+from facial_attributes_training.loop import LAST, StepReport
+from facial_attributes_training.run import train
+from safetensors.torch import load_file
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.spec import ModelSpec
+
+AUGMENTED = {"augmentation": {}, "checkpoint_minutes": 0}
+
+
+class StopAfter(StepReport):
+    """Ends the run as a kill would, between two steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def step(self, *_args: object) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+def test_a_run_ends_with_a_model_folder(tmp_path, make_recipe):
+    folder = train(make_recipe("run"))
+    spec = ModelSpec.read(folder)
+    assert spec.tasks == ("gender", "emotion")
+    assert spec.metrics["made-up"]["gender"]["rows"] == 12
+    assert "backbone.trunk.cls_token" in weights(folder)
+
+
+@pytest.mark.parametrize("after", [1, 3, 4])
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, after, make_recipe):
+    whole = train(make_recipe("whole", **AUGMENTED))
+    recipe = make_recipe("stopped", **AUGMENTED)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, make_report=lambda _tasks, _folder: StopAfter(after))
+    resumed = train(recipe, resume=True)
+    assert_equal(weights(whole), weights(resumed))
+    first, second = (
+        load_checkpoint(tmp_path / run / "stage" / LAST, _purpose(tmp_path, run)) for run in ("whole", "stopped")
+    )
+    assert first["progress"]["history"] == second["progress"]["history"]
+
+
+def _purpose(tmp_path: Path, run: str) -> str:
+    return str(torch.load(tmp_path / run / "stage" / LAST, weights_only=True)["purpose"])
+
+
+def test_a_killed_process_can_be_resumed(tmp_path, make_recipe):
+    whole = train(make_recipe("whole", checkpoint_minutes=0))
+    recipe = make_recipe("killed", checkpoint_minutes=0)
+    (tmp_path / "recipe.yaml").write_text(recipe.model_dump_json())
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from facial_attributes_training.loop import StepReport\n"
+        "from facial_attributes_training.recipe_file import read_recipe\n"
+        "from facial_attributes_training.run import train\n"
+        "class Kill(StepReport):\n"
+        "    def step(self, progress, *rest):\n"
+        "        if progress.steps == 5:\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "train(read_recipe(Path(sys.argv[1])), make_report=lambda *a: Kill())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "recipe.yaml")], env={**os.environ}, timeout=120, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert_equal(weights(whole), weights(train(recipe, resume=True)))
+
+
+def test_a_run_is_not_overwritten_without_being_asked(tmp_path, make_recipe):
+    recipe = make_recipe("run", epochs=1)
+    train(recipe)
+    with pytest.raises(UserError, match="--resume"):
+        train(recipe)
+
+
+def test_resuming_with_another_recipe_is_refused(tmp_path, make_recipe):
+    train(make_recipe("run", epochs=1))
+    with pytest.raises(UserError, match="another recipe"):
+        train(make_recipe("run", epochs=3), resume=True)
+
+
+def test_a_corrupt_picture_is_passed_over(tmp_path, caplog, make_recipe):
+    (tmp_path / "faces" / "3.png").write_bytes(b"not a picture")
+    folder = train(make_recipe("run"))
+    assert "3.png" in caplog.text
+    assert all(value.isfinite().all() for value in weights(folder).values())
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_rows(tmp_path, make_recipe):
+    recipe = make_recipe("run", optimiser={"lr": 1e30, "clip": None})
+    with pytest.raises(UserError, match="broken-batch"):
+        train(recipe)
+    with (tmp_path / "run" / "stage" / "0-broken-batch.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 8
+
+
+def test_a_full_disk_is_told_and_keeps_the_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / LAST
+    save_checkpoint(path, {"purpose": "test", "value": torch.ones(3)})
+
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match="no space left"):
+        save_checkpoint(path, {"purpose": "test", "value": torch.zeros(3)})
+    assert torch.equal(load_checkpoint(path, "test")["value"], torch.ones(3))
+
+
+def test_accumulating_parts_of_a_step_changes_nothing(tmp_path, make_recipe):
+    plain = {"adaptation": {"name": "ft-1", "batch_norm": False}, "head_dropout": 0.0}
+    whole = train(make_recipe("whole", **plain))
+    parts = train(make_recipe("parts", accumulate=4, **plain))
+    first, second = weights(whole), weights(parts)
+    for name, value in first.items():
+        torch.testing.assert_close(value.float(), second[name].float(), rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("combine", ["uncertainty", "running-means"])
+def test_two_processes_equal_one(tmp_path, combine, make_recipe):
+    plain = {
+        "adaptation": {"name": "ft-1", "batch_norm": False},
+        "head_dropout": 0.0,
+        "losses": {"combine": combine},
+        "optimiser": {"lr": 1e-4},
+    }
+    train(make_recipe("one", **plain))
+    recipe = make_recipe("two", **plain)
+    (tmp_path / "recipe.yaml").write_text(recipe.model_dump_json())
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0"]
+    command += ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "-m", "facial_attributes_ros.cli.main", "train"]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(tmp_path / "recipe.yaml")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    runs = [torch.load(tmp_path / run / "stage" / LAST, weights_only=True) for run in ("one", "two")]
+    for name, value in runs[0]["model"].items():
+        torch.testing.assert_close(value, runs[1]["model"][name], rtol=1e-4, atol=1e-5)
+    for one, two in zip(runs[0]["progress"]["history"], runs[1]["progress"]["history"], strict=True):
+        assert one == pytest.approx(two, rel=1e-4)
