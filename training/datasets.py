@@ -127,7 +127,7 @@ class EpochBatches(Sampler[list[Draw]]):
         return whole + bool(rest and (self.keep_rest or not whole))
 
     def __len__(self) -> int:
-        return (self.steps - self.start) * self.parts
+        return max(self.steps - self.start, 0) * self.parts
 
     def __iter__(self) -> Iterator[list[Draw]]:
         for step in range(self.start, self.steps):

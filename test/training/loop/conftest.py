@@ -56,7 +56,7 @@ def _make_recipe(manifest: Path, output: Path, **changes: object) -> Recipe:
         "name": "tiny",
         "output": str(output),
         "backbone": TINY,
-        "adaptation": {"name": "lora", "rank": 2, "alpha": 2, "dropout": 0.1},
+        "adaptation": {"name": "ft-1"},
         "tasks": ["gender", "emotion"],
         "data": {"train": sets, "validation": sets},
         "epochs": 2,

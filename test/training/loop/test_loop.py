@@ -15,7 +15,11 @@ from safetensors.torch import load_file
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.spec import ModelSpec
 
-AUGMENTED = {"augmentation": {}, "checkpoint_minutes": 0}
+AUGMENTED = {
+    "augmentation": {},
+    "checkpoint_minutes": 0,
+    "adaptation": {"name": "lora", "rank": 2, "alpha": 2, "dropout": 0.1},
+}
 
 
 class StopAfter(StepReport):
@@ -48,7 +52,7 @@ def test_a_run_ends_with_a_model_folder(tmp_path, make_recipe):
     assert "backbone.trunk.cls_token" in weights(folder)
 
 
-@pytest.mark.parametrize("after", [1, 3, 4])
+@pytest.mark.parametrize("after", [1, 4])
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, after, make_recipe):
     whole = train(make_recipe("whole", **AUGMENTED))
     recipe = make_recipe("stopped", **AUGMENTED)
@@ -56,14 +60,8 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, after, make_recipe):
         train(recipe, make_report=lambda _tasks, _folder: StopAfter(after))
     resumed = train(recipe, resume=True)
     assert_equal(weights(whole), weights(resumed))
-    first, second = (
-        load_checkpoint(tmp_path / run / "stage" / LAST, _purpose(tmp_path, run)) for run in ("whole", "stopped")
-    )
-    assert first["progress"]["history"] == second["progress"]["history"]
-
-
-def _purpose(tmp_path: Path, run: str) -> str:
-    return str(torch.load(tmp_path / run / "stage" / LAST, weights_only=True)["purpose"])
+    ends = [torch.load(tmp_path / run / "stage" / LAST, weights_only=True) for run in ("whole", "stopped")]
+    assert ends[0]["progress"]["history"] == ends[1]["progress"]["history"]
 
 
 def test_a_killed_process_can_be_resumed(tmp_path, make_recipe):
@@ -153,14 +151,8 @@ def test_two_processes_equal_one(tmp_path, combine, make_recipe):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0"]
     command += ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "-m", "facial_attributes_ros.cli.main", "train"]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, str(tmp_path / "recipe.yaml")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    command.append(str(tmp_path / "recipe.yaml"))
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     runs = [torch.load(tmp_path / run / "stage" / LAST, weights_only=True) for run in ("one", "two")]
     for name, value in runs[0]["model"].items():

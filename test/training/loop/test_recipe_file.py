@@ -1,0 +1,85 @@
+import pytest
+import yaml
+from facial_attributes_training.recipe_file import read_recipe
+
+from facial_attributes_ros.errors import UserError
+
+GOOD = """\
+name: mine
+data:
+  train: [{manifest: train.csv}]
+  validation: [{manifest: val.csv}]
+optimiser:
+  lr: 1e-3
+"""
+
+
+def read(tmp_path, text, *overrides):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    return read_recipe(path, overrides)
+
+
+def test_values_are_read_with_their_types(tmp_path):
+    recipe = read(tmp_path, GOOD)
+    assert recipe.optimiser.lr == 1e-3
+    assert recipe.tasks == ("age", "gender", "emotion")
+    assert str(recipe.folder) == "runs/mine"
+
+
+@pytest.mark.parametrize(
+    ("override", "field"),
+    [
+        ("optimiser.lr=2e-4", lambda recipe: recipe.optimiser.lr == 2e-4),
+        ("data.train.0.weight=3", lambda recipe: recipe.data.train[0].weight == 3),
+        ("tasks=[emotion, age]", lambda recipe: recipe.tasks == ("age", "emotion")),
+        ("adaptation=ft-2", lambda recipe: recipe.adaptation == {"name": "ft-2"}),
+        ("adaptation.batch_norm=true", lambda recipe: recipe.adaptation == {"name": "lp", "batch_norm": True}),
+        ("augmentation.blur=0.5", lambda recipe: recipe.augmentation.blur == 0.5),
+        ("losses.combine=sum", lambda recipe: recipe.losses.combine == "sum"),
+    ],
+)
+def test_every_field_can_be_set_on_the_command_line(tmp_path, override, field):
+    text = GOOD + "adaptation: lp\n"
+    assert field(read(tmp_path, text, override))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("optimizer: {lr: 1}", r"line 7: optimizer is not a key here; allowed are name, output"),
+        ("schedule: {name: step}", r"line 7: schedule.name is 'step', but input should be 'plateau', 'cosine' or"),
+        ("sampler: {balance: 2}", r"line 7: sampler.balance is 2, but input should be less than or equal to 1"),
+        ("augmentation: {zoom: 1}", r"line 7: augmentation.zoom is not a key here; allowed are flip, shift"),
+        ("adaptation: lorra", r"line 7: adaptation: there is no adaptation 'lorra'; choose zero-shot, lp"),
+        ("name: again", r"line 7: name is there twice, first on line 1"),
+        ("batch_size: 10\naccumulate: 3", r"batch_size 10 can't be computed in 3 equal parts"),
+    ],
+)
+def test_a_mistake_names_its_line_and_what_is_allowed(tmp_path, line, told):
+    with pytest.raises(UserError, match=told):
+        read(tmp_path, GOOD + line + "\n")
+
+
+def test_a_mistake_in_an_override_names_the_override(tmp_path):
+    with pytest.raises(UserError, match=r"--set epochs=many: epochs is 'many'"):
+        read(tmp_path, GOOD, "epochs=many")
+
+
+@pytest.mark.parametrize("override", ["epochs", "=3", "data.train.5.weight=1", "name.first=x.y.z: ["])
+def test_an_override_that_fits_nowhere_is_told(tmp_path, override):
+    with pytest.raises(UserError, match="--set"):
+        read(tmp_path, GOOD, override)
+
+
+@pytest.mark.parametrize("text", ["- a list", "name: [", ""])
+def test_a_file_that_is_no_recipe_is_told(tmp_path, text):
+    with pytest.raises(UserError, match=r"recipe\.yaml"):
+        read(tmp_path, text)
+
+
+def test_the_recipes_of_the_package_are_valid(request):
+    found = sorted((request.config.rootpath / "config" / "recipes").glob("*.yaml"))
+    assert found
+    for path in found:
+        assert read_recipe(path).name == yaml.safe_load(path.read_text())["name"]
