@@ -2,10 +2,13 @@
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from typing import Any
 
-HELP = "measure detection, crop, model and the whole way of a frame on this machine"
+from facial_attributes_ros.errors import UserError
+
+HELP = "measure detection, crop, model and the whole way of a frame on this machine, or running and training a ladder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,19 +21,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", default="auto", help="auto, onnx, onnx-int8 or torch (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="CPU threads of the model (default: one per core)")
     parser.add_argument("--faces", type=_counts, default=(1, 4, 8), help="numbers of faces (default: 1,4,8)")
-    parser.add_argument("--seconds", type=float, help="to measure per number of faces (default: 6; 20 end to end)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="to measure per number of faces (default: 6; 20 end to end; 2 per row of the ladder)",
+    )
     parser.add_argument(
         "--end-to-end", action="store_true", help="time camera to published array over a live ROS graph"
     )
     parser.add_argument("--rate", type=float, default=30.0, help="frames a second, end to end (default: %(default)g)")
+    parser.add_argument(
+        "--ladder", action="store_true", help="time running and training every adaptation, with random weights"
+    )
+    parser.add_argument(
+        "--ladder-model", default="pe-l14-336", help="pe-l14-336, small or a backbone's name (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--ladder-batches",
+        type=_counts,
+        help="batches to run and (from 2 on) to train with (default: 1,4,16,32 to run, 16,64 to train)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("bfloat16", "float32"),
+        help="of the ladder (default: bfloat16 on CUDA, float32 on a CPU)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    report = _end_to_end(args) if args.end_to_end else _stages(args)
+    if args.ladder and args.end_to_end:
+        raise UserError("--ladder and --end-to-end are different measurements: give one of them.")
+    report = _ladder(args) if args.ladder else _end_to_end(args) if args.end_to_end else _stages(args)
     if args.json:
         print(json.dumps(report))
+    elif args.ladder:
+        _print_ladder(report)
     elif args.end_to_end:
         _print_runs(report)
     else:
@@ -76,6 +103,48 @@ def _end_to_end(args: argparse.Namespace) -> dict[str, Any]:
     }
     report = {count: asdict(result) for count, result in runs.items()}
     return {"machine": machine(), "model": args.model, "engine": args.engine, "rate": args.rate, "runs": report}
+
+
+def _ladder(args: argparse.Namespace) -> dict[str, Any]:
+    from tqdm import tqdm
+
+    from facial_attributes_ros.cli.info import BACKBONES
+    from facial_attributes_ros.runtime.bench import machine
+    from facial_attributes_ros.runtime.bench_ladder import bench_ladder, device_name, ladder_steps
+    from facial_attributes_ros.runtime.engine import _resolve_device
+
+    device = _resolve_device(args.device)
+    precision = args.precision or ("float32" if device == "cpu" else "bfloat16")
+    backbone, image_size = BACKBONES.get(args.ladder_model, (args.ladder_model, None))
+    steps = ladder_steps(args.ladder_batches)
+    rows = []
+    with tqdm(total=len(steps), unit=" rows", file=sys.stderr, dynamic_ncols=True) as bar:
+        for step, cost in bench_ladder(backbone, steps, device, precision, args.seconds or 2.0, image_size):
+            rows.append(asdict(step) | asdict(cost))
+            bar.set_postfix_str(f"{step.phase} {step.rung} {step.batch}", refresh=False)
+            bar.update()
+    return {
+        "machine": machine(),
+        "device": device_name(device),
+        "backbone": backbone,
+        "precision": precision,
+        "rows": rows,
+    }
+
+
+def _print_ladder(report: dict[str, Any]) -> None:
+    print(
+        f"{report['machine']}; {report['backbone']} with random weights in {report['precision']} on {report['device']}"
+    )
+    print(f"{'phase':<10}{'rung':<10}{'checkpoints':<13}{'batch':>5}{'median ms':>12}{'faces/s':>10}{'peak MB':>10}")
+    for row in report["rows"]:
+        checkpoints = "yes" if row["checkpointing"] else "no" if row["phase"] == "training" else ""
+        if row["note"]:
+            values = f"   {row['note']}"
+        else:
+            memory = "-" if row["peak_memory"] is None else f"{row['peak_memory']:.0f}"
+            values = f"{row['milliseconds']:12.2f}{row['faces_per_second']:10.1f}{memory:>10}"
+        print(f"{row['phase']:<10}{row['rung']:<10}{checkpoints:<13}{row['batch']:>5}{values}")
 
 
 def _print_stages(report: dict[str, Any]) -> None:
