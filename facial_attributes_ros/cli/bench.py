@@ -8,7 +8,7 @@ from typing import Any
 
 from facial_attributes_ros.errors import UserError
 
-HELP = "measure detection, crop, model and the whole way of a frame on this machine, or running and training a ladder"
+HELP = "measure detection, crop, model and the whole way of a frame on this machine, or every adaptation"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

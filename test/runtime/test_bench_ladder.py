@@ -32,13 +32,14 @@ def test_the_steps_are_those_of_the_ladder() -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_every_rung_is_measured(precision: str) -> None:
-    steps = ladder_steps([2])
+    steps = [step for step in ladder_steps([2]) if precision == "float32" or step.rung in ("backbone", "lora", "dora")]
     costs = run(steps, precision)
     assert list(costs) == steps
     for step, cost in costs.items():
         assert not cost.note
         assert cost.runs >= ladder.LEAST_RUNS
-        assert cost.milliseconds is not None and cost.milliseconds > 0
+        assert cost.milliseconds is not None
+        assert cost.milliseconds > 0
         assert cost.faces_per_second == pytest.approx(1e3 * step.batch / cost.milliseconds)
 
 
@@ -59,9 +60,8 @@ def test_a_step_trains_what_its_rung_trains_and_nothing_else() -> None:
 
 def test_random_weights_give_finite_features() -> None:
     for name in ("timm:eva02_tiny_patch14_224", "resnet18"):  # rotary tables, batch normalisation
-        size = {"image_size": 28} if name.startswith("timm") else {}
         with torch.device("meta"):
-            template = build_backbone(name, **size)
+            template = build_backbone(name, image_size=28 if name.startswith("timm") else None)
         backbone = ladder.random_backbone(template, torch.device("cpu"))
         side = backbone.preprocess.image_size
         features = backbone(torch.randn(2, 3, side, side))
