@@ -168,6 +168,10 @@ def figures(
                 "accuracy": round(result.accuracy.value, 4),
                 "accuracy_95": [round(result.accuracy.low, 4), round(result.accuracy.high, 4)],
                 "balanced_accuracy": round(result.balanced_accuracy.value, 4),
+                "balanced_accuracy_95": [
+                    round(result.balanced_accuracy.low, 4),
+                    round(result.balanced_accuracy.high, 4),
+                ],
                 "f1": {
                     label: None if score is None else round(score, 3)
                     for label, score in zip(LABELS[task], result.f1, strict=True)

@@ -29,6 +29,7 @@ from facial_attributes_ros.models.adaptation import Adaptation
 from facial_attributes_ros.models.loraplus import parameter_groups
 from facial_attributes_ros.models.multitask import MultiTaskModel
 
+RECIPE_FILE = "recipe.json"
 _PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 
 ReportFactory = Callable[[tuple[str, ...], Path], StepReport]
@@ -97,7 +98,7 @@ def _train_stage(
 
 
 def _start_folder(recipe: Recipe, resume: bool, accelerator: Accelerator) -> None:
-    path = recipe.folder / "recipe.json"
+    path = recipe.folder / RECIPE_FILE
     if path.exists() and not resume:
         raise UserError(
             f"{recipe.folder} holds a run already: give --resume to go on with it, or --set output=FOLDER for another."

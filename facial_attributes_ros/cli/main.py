@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from facial_attributes_ros import __version__
 from facial_attributes_ros.errors import UserError
 
-SUBCOMMANDS = ("predict", "evaluate", "prepare", "train", "info", "bench", "export", "import")
+SUBCOMMANDS = ("predict", "evaluate", "prepare", "train", "compare", "info", "bench", "export", "import")
 
 
 def build_parser() -> argparse.ArgumentParser:
