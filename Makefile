@@ -6,7 +6,7 @@ ARGS ?=
 PY = $(shell sh scripts/find_python.sh $(PYTHON))
 ROS = .venv/bin/python scripts/ros_env.py
 UV = .venv/bin/uv
-COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
+COMPILE = $(UV) pip compile --universal --generate-hashes --quiet \
 	--custom-compile-command "make lock" pyproject.toml $(ARGS)
 NO_ROS_TESTS = test --ignore=test/platform
 
@@ -39,9 +39,9 @@ lint: setup ## check the code with ruff and mypy
 	MYPYPATH=build/lint:scripts .venv/bin/mypy facial_attributes_ros build/lint/facial_attributes_training scripts
 
 lock: setup ## remake the locked requirements; ARGS=--upgrade takes the newest versions
-	$(COMPILE) --all-extras -c requirements/pins.txt -o requirements/lock.txt
+	$(COMPILE) --python-version 3.11 --all-extras -c requirements/pins.txt -o requirements/lock.txt
 	$(COMPILE) --python-version 3.12 -c requirements/pins.txt -c requirements/numpy1.txt -o requirements/robot.txt
-	$(COMPILE) --extra train --extra export --extra insightface --extra dev --resolution lowest-direct \
+	$(COMPILE) --python-version 3.11 --extra train --extra export --extra insightface --extra dev --resolution lowest-direct \
 		-o requirements/oldest.txt
 
 clean: ## remove everything that make has made, the environments included
