@@ -21,7 +21,7 @@ done
 
 [ -n "$check" ] || exit 2
 if [ -n "$1" ]; then
-  found=$({ "$1" --version 2>&1 || true; } 2>/dev/null | head -n 1)
+  found=$({ "$1" --version 2>&1 || true; } 2>/dev/null)
   echo "PYTHON=$1 is not a Python 3.11, 3.12 or 3.13 (it answers: ${found:-nothing}); name one that is." >&2
 else
   echo "No Python 3.11, 3.12 or 3.13 was found; install one, or name it: make PYTHON=/path/to/python3 ..." >&2
