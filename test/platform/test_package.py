@@ -61,7 +61,7 @@ def test_every_library_has_a_rosdep_key_or_stands_in_the_robots_requirements():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {re.split(r"[<>=;\[ ]", requirement)[0] for requirement in project["dependencies"]}
     keys = {"pyyaml": "python3-yaml", "opencv-python-headless": "python3-opencv"}
-    without_key = {"onnx", "open_clip_torch", "peft", "safetensors"}
+    without_key = {"accelerate", "onnx", "open_clip_torch", "peft", "safetensors"}
     expected = {keys.get(name, f"python3-{name}") for name in names - without_key}
     given = {key.removesuffix("-pip") for key in dependencies()}
     assert expected <= given
