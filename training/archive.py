@@ -5,19 +5,18 @@ order. Positioned reads share no file position, so one reader serves threads and
 """
 
 import os
+import stat
 import tarfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.vision import pictures
 
 MEMBER_MARK = ".tar#"
 """What separates an archive from its member in a path; the mark's `.tar` belongs to the archive."""
-
-_START_OF_SCAN, _END_OF_IMAGE, _JPEG = b"\xff\xda", b"\xff\xd9", b"\xff\xd8\xff"
 
 
 class PictureError(UserError):
@@ -80,10 +79,7 @@ class PictureReader:
         """
         parts = split_member(path)
         if parts is None:
-            try:
-                return Path(path).read_bytes()
-            except OSError as error:
-                raise PictureError(f"the picture {path} can't be read: {error.strerror}.") from error
+            return _read_file(path)
         archive, member = parts
         place = self._index_of(archive).get(member)
         if place is None:
@@ -134,6 +130,17 @@ class PictureReader:
         return file
 
 
+def _read_file(path: str) -> bytes:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device would never end
+            raise PictureError(f"the picture {path} is not a file.")
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise PictureError(f"the picture {path} can't be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise PictureError(f"the picture {path!r} can't be read: {error}.") from error
+
+
 def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
     """Decode a picture to uint8 (height, width, 3), BGR, turned upright by its EXIF orientation.
 
@@ -142,17 +149,9 @@ def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
         name: what to call it in an error.
 
     Raises:
-        PictureError: it is empty, cut off, too large, or not a picture.
+        PictureError: it is empty, cut short, too large, or not a picture.
     """
-    if not data:
-        raise PictureError(f"the picture {name} is an empty file.")
-    if data.startswith(_JPEG) and data.rfind(_END_OF_IMAGE) < data.rfind(_START_OF_SCAN):
-        # OpenCV fills the missing part with grey and reports nothing.
-        raise PictureError(f"the picture {name} is cut off.")
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise PictureError(f"the picture {name} can't be decoded: {error.err}.") from error
-    if picture is None:
-        raise PictureError(f"the picture {name} is damaged or in a format that is not known.")
-    return np.asarray(picture, np.uint8)
+        return pictures.decode_picture(data, f"the picture {name}")
+    except UserError as error:
+        raise PictureError(str(error)) from error

@@ -1,10 +1,10 @@
 """From predictions to the figures of a report: per data set and task, with intervals, calibration and groups."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from facial_attributes_training.calibration import fit_temperatures
+from facial_attributes_training.calibration import Fit, Named, Way, both_ways, calibrate, named
 from facial_attributes_training.manifest import LABEL_COLUMNS, Manifest
 from facial_attributes_training.metrics import (
     Estimate,
@@ -12,22 +12,23 @@ from facial_attributes_training.metrics import (
     accuracy,
     balanced_accuracy,
     bootstrap_confusion,
+    bootstrap_correlation,
     bootstrap_mean,
     calibration_error,
     confusion_matrix,
     f1_scores,
     off_by_one_accuracy,
+    recalls,
     reliability,
 )
 from facial_attributes_training.predictions import Predictions
+from facial_attributes_training.subsets import data_sets, first_half
 from numpy.typing import NDArray
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import rankdata
 
 from facial_attributes_ros.attributes import AGE, GENDER, LABELS, MISSING
 from facial_attributes_ros.models.spec import ModelSpec
 
-ALL = "all"
-"""Name of all data sets together, where several have labels of the same task."""
 MAX_GROUPS = 20
 """Columns with more values than this, such as identities, are not grouped by."""
 MIN_GROUP_ROWS = 30
@@ -41,15 +42,15 @@ class Years:
     Attributes:
         rows: how many there are.
         mae: mean absolute error in years.
-        plcc: Pearson's correlation of expected and true age.
+        plcc: Pearson's correlation of expected and true age, NaN if one of them is the same in all rows.
         srocc: Spearman's.
         expected, true: float64 (rows,): the ages themselves, for plots.
     """
 
     rows: int
     mae: Estimate
-    plcc: float
-    srocc: float
+    plcc: Estimate
+    srocc: Estimate
     expected: NDArray[np.float64]
     true: NDArray[np.float64]
 
@@ -60,7 +61,7 @@ class Group:
 
     rows: int
     accuracy: Estimate
-    balanced_accuracy: float
+    balanced_accuracy: Estimate
     mae: float | None = None
 
 
@@ -73,6 +74,8 @@ class Calibration:
         temperature: what the logits are divided by for the second.
         before, after: expected calibration error at temperature 1 and at that temperature.
         diagram_before, diagram_after: the reliability diagrams.
+        threshold: below which confidence a label is unknown.
+        named: how many labels are named at it, and how many of them rightly.
     """
 
     rows: int
@@ -81,6 +84,8 @@ class Calibration:
     after: float
     diagram_before: Reliability
     diagram_after: Reliability
+    threshold: float
+    named: Named
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class TaskResult:
         accuracy, balanced_accuracy: with bootstrap intervals.
         macro_f1: mean of the F1 scores of the classes that have rows.
         f1: per class, None for classes without rows.
+        recall: per class, with intervals, None for classes without rows.
         confusion: int64 (classes, classes): rows by true and predicted class.
         calibration: of the confidences.
         off_by_one: share of predictions at most one group away; ages only.
@@ -105,6 +111,7 @@ class TaskResult:
     balanced_accuracy: Estimate
     macro_f1: float
     f1: list[float | None]
+    recall: list[Estimate | None]
     confusion: NDArray[np.int64]
     calibration: Calibration
     off_by_one: Estimate | None = None
@@ -119,15 +126,18 @@ class Evaluation:
 
     Attributes:
         results: per data set, per task.
-        temperatures: per task, what the calibrated figures rest on.
-        fitted: whether the temperatures were fitted here on half of the rows, or are the model's own.
+        temperatures, thresholds: per task, what the calibrated figures rest on.
+        fitted: whether these were fitted here on half of the rows, or are the model's own.
         skipped: number of rows that could not be predicted, per reason.
+        ways: the fits on either half, measured on the other; the first is that of `temperatures`. Empty unless fitted.
     """
 
     results: dict[str, dict[str, TaskResult]]
     temperatures: dict[str, float]
+    thresholds: dict[str, float]
     fitted: bool
     skipped: dict[str, int]
+    ways: tuple[Way, ...] = ()
 
 
 def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Evaluation:
@@ -135,28 +145,38 @@ def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Ev
 
     Args:
         predictions: of the rows to measure on.
-        spec: of the model; gives age centroids and its own temperatures.
-        fit: fit temperatures on every second row, and measure calibration on the others; for validation data.
+        spec: of the model; gives age centroids and its own temperatures and thresholds.
+        fit: fit temperatures and thresholds on one half of the rows and measure calibration on the other; for
+            validation data.
     """
-    measured = np.ones(len(predictions.manifest), np.bool_)
-    temperatures = {task: spec.temperatures[task] for task in predictions.logits}
+    manifest = predictions.manifest
+    measured = np.ones(len(manifest), np.bool_)
+    calibration, ways = Fit(spec.temperatures, spec.thresholds), ()
     if fit:
-        half = calibration_half(len(predictions.manifest))
-        labels = {task: np.where(half, predictions.manifest.labels[task], MISSING) for task in predictions.logits}
-        temperatures = fit_temperatures(predictions.logits, labels)
-        measured = ~half
-    ages = expected_ages(predictions, spec, temperatures.get(AGE, 1.0))
+        half = first_half(manifest)
+        calibration, ways, measured = (
+            calibrate(predictions.logits, manifest, half),
+            both_ways(predictions.logits, manifest),
+            ~half,
+        )
+    ages = expected_ages(predictions, spec, calibration.temperatures.get(AGE, 1.0))
     results = {
         name: {
-            task: _measure(predictions, task, rows, temperatures[task], measured, ages)
+            task: _measure(predictions, task, rows, calibration, measured, ages)
             for task in predictions.logits
-            if (rows := chosen & (predictions.manifest.labels[task] != MISSING)).any()
+            if (rows := chosen & (manifest.labels[task] != MISSING)).any()
         }
-        for name, chosen in data_sets(predictions.manifest)
+        for name, chosen in data_sets(manifest)
     }
     reasons = [entry.reason for entry in predictions.skipped]
-    skipped = {reason: reasons.count(reason) for reason in sorted(set(reasons))}
-    return Evaluation({name: tasks for name, tasks in results.items() if tasks}, temperatures, fit, skipped)
+    return Evaluation(
+        results={name: tasks for name, tasks in results.items() if tasks},
+        temperatures={task: calibration.temperatures[task] for task in predictions.logits},
+        thresholds={task: calibration.thresholds[task] for task in predictions.logits},
+        fitted=fit,
+        skipped={reason: reasons.count(reason) for reason in sorted(set(reasons))},
+        ways=ways,
+    )
 
 
 def calibration_half(rows: int) -> NDArray[np.bool_]:
@@ -167,26 +187,20 @@ def calibration_half(rows: int) -> NDArray[np.bool_]:
 
 
 def expected_ages(predictions: Predictions, spec: ModelSpec, temperature: float) -> NDArray[np.float64] | None:
-    """Return float64 (rows,): probability-weighted mean of the groups' centroids in years; None without the task."""
-    if AGE not in predictions.logits:
-        return None
+    """Return float64 (rows,): ages in years; None without the task.
+
+    They are the model's own where it tells years, else the probability-weighted mean of the groups' centroids.
+    """
+    if AGE not in predictions.logits or predictions.years is not None:
+        return predictions.years
     return predictions.probabilities(AGE, temperature) @ np.asarray(spec.age_centroids, np.float64)
-
-
-def data_sets(manifest: Manifest) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield name and mask bool (rows,) of every data set, and of all together where that says something new."""
-    names = sorted(set(manifest.sources.tolist()))
-    for name in names:
-        yield name or "unnamed", manifest.sources == name
-    if len(names) > 1:
-        yield ALL, np.ones(len(manifest), np.bool_)
 
 
 def _measure(
     predictions: Predictions,
     task: str,
     rows: NDArray[np.bool_],
-    temperature: float,
+    calibration: Fit,
     measured: NDArray[np.bool_],
     ages: NDArray[np.float64] | None,
 ) -> TaskResult:
@@ -203,8 +217,9 @@ def _measure(
         balanced_accuracy=bootstrap_confusion(confusion, balanced_accuracy),
         macro_f1=float(np.mean([score for score in f1 if score is not None])),
         f1=f1,
+        recall=recalls(confusion),
         confusion=confusion,
-        calibration=_calibration(predictions, task, _measurable(rows, measured), temperature),
+        calibration=_calibration(predictions, task, _measurable(rows, measured), calibration),
         off_by_one=bootstrap_confusion(confusion, off_by_one_accuracy) if task == AGE else None,
         years=years,
         groups=groups,
@@ -213,21 +228,23 @@ def _measure(
 
 
 def _measurable(rows: NDArray[np.bool_], measured: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the rows that the temperatures were not fitted on; all, if a tiny data set has no others."""
+    """Return the rows that nothing was fitted on; all, if a tiny data set has no others."""
     return rows & measured if (rows & measured).any() else rows
 
 
-def _calibration(predictions: Predictions, task: str, rows: NDArray[np.bool_], temperature: float) -> Calibration:
+def _calibration(predictions: Predictions, task: str, rows: NDArray[np.bool_], fit: Fit) -> Calibration:
     truth = predictions.manifest.labels[task][rows]
     before = predictions.probabilities(task)[rows]
-    after = predictions.probabilities(task, temperature)[rows]
+    after = predictions.probabilities(task, fit.temperatures[task])[rows]
     return Calibration(
         rows=int(rows.sum()),
-        temperature=temperature,
+        temperature=fit.temperatures[task],
         before=calibration_error(truth, before),
         after=calibration_error(truth, after),
         diagram_before=reliability(truth, before),
         diagram_after=reliability(truth, after),
+        threshold=fit.thresholds[task],
+        named=named(after.max(axis=1), after.argmax(axis=1) == truth, fit.thresholds[task]),
     )
 
 
@@ -236,12 +253,11 @@ def _years(true: NDArray[np.float32], expected: NDArray[np.float64]) -> Years | 
     if known.sum() < 2:
         return None
     ages, guesses = true[known].astype(np.float64), expected[known]
-    varied = np.ptp(ages) > 0 and np.ptp(guesses) > 0
     return Years(
         rows=int(known.sum()),
         mae=bootstrap_mean(np.abs(ages - guesses)),
-        plcc=float(pearsonr(ages, guesses).statistic) if varied else float("nan"),
-        srocc=float(spearmanr(ages, guesses).statistic) if varied else float("nan"),
+        plcc=bootstrap_correlation(ages, guesses),
+        srocc=bootstrap_correlation(rankdata(ages), rankdata(guesses)),
         expected=guesses,
         true=ages,
     )
@@ -282,8 +298,12 @@ def _groups(
             mae = None
             if task == AGE and ages is not None and known.any():
                 mae = float(np.abs(ages[known] - manifest.age_years[known]).mean())
-            estimate = bootstrap_confusion(confusion, accuracy)
-            result[column][value] = Group(int(rows.sum()), estimate, float(balanced_accuracy(confusion)), mae)
+            result[column][value] = Group(
+                int(rows.sum()),
+                bootstrap_confusion(confusion, accuracy),
+                bootstrap_confusion(confusion, balanced_accuracy),
+                mae,
+            )
     return result
 
 

@@ -7,14 +7,14 @@ import torch.nn.functional as F
 from facial_attributes_training.recipe import LossRecipe
 from torch import Tensor, nn
 
-from facial_attributes_ros.attributes import MISSING
+from facial_attributes_ros.attributes import AGE, LABELS, MISSING
 
 EMA = 0.95
 """How much of the running mean of a loss stays at every step."""
 
 
 def masked_cross_entropy(
-    logits: Tensor, labels: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
+    logits: Tensor, labels: Tensor, weights: Tensor | None = None, targets: Tensor | None = None
 ) -> Tensor:
     """Return the sum of the cross-entropies of the rows that have a label; 0 with a gradient if none has.
 
@@ -24,14 +24,29 @@ def masked_cross_entropy(
         logits: float (N, classes).
         labels: int64 (N,), `MISSING` where a row has none.
         weights: float (classes,), factors on the rows of each class.
-        label_smoothing: share of the probability spread over all classes.
+        targets: float (classes, classes), the distribution to learn for every label; the label alone by default.
     """
-    losses = F.cross_entropy(
-        logits.float(), labels, ignore_index=MISSING, reduction="none", label_smoothing=label_smoothing
-    )
+    known = labels != MISSING
+    classes = labels.clamp(min=0)
+    losses = F.cross_entropy(logits.float(), classes if targets is None else targets[classes], reduction="none")
     if weights is not None:
-        losses = losses * weights[labels.clamp(min=0)]
-    return losses.sum()
+        losses = losses * weights[classes]
+    # Not a product with the mask: a row without a label must not count even where its loss is infinite.
+    return torch.where(known, losses, torch.zeros_like(losses)).sum()
+
+
+def smoothed_targets(classes: int, everywhere: float, neighbours: float = 0.0) -> Tensor:
+    """Return float (classes, classes), rows of sum 1: the distribution to learn for every label.
+
+    Args:
+        classes: number of classes.
+        everywhere: share of the probability spread over all classes (label smoothing, Szegedy et al. 2016).
+        neighbours: share given to the classes beside the label, half to each; at an end the one there is gets half.
+    """
+    beside = torch.diag(torch.ones(classes - 1), 1)
+    beside = (beside + beside.T) * neighbours / 2
+    targets = beside + torch.diag(1 - beside.sum(1))
+    return (1 - everywhere) * targets + everywhere / classes
 
 
 def inverse_frequencies(counts: Tensor) -> Tensor:
@@ -65,13 +80,17 @@ class CombinedLoss(nn.Module):
         for task in tasks:
             weights = inverse_frequencies(counts[task]) if recipe.class_weights == "inverse" else None
             self.register_buffer(f"weights_{task}", weights, persistent=False)
+            neighbours = recipe.neighbour_smoothing if task == AGE else 0.0
+            smooth = bool(recipe.label_smoothing or neighbours)
+            targets = smoothed_targets(len(LABELS[task]), recipe.label_smoothing, neighbours) if smooth else None
+            self.register_buffer(f"targets_{task}", targets, persistent=False)
 
     def sums(self, logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
         """Return float (tasks,): each task's summed loss over the labelled rows."""
         return torch.stack(
             [
                 masked_cross_entropy(
-                    logits[task], labels[task], getattr(self, f"weights_{task}"), self.recipe.label_smoothing
+                    logits[task], labels[task], getattr(self, f"weights_{task}"), getattr(self, f"targets_{task}")
                 )
                 for task in self.tasks
             ]

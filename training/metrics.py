@@ -7,10 +7,12 @@ classes).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
 from torchmetrics.functional.classification import (
     multiclass_calibration_error,
     multiclass_confusion_matrix,
@@ -28,7 +30,7 @@ INTERVAL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and its bootstrap confidence interval.
+    """A figure and its confidence interval.
 
     Attributes:
         value: the figure itself.
@@ -38,6 +40,12 @@ class Estimate:
     value: float
     low: float
     high: float
+
+    @classmethod
+    def of_share(cls, hits: int, rows: int) -> Self:
+        """Return a share of some rows with its Wilson interval; there must be a row."""
+        low, high = wilson(hits, rows, INTERVAL)
+        return cls(hits / rows, float(low), float(high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,28 @@ class Reliability:
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     rows: NDArray[np.int64]
+
+
+def wilson(hits: ArrayLike, rows: ArrayLike, level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of the score interval of a share (E. B. Wilson, 1927).
+
+    Args:
+        hits: (...) numbers of successes.
+        rows: (...) numbers of trials, from 1 on.
+        level: two-sided, 0 to 1.
+    """
+    count, z = np.asarray(rows, np.float64), float(norm.ppf((1 + level) / 2))
+    share = np.asarray(hits, np.float64) / count
+    centre = share + z**2 / (2 * count)
+    spread = z * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    scale = 1 + z**2 / count
+    return np.asarray((centre - spread) / scale), np.asarray((centre + spread) / scale)
+
+
+def recalls(confusion: NDArray[np.int64]) -> list[Estimate | None]:
+    """Return the recall of every class with its Wilson interval, None for classes without rows."""
+    rows = confusion.sum(axis=1).tolist()
+    return [Estimate.of_share(int(confusion[index, index]), n) if n else None for index, n in enumerate(rows)]
 
 
 def confusion_matrix(truth: Truth, predicted: Truth, classes: int) -> NDArray[np.int64]:
@@ -134,7 +164,27 @@ def bootstrap_mean(values: Floats, seed: int = 0) -> Estimate:
     return _estimate(float(values.mean()), np.array(means))
 
 
+def bootstrap_correlation(first: Floats, second: Floats, seed: int = 0) -> Estimate:
+    """Return Pearson's correlation of two columns (rows,) with its bootstrap interval; NaN where one does not vary.
+
+    Of ranks it is Spearman's; those of all rows then stand for the ranks within a draw, from which only ties differ.
+    """
+    columns = np.stack([first, second]).astype(np.float64)
+    random, rows = np.random.default_rng(seed), columns.shape[1]
+    draws = [_correlation(columns[:, random.integers(rows, size=rows)]) for _ in range(BOOTSTRAP_SAMPLES)]
+    return _estimate(_correlation(columns), np.array(draws))
+
+
+def _correlation(columns: NDArray[np.float64]) -> float:
+    centred = columns - columns.mean(axis=1, keepdims=True)
+    spread = float(np.sqrt((centred[0] @ centred[0]) * (centred[1] @ centred[1])))
+    return float(centred[0] @ centred[1]) / spread if spread > 0 else float("nan")
+
+
 def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
+    draws = draws[~np.isnan(draws)]
+    if np.isnan(value) or not len(draws):
+        return Estimate(value, value, value)
     tail = (1 - INTERVAL) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Estimate(value, float(low), float(high))

@@ -6,23 +6,67 @@ from facial_attributes_training.crops import normalised
 from facial_attributes_training.recipe import Recipe
 from torch import Tensor
 
-from facial_attributes_ros.models.adaptation import Adaptation, build_model
-from facial_attributes_ros.models.backbones import build_backbone
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.adaptation import Adaptation, build_model, trained_tensors
+from facial_attributes_ros.models.backbones import Backbone, build_backbone
+from facial_attributes_ros.models.checkpoint import load_into, load_tensors
+from facial_attributes_ros.models.low_rank import IN, OUT
 from facial_attributes_ros.models.multitask import MultiTaskModel
+from facial_attributes_ros.models.registry import load_model, model_folder
+from facial_attributes_ros.models.spec import ModelSpec
 
 Forward = Callable[[Tensor, Sequence[str]], dict[str, Tensor]]
 """From a batch's inputs and the tasks asked for to logits (N, classes) per task."""
 
 
 def build_network(recipe: Recipe) -> MultiTaskModel:
-    """Build the recipe's backbone with its starting weights, fresh heads, and its adaptation."""
-    wanted = recipe.backbone
-    backbone = build_backbone(wanted.name, wanted.weights, wanted.image_size, **wanted.architecture)
-    model = build_model(backbone, Adaptation.from_dict(recipe.adaptation), recipe.tasks)
+    """Build the recipe's backbone with its starting weights, fresh heads, and its adaptation.
+
+    Raises:
+        UserError: the backbone, its weights or the model to go on from are missing or don't fit.
+    """
+    model = build_model(build_starting_backbone(recipe), Adaptation.from_dict(recipe.adaptation), recipe.tasks)
+    if recipe.backbone.start is not None:
+        go_on_from(model, recipe.backbone.start)
     for head in model.heads.values():
         head.dropout.p = recipe.head_dropout  # type: ignore[union-attr]
-    backbone.gradient_checkpointing = recipe.gradient_checkpointing
+    model.backbone.gradient_checkpointing = recipe.gradient_checkpointing
     return model
+
+
+def build_starting_backbone(recipe: Recipe) -> Backbone:
+    """Build the recipe's backbone as it is before any training."""
+    wanted = recipe.backbone
+    return build_backbone(wanted.name, wanted.weights, wanted.image_size, **wanted.architecture)
+
+
+def go_on_from(model: MultiTaskModel, start: str) -> None:
+    """Copy a trained model's backbone and heads into a model that trains at least as much of the backbone, in place.
+
+    Heads of tasks that the trained model lacks stay as they are.
+
+    Raises:
+        UserError: there is no such model, it has another backbone or task streams, or it was changed where this one
+            is frozen.
+    """
+    folder = model_folder(start)
+    spec = ModelSpec.read(folder)
+    if spec.backbone.name != model.backbone.name:
+        raise UserError(f"backbone.start {start} stands on {spec.backbone.name}, not on {model.backbone.name}.")
+    begun, _ = load_model(start)
+    if begun.streams is not None:
+        raise UserError(f"backbone.start {start} has streams of every task's own, which can't be trained on in one.")
+    state, trained = model.state_dict(), trained_tensors(model)
+    changed = {name.removesuffix(OUT).removesuffix(IN) for name in load_tensors(folder)}
+    copied = {name: value for name, value in begun.state_dict().items() if name in trained}
+    misshaped = [name for name, value in copied.items() if value.shape != state[name].shape]
+    frozen = [name for name in changed & state.keys() - trained.keys() if not name.startswith("heads.")]
+    if misshaped or frozen:
+        raise UserError(
+            f"backbone.start {start} does not fit at {sorted(misshaped + frozen)[0]}: take its image size, and an "
+            f"adaptation that trains all that it trained ({spec.adaptation['name']})."
+        )
+    load_into(model, copied, expected=copied.keys())
 
 
 def frozen_depth(model: MultiTaskModel) -> int | None:

@@ -79,8 +79,24 @@ def ages_figure(years: Years, title: str) -> Figure:
     axes.set_xlabel("true age, years")
     axes.set_ylabel("expected age, years")
     axes.set_title(
-        f"{title}\nmean error {years.mae.value:.2f} years, Pearson {years.plcc:.3f}, Spearman {years.srocc:.3f}"
+        f"{title}\nmean error {years.mae.value:.2f} years, PLCC {years.plcc.value:.3f}, SROCC {years.srocc.value:.3f}"
     )
+    return figure
+
+
+def ages_histogram(ages: Mapping[str, NDArray[np.floating]], title: str) -> Figure:
+    """Draw the ages in years of every split, (rows,) each, as shares of the split; missing ones (NaN) are left out."""
+    figure = Figure(figsize=(7.5, 1.2 + 1.7 * len(ages)), layout="constrained")
+    panels = figure.subplots(len(ages), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for index, (axes, (name, years)) in enumerate(zip(panels, ages.items(), strict=True)):
+        known = years[~np.isnan(years)]
+        shares = np.full(len(known), 100 / max(len(known), 1))
+        axes.hist(known, bins=np.arange(0, _OLDEST + 2, 2), weights=shares, color=f"C{index}")
+        mean = f", mean {known.mean():.1f} years, deviation {known.std():.1f}" if len(known) else ""
+        axes.set_title(f"{name}: {len(known)} faces{mean}", fontsize=10)
+        axes.set_ylabel("% of the split")
+    panels[-1].set_xlabel("true age, years")
+    figure.suptitle(title)
     return figure
 
 

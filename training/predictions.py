@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from facial_attributes_training.archive import PictureError, PictureReader, is_remote
@@ -17,10 +17,11 @@ from facial_attributes_training.prepare.scan import Scanned
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from facial_attributes_ros.attributes import LABELS, MISSING
+from facial_attributes_ros.attributes import AGE, LABELS, MISSING
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors
-from facial_attributes_ros.runtime.engine import Engine
+from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.runtime.engine import Engine, class_logits
 from facial_attributes_ros.vision.crop import crop_face
 from facial_attributes_ros.vision.detectors import FaceDetector
 
@@ -42,11 +43,24 @@ class Predictions:
         manifest: the rows that were predicted.
         logits: float32 (rows, classes) per task, not divided by any temperature.
         skipped: rows that could not be predicted, and why.
+        years: float64 (rows,): ages in years as the model tells them, None where it tells age groups alone.
     """
 
     manifest: Manifest
     logits: dict[str, NDArray[np.float32]]
     skipped: list[LeftOut]
+    years: NDArray[np.float64] | None = None
+
+    @classmethod
+    def from_outputs(
+        cls, manifest: Manifest, outputs: dict[str, NDArray[np.float32]], skipped: list[LeftOut], spec: ModelSpec
+    ) -> Self:
+        """Return predictions from what an engine gives, (rows, numbers) per task; an age in years gets its groups."""
+        regression = spec.age_regression
+        years = None
+        if regression is not None and AGE in outputs:
+            years = np.asarray(regression.years(outputs[AGE][:, 0].astype(np.float64)))
+        return cls(manifest, class_logits(outputs, spec), skipped, years)
 
     def probabilities(self, task: str, temperature: float = 1.0) -> NDArray[np.float64]:
         """Return float64 (rows, classes): the distributions of a task at a temperature."""
@@ -91,8 +105,8 @@ def predict_manifest(
     if not parts:
         why = f"; the first: {skipped[0].path}: {skipped[0].detail}" if skipped else ""
         raise UserError(f"none of the {len(manifest)} rows can be predicted{why}.")
-    logits = {task: np.concatenate([part[task] for part in parts]) for task in engine.spec.tasks}
-    return Predictions(manifest.take(np.array(kept)), logits, skipped)
+    outputs = {task: np.concatenate([part[task] for part in parts]) for task in engine.spec.tasks}
+    return Predictions.from_outputs(manifest.take(np.array(kept)), outputs, skipped, engine.spec)
 
 
 @dataclass(frozen=True, slots=True)

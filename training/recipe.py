@@ -25,15 +25,18 @@ class Section(BaseModel):
 
 
 class BackboneRecipe(Section):
-    """The network that is adapted; the fields are `build_backbone`'s.
+    """The network that is adapted; name, weights and image size are `build_backbone`'s.
 
     Attributes:
+        start: a model (a name, a folder, a hub reference) whose backbone and heads training goes on from; `weights`
+            are then what the difference is told from that the trained model is stored as.
         architecture: further arguments of timm's constructor, for small or changed networks.
     """
 
     name: str = "dinov2-vits14"
     weights: str | None = "asset"
     image_size: PositiveInt | None = None
+    start: str | None = None
     architecture: dict[str, Any] = {}
 
 
@@ -74,12 +77,15 @@ class SamplerRecipe(Section):
 
     Attributes:
         balance: 1 draws by the mean of the inverse class frequencies of a row's labels, as the reference does; 0
-            draws all rows alike; in between the frequencies are raised to that power.
+            draws all rows alike; in between the frequencies are raised to that power. One number, or one per task.
+        within: a column of the manifest; classes are then balanced within each of its values. Where a class comes
+            mostly from one source, the network would otherwise learn the source's style for the class.
         emotion_share: rows with an emotion are repeated until they are this share of an epoch; None leaves them.
         epoch_rows: rows of an epoch; as many as there are by default.
     """
 
-    balance: Share = 1.0
+    balance: Share | dict[Task, Share] = 1.0
+    within: str | None = None
     emotion_share: Share | None = None
     epoch_rows: PositiveInt | None = None
 
@@ -104,11 +110,14 @@ class LossRecipe(Section):
             divides each by its running mean, `sum` just adds.
         class_weights: `inverse` weights classes by their inverse frequency; for data that is not balanced otherwise.
         label_smoothing: share of the probability spread over all classes.
+        neighbour_smoothing: share of an age group's probability given to the groups beside it, since being wrong by
+            one is less wrong; a person of 29 and one of 31 hardly differ.
     """
 
     combine: Literal["uncertainty", "running-means", "sum"] = "uncertainty"
     class_weights: Literal["none", "inverse"] = "none"
     label_smoothing: Share = 0.0
+    neighbour_smoothing: Share = 0.0
 
 
 class OptimiserRecipe(Section):
@@ -117,12 +126,14 @@ class OptimiserRecipe(Section):
     Attributes:
         lr: rate of the heads.
         backbone_rate: the backbone's share of it.
+        layer_decay: every block of a fully trained part learns so many times as fast as the block behind it.
         weight_decay: of matrices.
         clip: largest norm of the gradient; None for no limit.
     """
 
     lr: PositiveFloat = 1e-4
     backbone_rate: PositiveFloat = 0.1
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     weight_decay: NotNegative = 0.01
     clip: PositiveFloat | None = 1.0
 
@@ -161,6 +172,8 @@ class Recipe(Section):
         gradient_checkpointing: recompute blocks in the backward pass to save memory.
         workers: processes that read pictures; 0 reads in the main one.
         checkpoint_minutes: at most so much work is lost; every epoch ends with a checkpoint too.
+        stored_rank: fully trained matrices are stored as a difference of this rank from the starting weights; None
+            stores them whole.
         licence: of the trained weights, for people to read.
     """
 
@@ -187,6 +200,7 @@ class Recipe(Section):
     workers: Annotated[int, Field(ge=0)] = 0
     checkpoint_minutes: NotNegative = 5.0
     seed: Annotated[int, Field(ge=0)] = 42
+    stored_rank: PositiveInt | None = None
     licence: str = ""
 
     @field_validator("adaptation", mode="before")
@@ -213,6 +227,17 @@ class Recipe(Section):
             raise ValueError("cache.variants above 1 need an augmentation to differ by")
         if self.cache and self.cache.variants == 1 and self.augmentation is not None:
             raise ValueError("with a cache, augmentation needs cache.variants of 2 or more; or leave one of them out")
+        return self
+
+    @model_validator(mode="after")
+    def _stores_what_it_trains(self) -> Self:
+        low_rank = Adaptation.from_dict(self.adaptation).rank
+        if low_rank and self.backbone.start:
+            raise ValueError(
+                "backbone.start suits lp, ft-K and full; adapters would be stored without what they stand on"
+            )
+        if low_rank and self.stored_rank:
+            raise ValueError("stored_rank suits ft-K and full; adapters have a rank of their own")
         return self
 
     @property

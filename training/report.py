@@ -124,8 +124,8 @@ def _summary(name: str, task: str, result: TaskResult) -> dict[str, object]:
         "macro_f1": result.macro_f1,
         "off_by_one": result.off_by_one.value if result.off_by_one else None,
         "mae_years": years.mae.value if years else None,
-        "plcc": years.plcc if years else None,
-        "srocc": years.srocc if years else None,
+        "plcc": years.plcc.value if years else None,
+        "srocc": years.srocc.value if years else None,
         "ece": calibration.before,
         "ece_calibrated": calibration.after,
         "temperature": calibration.temperature,
@@ -209,7 +209,7 @@ def _main_table(evaluation: Evaluation) -> str:
     ]
     for name, task, result in _each(evaluation):
         mae = result.years.mae if result.years else None
-        years = f"{mae.value:.2f} [{mae.low:.2f}, {mae.high:.2f}]" if mae else ""
+        years = _interval(mae, 2) if mae else ""
         off_by_one = _percent(result.off_by_one) if result.off_by_one else ""
         calibration = f"{100 * result.calibration.before:.1f} → {100 * result.calibration.after:.1f}"
         cells = (
@@ -231,8 +231,9 @@ def _section(name: str, task: str, result: TaskResult) -> str:
     lines += ["", f"![Confusion matrix]({stem}-confusion.png)", "", f"![Reliability]({stem}-reliability.png)", ""]
     if result.years:
         years = result.years
-        lines.append(f"Ages in years of {years.rows} faces: Pearson {years.plcc:.3f}, Spearman {years.srocc:.3f}.")
-        lines += ["", f"![Ages]({stem}-years.png)", ""]
+        lines += ["| faces | mean error, years | PLCC (Pearson) | SROCC (Spearman) |", "|---|---|---|---|"]
+        cells = (_interval(years.mae, 2), _interval(years.plcc, 3), _interval(years.srocc, 3))
+        lines += [f"| {years.rows} | {' | '.join(cells)} |", "", f"![Ages]({stem}-years.png)", ""]
     for column, groups in result.groups.items():
         lines += _group_table(column, groups, result.gaps.get(column))
     if result.groups:
@@ -253,6 +254,10 @@ def _group_table(column: str, groups: dict[str, Group], gap: float | None) -> li
         )
         lines += ["", note]
     return [*lines, ""]
+
+
+def _interval(estimate: Estimate, digits: int) -> str:
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
 
 def _percent(estimate: Estimate) -> str:

@@ -12,18 +12,20 @@ from facial_attributes_training.calibration import fit_temperatures
 from facial_attributes_training.datasets import collate
 from facial_attributes_training.evaluation import evaluate
 from facial_attributes_training.manifest import Manifest
-from facial_attributes_training.network import Forward
+from facial_attributes_training.network import Forward, build_starting_backbone
 from facial_attributes_training.predictions import Predictions
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.run_data import Rows
 from numpy.typing import NDArray
 from scipy.special import softmax
+from torch import Tensor
 
 from facial_attributes_ros.assets import ASSETS
 from facial_attributes_ros.attributes import AGE, GENDER, LABELS, MISSING
 from facial_attributes_ros.files import file_sha256
 from facial_attributes_ros.models.adaptation import Adaptation, trained_tensors
 from facial_attributes_ros.models.checkpoint import save_model
+from facial_attributes_ros.models.low_rank import compress
 from facial_attributes_ros.models.multitask import MultiTaskModel
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
@@ -82,8 +84,17 @@ def write_model(
         licence=recipe.licence,
     )
     measured = figures(logits, manifest, spec, ~half)
-    included = spec.backbone.weights == "included"
-    save_model(folder, replace(spec, metrics=measured), model.state_dict() if included else trained_tensors(model))
+    save_model(folder, replace(spec, metrics=measured), _stored_tensors(recipe, model))
+
+
+def _stored_tensors(recipe: Recipe, model: MultiTaskModel) -> dict[str, Tensor]:
+    if recipe.backbone.weights is None:
+        return model.state_dict()
+    tensors = trained_tensors(model)
+    if recipe.stored_rank is None:
+        return tensors
+    start = build_starting_backbone(recipe).state_dict()
+    return compress(tensors, {f"backbone.{name}": tensor for name, tensor in start.items()}, recipe.stored_rank)
 
 
 def _reference(recipe: Recipe, folder: Path) -> BackboneReference:

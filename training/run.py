@@ -14,6 +14,7 @@ from facial_attributes_training.evaluation import calibration_half
 from facial_attributes_training.features import Progress as FeatureProgress
 from facial_attributes_training.loop import Objective, Stage, StepReport, Trainer
 from facial_attributes_training.losses import CombinedLoss
+from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.network import Forward, build_network, forward_from_inputs, frozen_depth
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.results import write_model
@@ -90,8 +91,9 @@ def _train_stage(
     counts = {task: torch.from_numpy(n) for task, n in class_counts(stage.train_manifest.labels).items()}
     loss = CombinedLoss(stage.tasks, recipe.losses, counts).to(accelerator.device)
     optimiser = recipe.optimiser
+    adaptation = Adaptation.from_dict(recipe.adaptation)
     groups = parameter_groups(
-        model, Adaptation.from_dict(recipe.adaptation), optimiser.lr, optimiser.weight_decay, optimiser.backbone_rate
+        model, adaptation, optimiser.lr, optimiser.weight_decay, optimiser.backbone_rate, optimiser.layer_decay
     )
     objective = Objective(_for_tasks(forward, stage.tasks), model, loss)
     Trainer(recipe, stage, objective, groups, accelerator, report).fit(resume)
@@ -130,7 +132,7 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows
     sampler = recipe.sampler
     share = sampler.emotion_share if len(tasks) > 1 else None
     manifest = replace(train.manifest, labels=labels)
-    chances = row_probabilities(labels, sampler.balance, share, train.weights)
+    chances = row_probabilities(labels, sampler.balance, share, train.weights, _column(train.manifest, sampler.within))
     text = json.dumps([recipe.model_dump(mode="json", exclude={"output", "workers", "checkpoint_minutes"}), tasks])
     digest = hashlib.sha256(text.encode())
     for column in (train.manifest.paths, validation.manifest.paths, *labels.values()):
@@ -146,6 +148,15 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows
         folder=recipe.folder / "-".join(tasks) if recipe.one_after_another else recipe.folder / "stage",
         purpose=digest.hexdigest(),
     )
+
+
+def _column(manifest: Manifest, name: str | None) -> NDArray[np.str_] | None:
+    if name is not None and name not in manifest.extra:
+        raise UserError(
+            f"the training manifests have no column {name!r} for sampler.within; they have "
+            f"{', '.join(manifest.extra) or 'no further columns'}."
+        )
+    return None if name is None else manifest.extra[name]
 
 
 def _train_only(model: MultiTaskModel, tasks: Sequence[str], recipe: Recipe) -> None:

@@ -19,25 +19,36 @@ def class_counts(labels: Labels) -> dict[str, NDArray[np.int64]]:
 
 
 def row_probabilities(
-    labels: Labels, balance: float = 1.0, emotion_share: float | None = None, weights: NDArray[np.float64] | None = None
+    labels: Labels,
+    balance: float | Mapping[str, float] = 1.0,
+    emotion_share: float | None = None,
+    weights: NDArray[np.float64] | None = None,
+    within: NDArray[np.str_] | None = None,
 ) -> NDArray[np.float64]:
     """Return float64 (rows,), with sum 1: how likely each row is to be drawn.
 
     Args:
         labels: of the rows; a row without any label is never drawn.
         balance: 1 for the mean, over the labels of a row, of the inverse frequency of its class (the reference's
-            sampler); 0 for all rows alike; in between the frequencies are raised to that power.
+            sampler); 0 for all rows alike; in between the frequencies are raised to that power. One number, or one per
+            task, of which those left out have 1.
         emotion_share: share of all draws that are rows with an emotion; None leaves it as it comes out.
         weights: float64 (rows,): further factors, such as those of data sets.
+        within: str (rows,): classes are counted among the rows of the same value, all by default.
 
     Raises:
         ValueError: no row has a label.
     """
     rows = len(next(iter(labels.values())))
     total, known = np.zeros(rows), np.zeros(rows)
-    for task, counts in class_counts(labels).items():
-        labelled = labels[task] != MISSING
-        total[labelled] += counts[labels[task][labelled]] ** -float(balance)
+    groups = np.zeros(rows, np.int64) if within is None else np.unique(within, return_inverse=True)[1]
+    for task, column in labels.items():
+        labelled = column != MISSING
+        cells = groups[labelled] * len(LABELS[task]) + column[labelled]
+        power = float(balance.get(task, 1.0) if isinstance(balance, Mapping) else balance)
+        # Relative to an equal share, so that tasks with different powers weigh alike.
+        frequencies = np.bincount(cells)[cells] * len(np.unique(cells)) / max(len(cells), 1)
+        total[labelled] += frequencies**-power / max(len(cells), 1)
         known += labelled
     if not known.any():
         raise ValueError("no row has a label of any of the tasks")

@@ -23,17 +23,24 @@ def parameter_groups(
     lr: float,
     weight_decay: float = 0.01,
     backbone_rate: float = BACKBONE_RATE,
+    layer_decay: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Return the trained parameters as groups for an optimizer; every one is in exactly one group.
 
     Each group has `name`, `params`, `lr` and `weight_decay`. Heads, attention pooling and its queries learn at `lr`;
     blocks, A matrices and magnitudes at `lr * backbone_rate`; B matrices at `adaptation.loraplus_ratio` times that.
-    Vectors (biases, normalisations, magnitudes) are not decayed.
+    Blocks trained in full learn `layer_decay` times as fast as the block behind them, and what is before the first
+    block once more so (Clark et al. 2020, ELECTRA). Vectors (biases, normalisations, magnitudes) are not decayed.
     """
     rates = {"head": lr, "backbone": lr * backbone_rate, "adapter_a": lr * backbone_rate}
     rates["adapter_b"] = rates["adapter_a"] * adaptation.loraplus_ratio
     sorted_parameters: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    depths = _depths(model) if layer_decay < 1 else {}
     for kind, parameter in _kinds(model):
+        depth = depths.get(id(parameter), 0) if kind == "backbone" else 0
+        if depth:
+            rates.setdefault(f"backbone-{depth}", rates[kind] * layer_decay**depth)
+            kind = f"backbone-{depth}"
         sorted_parameters.setdefault((kind, parameter.ndim > 1), []).append(parameter)
     return [
         {
@@ -44,6 +51,17 @@ def parameter_groups(
         }
         for (kind, decayed), parameters in sorted_parameters.items()
     ]
+
+
+def _depths(model: MultiTaskModel) -> dict[int, int]:
+    """Return how many blocks are behind a parameter, by its id; none for what is behind the last block."""
+    backbone = model.backbone
+    blocks = backbone.blocks
+    behind = {id(p) for part in (*backbone.final_norm, backbone.pool) if part is not None for p in part.parameters()}
+    depths = {id(parameter): len(blocks) for parameter in backbone.parameters() if id(parameter) not in behind}
+    for index, block in enumerate(blocks):
+        depths |= {id(parameter): len(blocks) - 1 - index for parameter in block.parameters()}
+    return depths
 
 
 def _kinds(model: MultiTaskModel) -> Iterator[tuple[str, nn.Parameter]]:

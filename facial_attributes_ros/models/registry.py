@@ -67,12 +67,18 @@ def load_model(
     """
     from facial_attributes_ros.models.adaptation import merge, trained_tensors
     from facial_attributes_ros.models.checkpoint import load_into, load_tensors
+    from facial_attributes_ros.models.low_rank import expand
 
     folder = model_folder(name_or_path)
     spec = ModelSpec.read(folder)
     wanted = check_tasks(spec, tasks)
-    tensors = load_tensors(folder)
     model = build_network(spec, folder)
+    try:
+        tensors = expand(load_tensors(folder), model.state_dict())
+    except (KeyError, RuntimeError) as error:
+        raise UserError(
+            f"{folder} holds a difference that does not fit its backbone ({error}): get it again."
+        ) from error
     whole = spec.backbone.weights == "included"
     load_into(model, tensors, expected=None if whole else trained_tensors(model).keys())
     if merged:

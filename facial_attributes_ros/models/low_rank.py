@@ -1,0 +1,58 @@
+"""Fully trained matrices as differences of low rank from the weights that training started from.
+
+What fine-tuning changes lies mostly in few directions (Aghajanyan et al. 2021), so the difference, cut to its largest
+singular values, keeps the trained model at a part of the size. This is for storing: training itself is not restricted.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import torch
+from torch import Tensor
+
+OUT: Final = ".low_rank_out"
+"""Suffix of a difference's first factor, (out, rank)."""
+IN: Final = ".low_rank_in"
+"""Suffix of a difference's second factor, (rank, in)."""
+
+
+def compress(tensors: Mapping[str, Tensor], start: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
+    """Replace matrices by the factors of their difference from the starting weights, where that is smaller.
+
+    Args:
+        tensors: trained tensors by name.
+        start: the starting weights by the same names; what has none there is kept whole.
+        rank: of the stored differences.
+
+    Returns:
+        The tensors for `expand`. The error is the smallest that any matrix of this rank has (Eckart and Young 1936).
+    """
+    stored: dict[str, Tensor] = {}
+    for name, trained in tensors.items():
+        before = start.get(name)
+        if before is None or trained.ndim != 2 or rank * sum(trained.shape) >= trained.numel():
+            stored[name] = trained
+            continue
+        difference = trained.double().cpu() - before.double().cpu()
+        left, values, right = torch.linalg.svd(difference, full_matrices=False)
+        # Half of the scale on each side, so that neither factor leaves the range of half precision.
+        scale = values[:rank].sqrt()
+        stored[name + OUT] = (left[:, :rank] * scale).float()
+        stored[name + IN] = (scale[:, None] * right[:rank]).float()
+    return stored
+
+
+def expand(stored: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the trained tensors that `compress` stored, float32 where they are added up.
+
+    Args:
+        stored: what `compress` returned, in any floating precision.
+        start: the starting weights by name.
+
+    Raises:
+        KeyError: a factor is missing, or the matrix that it belongs to.
+    """
+    whole = {name: tensor for name, tensor in stored.items() if not name.endswith((OUT, IN))}
+    for name in (key.removesuffix(OUT) for key in stored if key.endswith(OUT)):
+        whole[name] = start[name].float() + stored[name + OUT].float() @ stored[name + IN].float()
+    return whole
