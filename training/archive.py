@@ -132,7 +132,7 @@ class PictureReader:
 
 def _read_file(path: str) -> bytes:
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device would never end
+        if not stat.S_ISREG(Path(path).stat().st_mode):  # a pipe or a device would never end
             raise PictureError(f"the picture {path} is not a file.")
         return Path(path).read_bytes()
     except OSError as error:

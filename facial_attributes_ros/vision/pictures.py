@@ -1,16 +1,21 @@
 """Reading picture files, with a sentence for each that cannot be read."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image  # comes with torchvision
 
 from facial_attributes_ros.errors import UserError
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"})
+
+MAX_PIXELS = 150_000_000
+"""Pictures of more are not decoded: a file of a few kilobytes can hold gigabytes of one colour."""
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
@@ -18,18 +23,22 @@ _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
     """Decode the bytes of a picture file, turned upright where the file says how it was held.
 
+    Sixteen bits a channel become eight, and of several frames the first is taken.
+
     Args:
-        data: the whole file.
+        data: the whole file, in any format that OpenCV reads.
         name: what to call it in an error.
 
     Returns:
         uint8 (H, W, 3) BGR.
 
     Raises:
-        UserError: the data is empty, cut short or not a picture.
+        UserError: the data is empty, cut short, too large or not a picture.
     """
     if not data:
         raise UserError(f"{name} is empty.")
+    if _pixels(data) > MAX_PIXELS:
+        raise UserError(f"{name} has more than {MAX_PIXELS // 10**6} million pixels; make it smaller.")
     # OpenCV fills what is missing of a JPEG with grey and says nothing.
     if data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
         raise UserError(f"{name} is cut short; copy the picture again.")
@@ -38,8 +47,19 @@ def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
     except cv2.error as error:
         raise UserError(f"{name} cannot be decoded as a picture.") from error
     if image is None:
-        raise UserError(f"{name} is not a picture that OpenCV can read.")
+        raise UserError(f"{name} is not a whole picture in a format that OpenCV reads.")
     return np.asarray(image, np.uint8)
+
+
+def _pixels(data: bytes) -> int:
+    """Return the number of pixels that a file's header tells, 0 for formats that Pillow does not know."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return picture.width * picture.height
+    except Image.DecompressionBombError:
+        return MAX_PIXELS + 1
+    except (OSError, ValueError, SyntaxError):
+        return 0
 
 
 def read_picture(path: Path | str) -> NDArray[np.uint8]:

@@ -2,20 +2,35 @@
 
 import io
 import multiprocessing
+import os
 import pickle
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from facial_attributes_training.archive import PictureError, PictureReader, decode_picture, split_member
+from PIL import Image
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.vision import pictures
 
 
 def jpeg(shade: int, size: int = 24) -> bytes:
     return bytes(cv2.imencode(".jpg", np.full((size, size, 3), shade, np.uint8))[1])
+
+
+def png(pixels: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".png", pixels)[1])
+
+
+def saved(form: str, mode: str = "RGB", **options: Any) -> bytes:
+    """A grey picture of 24 x 8 pixels as Pillow saves it."""
+    file = io.BytesIO()
+    Image.new("RGB", (24, 8), (100, 100, 100)).convert(mode).save(file, form, **options)
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -89,14 +104,73 @@ def test_an_archive_that_was_cut_off_is_not_read_past_its_end(shard: Path) -> No
     ("data", "sentence"),
     [
         (b"", "empty"),
-        (b"hello", "damaged"),
-        (jpeg(3, 200)[:-300], "cut off"),
-        (jpeg(3)[:100], "damaged|cut off"),
+        (b"hello", "not a whole picture"),
+        (jpeg(3, 200)[:-300], "cut short"),
+        (jpeg(3)[:100], "not a whole picture|cut short"),
+        (png(np.zeros((40, 40, 3), np.uint8))[:-60], "not a whole picture"),
+        (saved("GIF", save_all=True, append_images=[Image.new("RGB", (24, 24), "white")])[:-60], "not a whole picture"),
     ],
 )
 def test_broken_pictures_are_refused(data: bytes, sentence: str) -> None:
     with pytest.raises(PictureError, match=sentence):
         decode_picture(data, "x.jpg")
+
+
+def test_a_few_bytes_that_would_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 100 * 100)
+    assert decode_picture(jpeg(3, 100), "x.jpg").shape == (100, 100, 3)
+    with pytest.raises(PictureError, match="pixels; make it smaller"):
+        decode_picture(jpeg(3, 101), "x.jpg")
+
+
+UPSIDE_RIGHT = Image.Exif()
+UPSIDE_RIGHT[0x112] = 6
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(np.full((8, 24, 3), 100 * 257, np.uint16)),
+        png(np.full((8, 24), 100 * 257, np.uint16)),
+        png(np.full((8, 24, 4), 100, np.uint8)),
+        saved("PNG", "P"),
+        saved("JPEG", "CMYK"),
+        saved("JPEG", progressive=True),
+        pytest.param(
+            saved("GIF", save_all=True, append_images=[Image.new("RGB", (24, 8), "white")] * 3),
+            marks=pytest.mark.skipif("GIF" not in cv2.getBuildInformation(), reason="this OpenCV reads no GIF"),
+        ),
+        saved("WEBP"),
+        saved("TIFF"),
+    ],
+    ids=["16 bits", "16 bits grey", "alpha", "palette", "cmyk", "progressive", "animated", "webp", "tiff"],
+)
+def test_pictures_of_every_kind_come_as_colour(data: bytes) -> None:
+    picture = decode_picture(data, "x")
+    assert (picture.shape, picture.dtype) == ((8, 24, 3), np.uint8)
+    assert picture.mean() == pytest.approx(100, abs=3)
+
+
+def test_a_picture_is_turned_upright() -> None:
+    assert decode_picture(saved("JPEG", exif=UPSIDE_RIGHT), "x.jpg").shape == (24, 8, 3)
+
+
+@pytest.mark.parametrize("name", ["Müller, Jörg.jpg", "line\nbreak.jpg", "脸 👤.jpg"])
+def test_any_name_is_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / "elsewhere.jpg").write_bytes(jpeg(100))
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / name).symlink_to(tmp_path / "elsewhere.jpg")
+    assert shade(PictureReader(), str(tmp_path / "tree" / name)) == pytest.approx(100, abs=2)
+
+
+def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "endless.jpg").symlink_to("/dev/zero")
+    for name in ("pipe.jpg", "endless.jpg", ""):
+        with pytest.raises(PictureError, match="is not a file"):
+            PictureReader().read(str(tmp_path / name))
+    with pytest.raises(PictureError, match="null byte"):
+        PictureReader().read("a\0b.jpg")
 
 
 def test_rubbish_behind_a_whole_picture_does_no_harm() -> None:
