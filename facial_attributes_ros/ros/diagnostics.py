@@ -1,5 +1,6 @@
 """What the node says of itself on /diagnostics: rates, latencies, and when to worry. Needs no ROS."""
 
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -16,6 +17,8 @@ ERROR: Final = 2
 
 IMAGE_MISSING = 2.0
 """Seconds without an image after which we warn."""
+FACES_KNOWN = 2.0
+"""Seconds that an array of faces is the present; after them nobody knows how many faces there are."""
 LATENCY_WARN, LATENCY_ERROR = 0.5, 2.0
 """Seconds from an image's stamp to its published attributes."""
 OTHER_CLOCK = 3600.0
@@ -33,7 +36,7 @@ class Report:
         totals: the same since the start.
         latencies: seconds from stamp to publication, one an array.
         timings: mean seconds of every stage.
-        faces: in the last array.
+        faces: in the last array; None without one in the last `FACES_KNOWN` seconds.
         silence: seconds since the last image, or since the start.
     """
 
@@ -42,7 +45,7 @@ class Report:
     totals: Mapping[str, int]
     latencies: tuple[float, ...]
     timings: Mapping[str, float]
-    faces: int
+    faces: int | None
     silence: float
 
     def rate(self, what: str) -> float:
@@ -66,7 +69,7 @@ class Statistics:
         """Begin a new interval, as when the node is activated; the totals go on."""
         with self._lock:
             self._begun = self._last_image = time.monotonic()
-            self._faces = 0
+            self._faces, self._last_array = 0, -math.inf
             self._clear()
 
     def _clear(self) -> None:
@@ -93,7 +96,7 @@ class Statistics:
         """
         self.count("out")
         with self._lock:
-            self._faces = faces
+            self._faces, self._last_array = faces, time.monotonic()
             self._latencies.append(latency)
             self._timings.update(timings)
 
@@ -103,15 +106,14 @@ class Statistics:
         with self._lock:
             done = max(self._counts["out"], 1)
             timings = {stage: seconds / done for stage, seconds in self._timings.items()}
-            silence = now - self._last_image
             report = Report(
-                now - self._begun,
-                self._counts,
-                Counter(self._totals),
-                tuple(self._latencies),
-                timings,
-                self._faces,
-                silence,
+                seconds=now - self._begun,
+                counts=self._counts,
+                totals=Counter(self._totals),
+                latencies=tuple(self._latencies),
+                timings=timings,
+                faces=self._faces if now - self._last_array <= FACES_KNOWN else None,
+                silence=now - self._last_image,
             )
             self._begun = now
             self._clear()
@@ -162,7 +164,7 @@ def assess(report: Report, state: str, problem: str | None = None) -> Health:
     if report.counts.get("failed", 0):
         return Health(ERROR, "The work on some images failed; the log says why.", values)
     rates = f"{report.rate('in'):.1f} images/s in, {report.rate('out'):.1f} arrays/s out"
-    return Health(OK, f"{rates}, faces: {report.faces}.", values)
+    return Health(OK, f"{rates}, faces: {'?' if report.faces is None else report.faces}.", values)
 
 
 def _values(report: Report, state: str) -> dict[str, str]:
@@ -173,7 +175,7 @@ def _values(report: Report, state: str) -> dict[str, str]:
         "images passed over": str(report.totals.get("skipped", 0)),
         "images refused": str(report.totals.get("bad", 0)),
         "frames failed": str(report.totals.get("failed", 0)),
-        "faces": str(report.faces),
+        "faces": "" if report.faces is None else str(report.faces),
     }
     for percent in (50, 95, 99):
         latency = report.latency(percent)

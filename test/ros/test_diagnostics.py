@@ -1,7 +1,10 @@
 """What the node says of its health for what has happened."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from facial_attributes_ros.ros import diagnostics
 from facial_attributes_ros.ros.diagnostics import ERROR, OK, WARN, Report, Statistics, assess
 
 
@@ -14,7 +17,7 @@ def report(counts=None, latencies=(), silence=0.0, faces=0, timings=None):
     ("events", "level", "words"),
     [
         ({"latencies": [0.05] * 15, "faces": 2}, OK, "15.0 images/s in, 15.0 arrays/s out, faces: 2"),
-        ({"silence": 1.9}, OK, "images/s"),
+        ({"silence": 1.9, "faces": None}, OK, "faces: ?"),
         ({"silence": 2.5}, WARN, "No image has come for 2 s"),
         ({"latencies": [0.4] * 15}, OK, "images/s"),
         ({"latencies": [0.6] * 15}, WARN, "0.6 s after"),
@@ -54,3 +57,19 @@ def test_rates_totals_latencies_and_timings_are_among_the_values():
     assert again.counts.get("in", 0) == 0
     assert again.totals["in"] == 4
     assert assess(again, "active").values["latency p50 ms"] == ""
+
+
+def test_faces_and_images_are_known_for_two_seconds_only(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(diagnostics, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    statistics = Statistics()
+    assert assess(statistics.report(), "active").values["faces"] == ""
+    statistics.count("in")
+    statistics.published(3, 0.05, {})
+    for later, faces, level in ((1.0, "3", OK), (1.0, "3", OK), (0.5, "", WARN)):
+        now[0] += later
+        health = assess(statistics.report(), "active")
+        assert (health.values["faces"], health.level) == (faces, level)
+    statistics.published(1, 0.05, {})
+    statistics.restart()
+    assert assess(statistics.report(), "active").values["faces"] == ""

@@ -30,12 +30,17 @@ def running(graph, *arguments, **env):
 def send(camera, listener, fields, **details):
     """Publish one image until its array comes: the first may be lost to discovery."""
     stamp = (fields["header"]["stamp"]["sec"], fields["header"]["stamp"]["nanosec"])
-    deadline = time.monotonic() + 60
-    while stamp not in stamps(listener.messages("faces")):
-        assert time.monotonic() < deadline, f"the array of {stamp} never comes"
-        camera.publish(fields, **details)
-        listener.pause_until(lambda: stamp in stamps(listener.messages("faces")), 1.0)
-    return next(m for m in listener.messages("faces") if stamps([m]) == [stamp])
+
+    def arrays():
+        return [message for message in listener.messages("faces") if stamps([message]) == [stamp]]
+
+    camera.publish_until(listener, arrays, fields, f"the array of {stamp}", **details)
+    return arrays()[0]
+
+
+def send_bad(camera, node, reason, fields, **details):
+    """Publish one image until the log says what is wrong with it."""
+    camera.publish_until(node, lambda: [line for line in node.lines if reason in line], fields, reason, **details)
 
 
 def test_arrays_copy_the_header_and_carry_every_field_in_order(graph, image):
@@ -55,10 +60,7 @@ def test_arrays_copy_the_header_and_carry_every_field_in_order(graph, image):
         assert math.isclose(sum(face[f"{task}_probabilities"]), 1, abs_tol=1e-5)
     order = list(dict.fromkeys(stamps(listener.messages("faces"))))
     assert order[-3:] == [(1700000000 + n, 123456789) for n in (2, 0, 1)]
-    code, seconds = node.interrupt()
-    assert code == 0
-    assert seconds < 3
-    assert not [line for line in node.lines if "Traceback" in line]
+    assert node.interrupt() == 0
 
 
 def test_bad_images_are_named_in_the_log_and_the_next_good_one_counts(graph, image):
@@ -71,10 +73,8 @@ def test_bad_images_are_named_in_the_log_and_the_next_good_one_counts(graph, ima
         ({"height": 0, "width": 0, "step": 0, "data_base64": ""}, "no pixels"),
     ]
     for change, reason in bad:
-        camera.publish(image(faces=1, stamp=(50, 0)) | change)
-        node.wait_for_text(reason)
-    camera.publish(image(faces=1, fail=255, stamp=(50, 0)))
-    node.wait_for_text("the picture says so")
+        send_bad(camera, node, reason, image(faces=1, stamp=(50, 0)) | change)
+    send_bad(camera, node, "the picture says so", image(faces=1, fail=1, stamp=(50, 0)))
     one_pixel = image(stamp=(60, 0), size=(1, 1))
     assert send(camera, listener, one_pixel)["image_width"] == 1
     assert len(send(camera, listener, image(faces=3, stamp=(61, 0)))["faces"]) == 3
@@ -84,30 +84,40 @@ def test_bad_images_are_named_in_the_log_and_the_next_good_one_counts(graph, ima
 def test_the_same_complaint_is_not_repeated_for_every_image(graph, image):
     node, camera, listener = running(graph)
     send(camera, listener, image(stamp=(1, 0)))
+    begun = time.monotonic()
+    send_bad(camera, node, "step is only", image(stamp=(50, 0)) | {"step": 7})
     for count in range(20):
-        camera.publish(image(stamp=(50 + count, 0)) | {"step": 7})
+        camera.publish(image(stamp=(51 + count, 0)) | {"step": 7})
     send(camera, listener, image(stamp=(99, 0)))
-    complaints = [line for line in node.lines if "step is only" in line]
-    assert 1 <= len(complaints) <= 3
+    periods = (time.monotonic() - begun) / 5
+    assert len([line for line in node.lines if "step is only" in line]) <= 1 + periods
 
 
-def test_only_the_newest_image_is_worked_on(graph, image):
-    _, camera, listener = running(graph)
-    send(camera, listener, image(stamp=(1, 0)))
+def statuses(heard):
+    return [status for message in heard for status in message["status"]]
+
+
+def values(status):
+    return {value["key"]: value["value"] for value in status["values"]}
+
+
+def test_only_the_newest_image_is_worked_on(graph, image, tmp_path):
+    node, camera, listener = running(graph, STUB_GATE=str(tmp_path / "gate"))
     listener.listen("/diagnostics", "diagnostic_msgs/DiagnosticArray")
-    # A frame takes 0.2 s, one comes every 20 ms: of 60 frames some six are begun, and the last one always is.
-    camera.publish(image(faces=1, hundredths=20, stamp=(200, 0)), times=60, period=0.02)
-    last = (201, 180000000)
-    messages = listener.hear("faces", lambda heard: last in stamps(heard), "the last of sixty images")
-    worked_on = [stamp for stamp in stamps(messages) if stamp[0] >= 200]
-    assert 2 <= len(worked_on) <= 40
+    send_bad(camera, node, "at work", image(hold=1, stamp=(100, 0)))
+    for second in range(200, 220):
+        camera.publish(image(faces=1, stamp=(second, 0)))
+
+    def skipped():
+        return [s for s in statuses(listener.messages("/diagnostics")) if int(values(s)["images passed over"]) >= 5]
+
+    camera.publish_until(listener, skipped, image(faces=1, stamp=(220, 0)), "the number of images passed over")
+    (tmp_path / "gate").touch()
+    send(camera, listener, image(faces=1, stamp=(300, 0)))
+    worked_on = list(dict.fromkeys(stamps(listener.messages("faces"))))
     assert worked_on == sorted(worked_on)
-
-    def skipped(heard):
-        values = [{v["key"]: v["value"] for v in m["status"][0]["values"]} for m in heard]
-        return [v for v in values if int(v["images passed over"]) >= 5]
-
-    listener.hear("/diagnostics", skipped, "the number of images passed over")
+    # One waited in the slot; one or two more may have been on their way there.
+    assert len([stamp for stamp in worked_on if 200 <= stamp[0] < 300]) <= 4
 
 
 def test_the_lifecycle_goes_round_and_nothing_is_published_while_inactive(graph, image):
@@ -123,18 +133,18 @@ def test_the_lifecycle_goes_round_and_nothing_is_published_while_inactive(graph,
         assert listener.state() == "active"
         assert send(camera, listener, image(faces=1, stamp=(10 + round_, 0)))["faces"]
         assert listener.transition(DEACTIVATE)
-        assert listener.ask("count", topic="/image")[1] == 0
+        listener.wait_for_answer("count", lambda counts: counts[1] == 0, topic="/image")
         assert listener.transition(CLEANUP)
         assert listener.state() == "unconfigured"
-        assert listener.ask("count", topic="/faces")[0] == 0
+        listener.wait_for_answer("count", lambda counts: counts[0] == 0, topic="/faces")
     assert listener.transition(UNCONFIGURED_SHUTDOWN)
     assert listener.state() == "finalized"
-    assert node.interrupt()[0] == 0
+    assert node.interrupt() == 0
 
 
 def says(reason, heard):
     """Whether an error with a reason is among the diagnostics."""
-    return any(m["status"][0]["level"] == 2 and reason in m["status"][0]["message"] for m in heard)
+    return any(status["level"] == 2 and reason in status["message"] for status in statuses(heard))
 
 
 def test_what_configure_refuses_can_be_mended_one_by_one(graph):
@@ -200,8 +210,7 @@ def test_compressed_images_come_in_and_a_truncated_one_does_no_harm(graph, image
 
     kind = {"topic": "image/compressed", "kind": "sensor_msgs/CompressedImage"}
     assert len(send(camera, listener, fields(data, 5), **kind)["faces"]) == 2
-    camera.publish(fields(data[:-20], 6), **kind)
-    node.wait_for_text("cut short")
+    send_bad(camera, node, "cut short", fields(data[:-20], 6), **kind)
     assert len(send(camera, listener, fields(data, 7), **kind)["faces"]) == 2
 
 
@@ -210,15 +219,16 @@ def test_debug_pictures_are_made_only_while_somebody_looks(graph, image):
     send(camera, listener, image(faces=1, stamp=(10, 0)))
     listener.listen("faces/image", "sensor_msgs/Image")
     listener.listen("faces/image/compressed", "sensor_msgs/CompressedImage")
-    deadline = time.monotonic() + 60
-    while not (listener.messages("faces/image") and listener.messages("faces/image/compressed")):
-        assert time.monotonic() < deadline, "no debug picture ever comes"
-        camera.publish(image(faces=1, stamp=(11, 5), frame_id="eye"))
-        listener.pause_until(lambda: listener.messages("faces/image/compressed"), 0.5)
-    picture = listener.messages("faces/image")[0]
-    assert picture["header"] == {"stamp": {"sec": 11, "nanosec": 5}, "frame_id": "eye"}
+
+    def both():
+        raw, compressed = (listener.messages(topic)[-1:] for topic in ("faces/image", "faces/image/compressed"))
+        return raw + compressed if stamps(raw) == stamps(compressed) == [(11, 5)] else []
+
+    camera.publish_until(listener, both, image(faces=1, stamp=(11, 5), frame_id="eye"), "a debug picture")
+    picture, compressed = both()
+    assert picture["header"] == compressed["header"] == {"stamp": {"sec": 11, "nanosec": 5}, "frame_id": "eye"}
     assert (picture["width"], picture["height"], picture["encoding"]) == (64, 48, "bgr8")
-    assert "jpeg" in listener.messages("faces/image/compressed")[0]["format"]
+    assert "jpeg" in compressed["format"]
 
 
 def test_quality_of_service_is_overridden_by_parameters(graph):
@@ -232,35 +242,39 @@ def test_quality_of_service_is_overridden_by_parameters(graph):
     assert not [line for line in other.lines if "Traceback" in line]
 
 
-def test_diagnostics_warn_when_images_stop(graph, image):
+def test_diagnostics_tell_of_the_faces_and_warn_when_images_stop(graph, image):
     _, camera, listener = running(graph)
     listener.listen("/diagnostics", "diagnostic_msgs/DiagnosticArray")
-    send(camera, listener, image(faces=1, stamp=(10, 0)))
-    listener.hear("/diagnostics", lambda heard: [m for m in heard if "not of this clock" in m["status"][0]["message"]])
-    warned = listener.hear("/diagnostics", lambda heard: [m for m in heard if "No image" in m["status"][0]["message"]])
-    status = next(m["status"][0] for m in warned if "No image" in m["status"][0]["message"])
-    values = {value["key"]: value["value"] for value in status["values"]}
-    assert status["level"] == 1
-    assert status["name"] == "/perception: attributes"
-    assert (values["model"], values["device"], values["faces"]) == ("small", "cpu", "1")
+    first = image(faces=1, stamp=(10, 0))
+    send(camera, listener, first)
+
+    def working():
+        heard = [s for s in statuses(listener.messages("/diagnostics")) if "not of this clock" in s["message"]]
+        return [values(status) for status in heard if values(status)["faces"] == "1"]
+
+    camera.publish_until(listener, working, first, "a diagnosis with one face")
+    assert {working()[0][key] for key in ("state", "model", "device")} == {"active", "small", "cpu"}
+    # There may be older warnings, from before the first image.
+    before = len(listener.messages("/diagnostics"))
+
+    def warned(heard):
+        return [status for status in statuses(heard[before:]) if "No image" in status["message"]]
+
+    (status, *_) = warned(listener.hear("/diagnostics", warned, "a warning"))
+    assert (status["level"], status["name"], status["hardware_id"]) == (1, "/perception: attributes", "cpu")
+    assert (values(status)["faces"], values(status)["model"]) == ("", "small")
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3, 1.0, 3.0])
 def test_ctrl_c_ends_the_node_while_it_imports_and_loads(graph, seconds):
-    node = graph.stub(STUB_LOAD_SECONDS="30")
+    node = graph.stub(STUB_LOAD_SECONDS="600")
     node.wait_for_handlers()
     time.sleep(seconds)
-    code, took = node.interrupt()
-    assert code == 0
-    assert took < 3
-    assert not [line for line in node.lines if "Traceback" in line]
+    assert node.interrupt() == 0
 
 
-def test_ctrl_c_ends_a_node_that_works(graph, image):
-    node, camera, listener = running(graph)
+def test_ctrl_c_ends_a_node_that_works(graph, image, tmp_path):
+    node, camera, listener = running(graph, STUB_GATE=str(tmp_path / "never"))
     send(camera, listener, image(stamp=(1, 0)))
-    camera.publish(image(faces=1, hundredths=250, stamp=(20, 0)))
-    code, took = node.interrupt()
-    assert code == 0
-    assert took < 3
-    assert not [line for line in node.lines if "Traceback" in line]
+    send_bad(camera, node, "at work", image(hold=1, stamp=(20, 0)))
+    assert node.interrupt() == 0

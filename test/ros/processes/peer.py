@@ -16,7 +16,7 @@ from plain_messages import fill, plain
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-DEADLINE = 60.0
+DEADLINE = 100.0
 
 
 def interface(kind, name):

@@ -1,11 +1,13 @@
 """The perception node with stand-ins for detector, model and pipeline that do what the picture says.
 
-The first pixel of a frame holds the number of faces (blue), the time to work in hundredths of a second (green) and
-whether to fail (red).
+The first pixel of a frame holds the number of faces (blue), whether to say "at work" and go on when there is a file
+STUB_GATE only (green) and whether to fail (red).
 """
 
 import os
+import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,9 +30,12 @@ class StubPipeline:
         self.wanted = []
 
     def process(self, image, stamp, tasks=None):
-        faces, hundredths, fail = (int(value) for value in image[0, 0])
-        time.sleep(hundredths / 100)
-        if fail > 128:
+        faces, hold, fail = (int(value) for value in image[0, 0])
+        if hold:
+            sys.stdout.write("at work\n")
+        while hold and not Path(os.environ["STUB_GATE"]).exists():
+            time.sleep(0.02)
+        if fail:
             raise RuntimeError("the picture says so")
         tasks = self.options.tasks if tasks is None else tasks
         return SimpleNamespace(faces=[self.face(i, stamp, tasks) for i in range(faces)], timings={"detect": 0.001})
