@@ -106,12 +106,12 @@ def test_a_process_killed_half_way_leaves_no_file_and_the_next_one_tidies_up(
         f"import time\nfrom facial_attributes_ros import assets\nassets.ASSETS['toy'] = {ASSETS['toy']!r}\n".replace(
             "Asset(", "assets.Asset("
         )
-        + "assets.shutil.copyfileobj = lambda source, file: (file.write(b'a sm'), file.flush(), time.sleep(60))\n"
+        + "assets.shutil.copyfileobj = lambda source, file: (file.write(b'a sm'), file.flush(), time.sleep(600))\n"
         + "assets.asset('toy')\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script])
     folder = own_cache / "assets"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while not any(path.stat().st_size == 4 for path in folder.glob(".model.onnx-*/model.onnx")):
         assert time.monotonic() < deadline
         assert process.poll() is None
@@ -132,7 +132,7 @@ def test_several_processes_at_once_all_get_the_whole_file(index: Path) -> None:
     )
     command = [sys.executable, "-c", script]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    assert {process.communicate(timeout=60)[0].strip() for process in processes} == {repr(CONTENT)}
+    assert {process.communicate(timeout=100)[0].strip() for process in processes} == {repr(CONTENT)}
 
 
 def test_a_local_folder_serves_with_the_file_or_with_the_wheel(

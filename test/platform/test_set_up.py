@@ -14,6 +14,7 @@ import steps
 from steps import SetUpError, Stamp, cause_of, command, fingerprint, one_at_a_time
 
 ROOT = Path(__file__).resolve().parents[2]
+DEADLINE = 100.0
 
 
 def one_sentence(error):
@@ -131,24 +132,27 @@ def test_a_fingerprint_sees_files_of_folders_but_not_compiled_ones(tmp_path):
     assert fingerprint([tmp_path]) != before
 
 
-def test_two_set_ups_take_turns(tmp_path, capsys):
+def test_two_set_ups_take_turns(tmp_path, monkeypatch):
     lock = tmp_path / "lock"
     code = (
-        "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from steps import one_at_a_time\n"
-        "with one_at_a_time(Path(sys.argv[2])): print('held', flush=True); time.sleep(0.5)"
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from steps import one_at_a_time\n"
+        "with one_at_a_time(Path(sys.argv[2])): print('held', flush=True); sys.stdin.read()"
     )
-    scripts = str(Path(steps.__file__).parent)
-    holder = subprocess.Popen([sys.executable, "-c", code, scripts, str(lock)], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "held\n"
-    with one_at_a_time(lock):
-        assert holder.wait(5) == 0
-    assert "waiting for it to end" in capsys.readouterr().err
+    command_line = [sys.executable, "-c", code, str(Path(steps.__file__).parent), str(lock)]
+    said = []
+    with subprocess.Popen(command_line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        # The other one lets go when we have said that we wait.
+        monkeypatch.setattr(steps, "say", lambda text: (said.append(text), holder.stdin.close()))
+        with one_at_a_time(lock):
+            assert holder.wait(DEADLINE) == 0
+    assert "waiting for it to end" in said[0]
 
 
 def test_a_broken_off_command_leaves_no_children(tmp_path):
     """Ctrl-C while a build runs ends the compilers that the build started too."""
     pid_file = tmp_path / "pid"
-    script = f"sleep 60 & echo $! > {pid_file}; wait"
+    script = f"sleep 600 & echo $! > {pid_file}; wait"
 
     def interrupt_when_started():
         while not pid_file.exists() or not pid_file.read_text().strip():
@@ -161,11 +165,10 @@ def test_a_broken_off_command_leaves_no_children(tmp_path):
         command("sleep", ["sh", "-c", script])
     timer.join()
     pid = int(pid_file.read_text())
-    for _ in range(100):
-        if not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text():
-            return
+    deadline = time.monotonic() + DEADLINE
+    while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
+        assert time.monotonic() < deadline, "the command's child lives on"
         time.sleep(0.02)
-    pytest.fail("the command's child lives on")
 
 
 def find_python(path, *arguments):

@@ -121,11 +121,10 @@ def test_stills_have_the_models_own_distributions(yunet, fake_engine, six_faces)
     np.testing.assert_allclose(faces[0].emotion.probabilities, expected, rtol=1e-4)
 
 
-def test_timings_name_every_stage_and_our_own_share_is_small(fake_engine):
-    pipeline = FramePipeline(FakeDetector(1), fake_engine)
-    rows = [pipeline.process(FRAME, k / 30).timings for k in range(60)]
-    assert set(rows[0]) == {"detection", "tracking", "quality", "model", "fusion"}
-    assert np.median([row["tracking"] + row["quality"] + row["fusion"] for row in rows]) < 0.005
+def test_timings_name_every_stage(fake_engine):
+    timings = FramePipeline(FakeDetector(1), fake_engine).process(FRAME, 0.0).timings
+    assert set(timings) == {"detection", "tracking", "quality", "model", "fusion"}
+    assert all(seconds >= 0 for seconds in timings.values())
 
 
 def test_quality_falls_with_size_blur_and_averted_pose(yunet, astronaut):

@@ -84,7 +84,7 @@ def test_a_killed_process_can_be_resumed(tmp_path, make_recipe):
         "train(read_recipe(Path(sys.argv[1])), make_report=lambda *a: Kill())\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "recipe.yaml")], env={**os.environ}, timeout=120, check=False
+        [sys.executable, "-c", script, str(tmp_path / "recipe.yaml")], env={**os.environ}, timeout=250, check=False
     )
     assert done.returncode == -signal.SIGKILL
     assert_equal(weights(whole), weights(train(recipe, resume=True)))
@@ -155,7 +155,7 @@ def test_two_processes_equal_one(tmp_path, make_recipe):
     command += ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "-m", "facial_attributes_ros.cli.main", "train"]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     command.append(str(tmp_path / "recipe.yaml"))
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     runs = [torch.load(tmp_path / run / "stage" / LAST, weights_only=True) for run in ("one", "two")]
     for name, value in runs[0]["model"].items():
