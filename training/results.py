@@ -99,14 +99,16 @@ def _stored_tensors(recipe: Recipe, model: MultiTaskModel) -> dict[str, Tensor]:
 
 def _reference(recipe: Recipe, folder: Path) -> BackboneReference:
     """Return where the weights that training started from are, as seen from the model's folder."""
-    name, weights = recipe.backbone.name, recipe.backbone.weights
+    name, weights, architecture = recipe.backbone.name, recipe.backbone.weights, recipe.backbone.architecture
+    sha256 = None
     if weights is None:
-        return BackboneReference(name, "included")
-    if weights == "asset":
-        return BackboneReference(name, weights, ASSETS[name].sha256)
-    if weights.startswith("hub"):
-        return BackboneReference(name, weights)
-    return BackboneReference(name, os.path.relpath(weights, folder), file_sha256(Path(weights)))
+        weights = "included"
+    elif weights == "asset":
+        sha256 = ASSETS[name].sha256
+    elif not weights.startswith("hub"):
+        sha256 = file_sha256(Path(weights))
+        weights = os.path.relpath(weights, folder)
+    return BackboneReference(name, weights, sha256, architecture)
 
 
 @torch.inference_mode()

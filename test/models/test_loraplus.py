@@ -38,6 +38,23 @@ def test_pooling_learns_as_fast_as_the_heads_and_blocks_ten_times_slower() -> No
         assert rate == (0.1 if ".blocks." in name else 1.0), name
 
 
+def test_rates_fall_with_the_distance_from_the_last_block() -> None:
+    model = random_model(Adaptation.named("full"), TINY)
+    groups = parameter_groups(model, Adaptation.named("full"), lr=1.0, backbone_rate=0.5, layer_decay=0.5)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found = {names[id(parameter)]: group["lr"] for group in groups for parameter in group["params"]}
+    assert len(found) == len(list(model.parameters()))
+    last = len(model.backbone.blocks) - 1
+    for name, rate in found.items():
+        if ".blocks." in name:
+            index = int(name.split(".blocks.")[1].split(".")[0])
+            assert rate == 0.5 * 0.5 ** (last - index), name
+        elif "patch_embed" in name:
+            assert rate == 0.5 * 0.5 ** (last + 1), name
+        elif name.startswith("heads."):
+            assert rate == 1.0, name
+
+
 def test_vectors_are_not_decayed() -> None:
     model = random_model(low_rank("lora"), TINY)
     for group in parameter_groups(model, low_rank("lora"), lr=1.0, weight_decay=0.01):

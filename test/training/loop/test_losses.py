@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from facial_attributes_training.losses import CombinedLoss, inverse_frequencies, masked_cross_entropy
+from facial_attributes_training.losses import CombinedLoss, inverse_frequencies, masked_cross_entropy, smoothed_targets
 from facial_attributes_training.recipe import LossRecipe
 
 from facial_attributes_ros.attributes import MISSING
@@ -29,6 +29,23 @@ def test_class_weights_are_one_in_the_mean_over_rows():
     torch.testing.assert_close(weights, torch.tensor([2 / 3, 2.0, 0.0]))
     loss = masked_cross_entropy(LOGITS, torch.tensor([0, 1, 1]), torch.tensor([1.0, 0.0]))
     torch.testing.assert_close(loss, F.cross_entropy(LOGITS[:1], torch.tensor([0])))
+
+
+def test_an_age_beside_the_label_costs_less_than_a_far_one():
+    targets = smoothed_targets(9, everywhere=0.09, neighbours=0.2)
+    torch.testing.assert_close(targets.sum(1), torch.ones(9))
+    torch.testing.assert_close(targets[4, 3:6], 0.91 * torch.tensor([0.1, 0.8, 0.1]) + 0.01)
+    torch.testing.assert_close(targets[0, :2], 0.91 * torch.tensor([0.9, 0.1]) + 0.01)
+    sure = 5 * torch.eye(9)
+    beside, far = (masked_cross_entropy(sure[[index]], torch.tensor([4]), targets=targets) for index in (5, 8))
+    assert beside < far
+
+
+def test_smoothing_everywhere_is_label_smoothing():
+    labels = torch.tensor([0, MISSING, 1])
+    expected = F.cross_entropy(LOGITS[[0, 2]], labels[[0, 2]], reduction="sum", label_smoothing=0.1)
+    found = masked_cross_entropy(LOGITS, labels, targets=smoothed_targets(2, 0.1))
+    torch.testing.assert_close(found, expected)
 
 
 def test_uncertainty_is_learned_towards_the_size_of_each_loss():

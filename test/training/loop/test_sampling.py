@@ -36,6 +36,23 @@ def test_emotions_are_repeated_up_to_their_share(share, seed, epoch):
     assert (EMOTION[drawn] != MISSING).mean() == pytest.approx(share, abs=0.05)
 
 
+def test_a_class_is_balanced_within_each_value_of_a_column():
+    emotion = np.array([3] * 40 + [5] * 10 + [3] * 10 + [4] * 40)
+    style = np.array(["studio"] * 50 + ["street"] * 50)
+    drawn = draw_rows(row_probabilities({"emotion": emotion}, within=style), 400, seed=0, epoch=0)
+    cells = [
+        (style[drawn] == name) & (emotion[drawn] == label)
+        for name, label in zip(("studio", "studio", "street", "street"), (3, 5, 3, 4), strict=True)
+    ]
+    assert [int(cell.sum()) for cell in cells] == pytest.approx([100] * 4, abs=2)
+
+
+def test_a_task_of_its_own_power_is_left_as_it_is_by_the_others():
+    labels = {"gender": np.array([0] * 30 + [1] * 10), "age": np.array([2] * 20 + [4] * 20)}
+    chances = row_probabilities(labels, balance={"gender": 0, "age": 1})
+    np.testing.assert_allclose(chances, 1 / 40)
+
+
 def test_rows_without_a_label_are_never_drawn():
     labels = {"gender": np.array([MISSING, 0, 1, MISSING])}
     assert set(draw_rows(row_probabilities(labels), 100, 0, 0).tolist()) == {1, 2}

@@ -1,0 +1,56 @@
+"""Differences of low rank: exact where they are of low rank, the best ones otherwise, and told when damaged."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facial_attributes_ros.models.low_rank import IN, OUT, compress, expand
+
+SHAPE = (12, 20)
+
+
+def matrices(rank: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return starting weights, and trained ones that differ by a matrix of a rank."""
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.randn(SHAPE, generator=generator)
+    change = torch.randn((SHAPE[0], rank), generator=generator) @ torch.randn((rank, SHAPE[1]), generator=generator)
+    return start, start + change
+
+
+@given(rank=st.integers(1, 7), seed=st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_a_difference_of_the_stored_rank_comes_back(rank, seed):
+    start, trained = matrices(rank, seed)
+    stored = compress({"w": trained}, {"w": start}, rank)
+    assert set(stored) == {"w" + OUT, "w" + IN}
+    torch.testing.assert_close(expand(stored, {"w": start})["w"], trained, atol=1e-4, rtol=1e-4)
+
+
+def test_no_matrix_of_the_rank_is_nearer():
+    start, trained = matrices(7, 1)
+    cut = expand(compress({"w": trained}, {"w": start}, 3), {"w": start})["w"]
+    values = torch.linalg.svdvals(trained - start)
+    torch.testing.assert_close(torch.linalg.matrix_norm(cut - trained), values[3:].norm(), atol=1e-4, rtol=1e-4)
+
+
+def test_vectors_new_matrices_and_ranks_that_save_nothing_are_kept_whole():
+    start, trained = matrices(2, 2)
+    tensors = {"w": trained, "bias": torch.ones(20), "head": torch.ones(SHAPE)}
+    stored = compress(tensors, {"w": start, "bias": torch.zeros(20)}, rank=2)
+    assert set(stored) == {"w" + OUT, "w" + IN, "bias", "head"}
+    assert set(compress(tensors, {"w": start}, rank=8)) == set(tensors)
+
+
+def test_half_precision_of_the_factors_costs_little():
+    start, trained = matrices(5, 3)
+    stored = {name: value.half() for name, value in compress({"w": trained}, {"w": start}, 5).items()}
+    torch.testing.assert_close(expand(stored, {"w": start})["w"], trained, atol=2e-2, rtol=1e-2)
+
+
+def test_half_a_difference_is_an_error():
+    start, trained = matrices(2, 4)
+    stored = compress({"w": trained}, {"w": start}, 2)
+    del stored["w" + IN]
+    with pytest.raises(KeyError):
+        expand(stored, {"w": start})
