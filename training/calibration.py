@@ -63,14 +63,11 @@ class HeldOut:
 
     Attributes:
         rows: of the measurement.
-        temperature, threshold: what was fitted.
-        before, after: expected calibration error at temperature 1 and at that temperature.
-        named: per data set, what is named at the threshold.
+        before, after: expected calibration error at temperature 1 and at the fitted one.
+        named: per data set, what is named at the fitted threshold.
     """
 
     rows: int
-    temperature: float
-    threshold: float
     before: float
     after: float
     named: dict[str, Named]
@@ -82,11 +79,13 @@ class Way:
 
     Attributes:
         fitted_on, measured_on: names of the halves.
+        fit: what was fitted.
         tasks: the figures.
     """
 
     fitted_on: str
     measured_on: str
+    fit: Fit
     tasks: dict[str, HeldOut]
 
 
@@ -205,7 +204,7 @@ def _way(logits: Logits, manifest: Manifest, half: NDArray[np.bool_], names: tup
         for task, values in logits.items()
         if (~half & (manifest.labels[task] != MISSING)).any()
     }
-    return Way(*names, tasks)
+    return Way(*names, fit, tasks)
 
 
 def _held_out(
@@ -216,8 +215,6 @@ def _held_out(
     values = np.asarray(logits[rows], np.float64)
     return HeldOut(
         rows=int(rows.sum()),
-        temperature=temperature,
-        threshold=threshold,
         before=calibration_error(truth[rows], softmax(values, axis=1)),
         after=calibration_error(truth[rows], softmax(values / temperature, axis=1)),
         named={

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from facial_attributes_training.calibration import Fit, Named, Way, both_ways, calibrate, named
+from facial_attributes_training.calibration import Fit, Named, Way, both_ways, named
 from facial_attributes_training.manifest import LABEL_COLUMNS, Manifest
 from facial_attributes_training.metrics import (
     Estimate,
@@ -151,14 +151,10 @@ def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Ev
     """
     manifest = predictions.manifest
     measured = np.ones(len(manifest), np.bool_)
-    calibration, ways = Fit(spec.temperatures, spec.thresholds), ()
+    calibration, ways = Fit(spec.temperatures, spec.thresholds), tuple[Way, ...]()
     if fit:
-        half = first_half(manifest)
-        calibration, ways, measured = (
-            calibrate(predictions.logits, manifest, half),
-            both_ways(predictions.logits, manifest),
-            ~half,
-        )
+        ways = both_ways(predictions.logits, manifest)
+        calibration, measured = ways[0].fit, ~first_half(manifest)
     ages = expected_ages(predictions, spec, calibration.temperatures.get(AGE, 1.0))
     results = {
         name: {

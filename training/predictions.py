@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 import numpy as np
 from facial_attributes_training.archive import PictureError, PictureReader, is_remote
+from facial_attributes_training.degradations import Cut
 from facial_attributes_training.manifest import LABEL_COLUMNS, Manifest, Row
 from facial_attributes_training.prepare.faces import face_at, main_face
 from facial_attributes_training.prepare.left_out import LeftOut
@@ -73,6 +74,7 @@ def predict_manifest(
     crop: CropMode = "box",
     detector: FaceDetector | None = None,
     progress: Progress | None = None,
+    cut: Cut | None = None,
 ) -> Predictions:
     """Run a model over every row's face.
 
@@ -82,13 +84,22 @@ def predict_manifest(
         crop: which part of the pictures is the face.
         detector: finds the faces for the mode `detect`.
         progress: told after every batch how many rows are done and how many there are.
+        cut: cuts the faces out, such as a degradation; as at run time by default.
 
     Raises:
         UserError: no row can be predicted, or an archive can't be read.
     """
     reader = PictureReader()
     reader.index(manifest.paths)
-    cutter = _Cutter(reader, list(manifest.rows()), crop, detector, engine.spec.image_size, engine.spec.crop_margin)
+    cutter = _Cutter(
+        reader=reader,
+        rows=list(manifest.rows()),
+        mode=crop,
+        detector=detector,
+        size=engine.spec.image_size,
+        margin=engine.spec.crop_margin,
+        cut=cut or crop_face,
+    )
     parts: list[dict[str, NDArray[np.float32]]] = []
     kept: list[int] = []
     skipped: list[LeftOut] = []
@@ -119,6 +130,7 @@ class _Cutter:
     detector: FaceDetector | None
     size: int
     margin: float
+    cut: Cut
 
     def __call__(self, index: int) -> _Cut:
         row = self.rows[index]
@@ -130,7 +142,7 @@ class _Cutter:
         if box is None:
             reason = "no face" if self.mode == "detect" else "no box"
             return index, LeftOut.of(row, reason, "the detector finds none" if self.mode == "detect" else "not given")
-        return index, crop_face(picture, box, self.size, self.margin)
+        return index, self.cut(picture, box, self.size, self.margin)
 
     def _box(self, picture: NDArray[np.uint8], given: Sequence[float] | None) -> Sequence[float] | None:
         height, width = picture.shape[:2]

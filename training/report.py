@@ -3,15 +3,18 @@
 import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from facial_attributes_training.evaluation import ALL, MIN_GROUP_ROWS, Evaluation, Group, TaskResult
+from facial_attributes_training.evaluation import MIN_GROUP_ROWS, Evaluation, Group, TaskResult
 from facial_attributes_training.metrics import BOOTSTRAP_SAMPLES, INTERVAL, Estimate
 from facial_attributes_training.plots import DPI, ages_figure, confusion_figure, groups_figure, reliability_figure
+from facial_attributes_training.robustness import Condition
+from facial_attributes_training.subsets import ALL
+from facial_attributes_training.tables import calibration_table, robustness_columns, robustness_table, threshold_table
 from matplotlib.figure import Figure
 
 from facial_attributes_ros.attributes import LABELS
@@ -21,13 +24,14 @@ JSON_FILE, CSV_FILE, REPORT_FILE, PLOTS = "evaluation.json", "evaluation.csv", "
 
 _SUMMARY = (
     "data_set", "task", "rows", "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "macro_f1",
-    "off_by_one", "mae_years", "plcc", "srocc", "ece", "ece_calibrated", "temperature",
+    "off_by_one", "mae_years", "plcc", "srocc", "ece", "ece_calibrated", "temperature", "threshold", "named",
+    "precision_named",
 )  # fmt: skip
 
 
 _COLUMNS = (
     "data set", "task", "faces", "accuracy, %", "balanced, %", "macro F1", "off by one, %", "error, years",
-    "calibration error, %",
+    "calibration error, %", "named, %", "of these right, %",
 )  # fmt: skip
 
 
@@ -52,28 +56,32 @@ class Run:
     command: str
 
 
-def to_json(evaluation: Evaluation, run: Run) -> dict[str, Any]:
+def to_json(evaluation: Evaluation, run: Run, robustness: Sequence[Condition] = ()) -> dict[str, Any]:
     """Return everything measured as plain data for JSON; figures that do not exist are null."""
     return {
         "run": asdict(run),
         "labels": {task: list(labels) for task, labels in LABELS.items()},
         "temperatures": evaluation.temperatures,
-        "temperatures_fitted_here": evaluation.fitted,
+        "thresholds": evaluation.thresholds,
+        "fitted_here": evaluation.fitted,
+        "ways": _plain([asdict(way) for way in evaluation.ways]),
         "skipped": evaluation.skipped,
         "results": {
             name: {task: _task_json(result) for task, result in tasks.items()}
             for name, tasks in evaluation.results.items()
         },
+        "robustness": _plain([asdict(condition) for condition in robustness]),
     }
 
 
-def write_report(folder: Path, evaluation: Evaluation, run: Run) -> list[Path]:
+def write_report(folder: Path, evaluation: Evaluation, run: Run, robustness: Sequence[Condition] = ()) -> list[Path]:
     """Write JSON, CSV, the Markdown report and its plots.
 
     Args:
         folder: where to; it is made if need be.
         evaluation: what to write.
         run: what was evaluated.
+        robustness: the same with spoilt faces, if that was measured.
 
     Returns:
         The files.
@@ -84,12 +92,12 @@ def write_report(folder: Path, evaluation: Evaluation, run: Run) -> list[Path]:
     files = [folder / JSON_FILE, folder / CSV_FILE, folder / REPORT_FILE]
     with disk_errors(folder):
         plots = {place: _save(figure, folder / PLOTS / place) for place, figure in _plots(evaluation)}
-        _write(files[0], json.dumps(to_json(evaluation, run), indent=1, allow_nan=False) + "\n")
+        _write(files[0], json.dumps(to_json(evaluation, run, robustness), indent=1, allow_nan=False) + "\n")
         with atomic_target(files[1]) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, _SUMMARY, lineterminator="\n")
             writer.writeheader()
             writer.writerows(summary_rows(evaluation))
-        _write(files[2], markdown(evaluation, run))
+        _write(files[2], markdown(evaluation, run, robustness))
     return [*files, *plots.values()]
 
 
@@ -98,19 +106,26 @@ def summary_rows(evaluation: Evaluation) -> list[dict[str, object]]:
     return [_summary(name, task, result) for name, task, result in _each(evaluation)]
 
 
-def markdown(evaluation: Evaluation, run: Run) -> str:
+def markdown(evaluation: Evaluation, run: Run, robustness: Sequence[Condition] = ()) -> str:
     """Return the report as Markdown; plots are named as `write_report` writes them."""
     parts = [_head(evaluation, run), _main_table(evaluation)]
+    if evaluation.ways:
+        ways = _plain([asdict(way) for way in evaluation.ways])
+        parts += ["## Calibration, both ways round\n", calibration_table(ways), threshold_table(ways)]
+    if robustness:
+        conditions = _plain([asdict(condition) for condition in robustness])
+        parts += ["## Spoilt views\n", robustness_table(conditions, robustness_columns(conditions))]
     parts += [_section(name, task, result) for name, task, result in _each(evaluation)]
     return "\n".join(parts)
 
 
 def _each(evaluation: Evaluation) -> Iterator[tuple[str, str, TaskResult]]:
     """Yield data set, task and result; all together only where it is more than one data set."""
+    rows = {name: {task: result.rows for task, result in tasks.items()} for name, tasks in evaluation.results.items()}
     for name, tasks in evaluation.results.items():
         for task, result in tasks.items():
-            others = [tasks[task].rows for other, tasks in evaluation.results.items() if other != ALL and task in tasks]
-            if name != ALL or len(others) > 1:
+            largest = max((found.get(task, 0) for other, found in rows.items() if other != ALL), default=0)
+            if name != ALL or result.rows > largest:
                 yield name, task, result
 
 
@@ -129,6 +144,9 @@ def _summary(name: str, task: str, result: TaskResult) -> dict[str, object]:
         "ece": calibration.before,
         "ece_calibrated": calibration.after,
         "temperature": calibration.temperature,
+        "threshold": calibration.threshold,
+        "named": calibration.named.coverage.value,
+        "precision_named": calibration.named.precision.value if calibration.named.precision else None,
     }
     texts = {column: "" if value is None else f"{value:.4f}" for column, value in figures.items()}
     return {"data_set": name, "task": task, "rows": result.rows, **texts}
@@ -214,7 +232,8 @@ def _main_table(evaluation: Evaluation) -> str:
         calibration = f"{100 * result.calibration.before:.1f} → {100 * result.calibration.after:.1f}"
         cells = (
             name, task, str(result.rows), _percent(result.accuracy), _percent(result.balanced_accuracy),
-            f"{result.macro_f1:.3f}", off_by_one, years, calibration,
+            f"{result.macro_f1:.3f}", off_by_one, years, calibration, _percent(result.calibration.named.coverage),
+            _percent(result.calibration.named.precision) if result.calibration.named.precision else "",
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
@@ -225,7 +244,7 @@ def _section(name: str, task: str, result: TaskResult) -> str:
     lines = [f"## {task}, {name}", "", "| class | faces | recall, % | F1 |", "|---|---|---|---|"]
     for index, label in enumerate(LABELS[task]):
         rows = int(result.confusion[index].sum())
-        recall = f"{100 * result.confusion[index, index] / rows:.1f}" if rows else ""
+        recall = _percent(estimate) if (estimate := result.recall[index]) else ""
         score = result.f1[index]
         lines.append(f"| {label} | {rows} | {recall} | {'' if score is None else f'{score:.3f}'} |")
     lines += ["", f"![Confusion matrix]({stem}-confusion.png)", "", f"![Reliability]({stem}-reliability.png)", ""]
@@ -246,7 +265,7 @@ def _group_table(column: str, groups: dict[str, Group], gap: float | None) -> li
     lines = [f"| {column} | faces | accuracy, % | balanced, % |" + (" error, years |" if with_years else "")]
     lines.append("|---|---|---|---|" + ("---|" if with_years else ""))
     for value, group in groups.items():
-        row = f"| {value} | {group.rows} | {_percent(group.accuracy)} | {100 * group.balanced_accuracy:.1f} |"
+        row = f"| {value} | {group.rows} | {_percent(group.accuracy)} | {_percent(group.balanced_accuracy)} |"
         lines.append(row + (f" {'' if group.mae is None else f'{group.mae:.2f}'} |" if with_years else ""))
     if gap is not None:
         note = (

@@ -5,19 +5,23 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
     from facial_attributes_training.manifest import Manifest
-    from facial_attributes_training.predictions import CropMode, Predictions
+    from facial_attributes_training.predictions import CropMode
+    from facial_attributes_training.robustness import Condition
 
     from facial_attributes_ros.runtime.engine import Engine
+    from facial_attributes_ros.vision.detectors import FaceDetector
 
 HELP = "measure a model on labelled pictures: accuracy, errors in years, calibration, groups; JSON, CSV and a report"
 
 PREDICTIONS_FILE = "predictions.csv"
+ROBUSTNESS_ROWS = 1500
+"""So many rows are measured under every degradation by default: some 30,000 faces in all."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="small", help="name or folder of the model (default: %(default)s)")
     parser.add_argument("--manifest", type=Path, nargs="+", required=True, metavar="CSV", help="labelled pictures")
     parser.add_argument("--split", action="append", default=[], help="take only this split; may be repeated")
+    parser.add_argument("--rows", type=int, help="take so many rows, spread evenly, instead of all")
     parser.add_argument(
         "--crop",
         choices=("detect", "box", "none"),
@@ -33,9 +38,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--detector", default="yunet", help="for --crop detect (default: %(default)s)")
     parser.add_argument(
+        "--calibrate",
         "--fit-temperature",
         action="store_true",
-        help="fit temperatures on half of the rows and measure calibration on the others, instead of using the model's",
+        help="fit temperatures and thresholds on half of the pictures and measure calibration on the others, and the "
+        "other way round, instead of using the model's",
+    )
+    parser.add_argument(
+        "--save-calibration", action="store_true", help="write what --calibrate fits into the model's model.json"
+    )
+    parser.add_argument(
+        "--robustness",
+        type=int,
+        nargs="?",
+        const=ROBUSTNESS_ROWS,
+        metavar="ROWS",
+        help="measure spoilt views too (few pixels, blur, darkness, tilt, covered parts), each on so many rows "
+        "(%(const)s if no number is given)",
     )
     parser.add_argument("--out", type=Path, help="folder for the report, its plots, JSON, CSV and raw predictions")
     parser.add_argument("--json", action="store_true", help="write the JSON to standard output")
@@ -47,38 +66,43 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, write the report and print the main figures."""
     try:
         from facial_attributes_training.evaluation import evaluate, expected_ages
-        from facial_attributes_training.manifest import read_manifests
-        from facial_attributes_training.predictions import write_predictions
+        from facial_attributes_training.predictions import predict_manifest, write_predictions
+        from facial_attributes_training.recalibration import save_calibration
         from facial_attributes_training.report import Run, summary_rows, to_json, write_report
     except ModuleNotFoundError as error:
         raise UserError(
             f"evaluate needs the training extra ({error.name} is missing): pip install '.[train]'."
         ) from error
+    from facial_attributes_ros.models.registry import model_folder
     from facial_attributes_ros.runtime.engine import load_engine
 
-    manifest = read_manifests(args.manifest)
-    manifest = manifest.split(*args.split) if args.split else manifest
-    if not len(manifest):
-        raise UserError("the manifests have no rows.")
+    if args.save_calibration and not args.calibrate:
+        raise UserError("--save-calibration saves what --calibrate fits: give both.")
+    manifest = _read(args)
     crop: CropMode = args.crop or ("box" if manifest.has_box.all() else "detect")
     engine = load_engine(args.model, args.device, args.engine)
-    predictions = _predict(engine, manifest, crop, args.detector)
-    evaluation = evaluate(predictions, engine.spec, args.fit_temperature)
-    command = shlex.join(["facial-attributes", *sys.argv[1:]])
+    detector = _detector(args.detector) if crop == "detect" else None
+    with _Bar(len(manifest)) as bar:
+        predictions = predict_manifest(engine, manifest, crop, detector, bar)
+    evaluation = evaluate(predictions, engine.spec, args.calibrate)
+    robustness = _robustness(args.robustness, engine, manifest, evaluation.temperatures, crop, detector)
     about = Run(
-        engine.spec.name,
-        f"{engine.name} on {engine.device}",
-        tuple(path.name for path in args.manifest),
-        ", ".join(args.split),
-        crop,
-        command,
+        model=engine.spec.name,
+        engine=f"{engine.name} on {engine.device}",
+        manifests=tuple(path.name for path in args.manifest),
+        split=", ".join(args.split),
+        crop=crop,
+        command=shlex.join(["facial-attributes", *sys.argv[1:]]),
     )
     if args.out:
-        write_report(args.out, evaluation, about)
+        write_report(args.out, evaluation, about, robustness)
         ages = expected_ages(predictions, engine.spec, evaluation.temperatures.get("age", 1.0))
         write_predictions(args.out / PREDICTIONS_FILE, predictions, evaluation.temperatures, ages)
+    if args.save_calibration:
+        path = save_calibration(model_folder(args.model), evaluation, predictions)
+        print(f"The calibration is in {path}.", file=sys.stderr)
     if args.json:
-        print(json.dumps(to_json(evaluation, about), indent=1, allow_nan=False))
+        print(json.dumps(to_json(evaluation, about, robustness), indent=1, allow_nan=False))
     else:
         _print_table(summary_rows(evaluation))
         for reason, count in evaluation.skipped.items():
@@ -86,17 +110,63 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _predict(engine: "Engine", manifest: "Manifest", crop: "CropMode", detector: str) -> "Predictions":
-    from dataclasses import asdict
+def _read(args: argparse.Namespace) -> "Manifest":
+    from facial_attributes_training.manifest import read_manifests
+    from facial_attributes_training.sampling import spread_subset
 
-    from facial_attributes_training.predictions import predict_manifest
-    from tqdm import tqdm
+    manifest = read_manifests(args.manifest)
+    manifest = manifest.split(*args.split) if args.split else manifest
+    if not len(manifest):
+        raise UserError("the manifests have no rows.")
+    for name in ("rows", "robustness"):
+        if (count := getattr(args, name)) is not None and count < 1:
+            raise UserError(f"--{name} is a number of rows from 1 on, not {count}.")
+    return manifest.take(spread_subset(len(manifest), args.rows))
+
+
+def _detector(name: str) -> "FaceDetector":
+    from dataclasses import asdict
 
     from facial_attributes_ros.vision.detectors import CLOSE_UP, load_detector
 
-    finder = load_detector(detector, **asdict(CLOSE_UP)) if crop == "detect" else None
-    with tqdm(total=len(manifest), unit=" faces", file=sys.stderr, dynamic_ncols=True, mininterval=1.0) as bar:
-        return predict_manifest(engine, manifest, crop, finder, lambda done, _total: bar.update(done - bar.n) and None)
+    return load_detector(name, **asdict(CLOSE_UP))
+
+
+def _robustness(
+    rows: int | None,
+    engine: "Engine",
+    manifest: "Manifest",
+    temperatures: dict[str, float],
+    crop: "CropMode",
+    detector: "FaceDetector | None",
+) -> "list[Condition]":
+    from facial_attributes_training.robustness import measure_robustness
+    from facial_attributes_training.sampling import spread_subset
+
+    if rows is None:
+        return []
+    part = manifest.take(spread_subset(len(manifest), rows))
+    with _Bar(0) as bar:
+        return measure_robustness(engine, part, temperatures, crop, detector, bar)
+
+
+class _Bar:
+    """A progress bar on standard error, called with how many faces are done and how many there are."""
+
+    def __init__(self, total: int) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=total, unit=" faces", file=sys.stderr, dynamic_ncols=True, mininterval=1.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:
@@ -110,6 +180,8 @@ def _print_table(rows: list[dict[str, object]]) -> None:
         "mae_years",
         "ece",
         "ece_calibrated",
+        "named",
+        "precision_named",
     )
     table = [columns, *(tuple(str(row[column]) for column in columns) for row in rows)]
     widths = [max(len(cells[index]) for cells in table) for index in range(len(columns))]

@@ -75,7 +75,7 @@ def test_groups_tell_the_camera_that_is_wrong(engine: "ShadeEngine", faces: Mani
 
 
 def test_small_groups_do_not_count_for_the_gap() -> None:
-    small, large = (Group(rows, Estimate(value, 0, 1), value) for rows, value in ((29, 0.1), (30, 0.8)))
+    small, large = (Group(rows, Estimate(value, 0, 1), Estimate(value, 0, 1)) for rows, value in ((29, 0.1), (30, 0.8)))
     assert worst_group_gap({"a": small, "b": large, "c": large}) == 0
     assert worst_group_gap({"a": small, "b": large}) is None
 

@@ -1,0 +1,117 @@
+"""Markdown tables of an evaluation's figures, from the plain data that its JSON holds.
+
+An estimate is an object with `value`, `low` and `high`, as `metrics.Estimate` becomes in JSON.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table that ends with a line break."""
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines += [f"| {' | '.join(cells)} |" for cells in rows]
+    return "\n".join(lines) + "\n"
+
+
+def percent(estimate: Json | None) -> str:
+    """Return an estimate of a share as a percentage with its interval, nothing for None."""
+    if estimate is None:
+        return ""
+    return f"{100 * estimate['value']:.1f} [{100 * estimate['low']:.1f}, {100 * estimate['high']:.1f}]"
+
+
+def years(estimate: Json | None) -> str:
+    """Return an estimate in years with its interval, nothing for None."""
+    return "" if estimate is None else f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+
+
+def calibration_table(ways: Sequence[Json]) -> str:
+    """Return the calibration errors of both ways round: fitted on one half, measured on the other."""
+    columns = ("task", "fitted on", "temperature", "measured on", "faces", "error before, %", "error after, %")
+    rows = [
+        (
+            task,
+            way["fitted_on"],
+            f"{way['fit']['temperatures'][task]:.3f}",
+            way["measured_on"],
+            str(result["rows"]),
+            f"{100 * result['before']:.1f}",
+            f"{100 * result['after']:.1f}",
+        )
+        for task in _tasks(ways)
+        for way in ways
+        if (result := way["tasks"].get(task))
+    ]
+    return table(columns, rows)
+
+
+def threshold_table(ways: Sequence[Json]) -> str:
+    """Return what is named at the thresholds of both ways round, per data set; tasks that are always named left out."""
+    columns = ("task", "fitted on", "threshold", "measured on", "faces", "named, %", "of these right, %")
+    rows = [
+        (
+            task,
+            way["fitted_on"],
+            f"{way['fit']['thresholds'][task]:.3f}",
+            f"{way['measured_on']}, {name}",
+            str(named["rows"]),
+            percent(named["coverage"]),
+            percent(named["precision"]),
+        )
+        for task in _tasks(ways)
+        for way in ways
+        if way["fit"]["thresholds"].get(task, 0) > 0
+        for name, named in _distinct(way["tasks"][task]["named"]).items()
+    ]
+    return table(columns, rows)
+
+
+def robustness_table(conditions: Sequence[Json], columns: Sequence[tuple[str, str, str]]) -> str:
+    """Return figures under every degradation.
+
+    Args:
+        conditions: as `robustness.Condition` becomes in JSON.
+        columns: data set, task and figure (`accuracy`, `balanced_accuracy` or `mae`) of every column.
+    """
+    titles = {"accuracy": "accuracy, %", "balanced_accuracy": "balanced, %", "mae": "error, years"}
+    head = ["what is spoilt", "how far", *(f"{name} {task} {titles[figure]}" for name, task, figure in columns)]
+    rows = [
+        [condition["kind"], condition["label"]]
+        + [_cell(condition["results"].get(name, {}).get(task), figure) for name, task, figure in columns]
+        for condition in conditions
+    ]
+    return table(head, rows)
+
+
+def robustness_columns(conditions: Sequence[Json]) -> list[tuple[str, str, str]]:
+    """Return every data set and task that was measured, with balanced accuracy where classes are far from even."""
+    found = []
+    for name, tasks in conditions[0]["results"].items():
+        for task, figures in tasks.items():
+            found.append((name, task, "balanced_accuracy" if task == "emotion" else "accuracy"))
+            if figures["mae"] is not None:
+                found.append((name, task, "mae"))
+    return found
+
+
+def _cell(figures: Json | None, figure: str) -> str:
+    if figures is None:
+        return ""
+    return years(figures[figure]) if figure == "mae" else percent(figures[figure])
+
+
+def _tasks(ways: Sequence[Json]) -> list[str]:
+    return list(ways[0]["tasks"]) if ways else []
+
+
+def _distinct(named: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the data sets without `all`, where that is one data set again."""
+    rows = {name: entry["rows"] for name, entry in named.items()}
+    return {
+        name: entry
+        for name, entry in named.items()
+        if name != "all" or all(n < rows["all"] for o, n in rows.items() if o != "all")
+    }
