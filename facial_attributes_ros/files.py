@@ -23,14 +23,24 @@ def file_sha256(path: Path) -> str:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock named after a file while the block runs; other processes wait.
+def locked(path: Path, busy: str = "") -> Iterator[None]:
+    """Hold an exclusive lock named after a file while the block runs.
 
     The kernel drops the lock with its process, so that a killed one leaves nothing to clean up.
+
+    Args:
+        path: the file; its folder is made if need be.
+        busy: what to say if another process holds the lock; wait for it if empty.
+
+    Raises:
+        UserError: another process holds the lock, and there is something to say.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            raise UserError(busy) from error
         yield
 
 

@@ -15,17 +15,32 @@ if TYPE_CHECKING:
 HELP = "turn a data set into a manifest: find the faces, check every picture, list what is left out and why"
 
 _NAMES = (
-    "manifest", "csv", "fairface", "raf-db", "celeba-hq", "lagenda", "utkface", "affectnet", "appa-real", "imdb-wiki",
-    "vggface2", "reference",
+    "manifest", "csv", "folders", "fairface", "raf-db", "celeba-hq", "lagenda", "utkface", "affectnet", "appa-real",
+    "imdb-wiki", "vggface2", "reference",
 )  # fmt: skip
+
+_OWN = ("csv", "folders")
+"""Sources that say themselves what their columns and labels mean."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this subcommand."""
-    parser.add_argument("source", choices=_NAMES, help="which data set's layout to read; csv is any CSV of your own")
+    parser.add_argument(
+        "source",
+        choices=_NAMES,
+        help="which data set's layout to read; csv is any CSV of your own, folders are pictures sorted by label",
+    )
     parser.add_argument("path", type=Path, help="its folder, or the CSV file for manifest and csv")
     parser.add_argument("--out", type=Path, required=True, help="folder for manifest-SPLIT.csv and left-out.csv")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="CSV",
+        help="leave out the pictures of these manifests, such as those you measure on",
+    )
     parser.add_argument("--restart", action="store_true", help="scan everything anew instead of going on")
     parser.add_argument("--limit", type=int, help="take only the first so many rows")
     faces = parser.add_argument_group("faces")
@@ -45,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     splits.add_argument("--splits", help="draw splits, as in train=0.6,val=0.2,test=0.2; people stay together")
     splits.add_argument("--keep", type=float, default=1.0, help="share of the people or pictures to keep")
     splits.add_argument("--seed", type=int, default=0, help="of both draws")
-    own = parser.add_argument_group("csv of your own")
+    own = parser.add_argument_group("csv or folders of your own")
+    own.add_argument("--pictures", type=Path, help="folder that the CSV's paths are relative to (default: the CSV's)")
     own.add_argument("--column", action="append", default=[], metavar="OURS=YOURS", help="as in gender=Sex")
     own.add_argument("--value", action="append", default=[], metavar="COLUMN:YOURS=OURS", help="as in gender:M=male")
     own.add_argument("--name", default="", help="what to call the data set in the column source")
@@ -54,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prepare the data set and print what was written and what was left out."""
     try:
-        from facial_attributes_training.prepare.job import SCAN_FILE, FacePolicy, prepare
+        from facial_attributes_training.prepare.job import FacePolicy, prepare
         from facial_attributes_training.prepare.sources import SOURCES
         from facial_attributes_training.prepare.splits import assign_splits, parse_shares
     except ModuleNotFoundError as error:
@@ -66,21 +82,21 @@ def run(args: argparse.Namespace) -> int:
     source = SOURCES.get(args.source, SOURCES["manifest"])
     shares = parse_shares(args.splits) if args.splits else None
     rows = assign_splits(_read(args, source), shares, args.keep, args.seed)[: args.limit]
-    if args.restart:
-        (args.out / SCAN_FILE).unlink(missing_ok=True)
     several: Literal["main", "leave-out"] = args.several_faces or ("leave-out" if source.single_face else "main")
     policy = FacePolicy(args.boxes, several, args.no_face)
     make_detector, settings = _detector(args, source)
     with _Bar() as bar:
-        prepared = prepare(rows, args.out, policy, make_detector, settings, args.workers, bar.show)
+        prepared = prepare(
+            rows, args.out, policy, make_detector, settings, args.workers, bar.show, args.against, args.restart
+        )
     _report(prepared)
     return 0
 
 
 def _read(args: argparse.Namespace, source: "Source") -> "Found":
-    from facial_attributes_training.prepare.sources import TableOptions, read_csv
+    from facial_attributes_training.prepare.sources import TableOptions, read_csv, read_folders
 
-    if args.source != "csv":
+    if args.source not in _OWN:
         return source.read(args.path)
     columns = dict(_pair(text, "--column OURS=YOURS") for text in args.column)
     values: dict[str, dict[str, str]] = {}
@@ -88,7 +104,8 @@ def _read(args: argparse.Namespace, source: "Source") -> "Found":
         column, pair = _pair(text, "--value COLUMN:YOURS=OURS", ":")
         theirs, ours = _pair(pair, "--value COLUMN:YOURS=OURS")
         values.setdefault(column, {})[theirs] = ours
-    return read_csv(args.path, TableOptions(columns, values, args.name))
+    options = TableOptions(columns, values, args.name, args.pictures)
+    return read_csv(args.path, options) if args.source == "csv" else read_folders(args.path, options)
 
 
 def _pair(text: str, form: str, mark: str = "=") -> tuple[str, str]:

@@ -22,7 +22,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_every_reader_can_be_named() -> None:
-    assert set(_NAMES) == {*SOURCES, "csv"}
+    assert set(_NAMES) == {*SOURCES, "csv", "folders"}
 
 
 def test_a_csv_of_ones_own(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

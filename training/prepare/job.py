@@ -1,7 +1,7 @@
 """From rows of a data set to manifests on disk: scan, choose the face, drop what can't be used, write."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,9 +10,11 @@ from facial_attributes_training.manifest import Manifest, Row, write_manifest
 from facial_attributes_training.prepare.duplicates import drop_duplicates
 from facial_attributes_training.prepare.faces import face_at, main_face
 from facial_attributes_training.prepare.left_out import LeftOut, write_left_out
+from facial_attributes_training.prepare.overlap import SCAN_FILE, drop_known, fingerprints_of
 from facial_attributes_training.prepare.scan import DetectorFactory, Progress, Scanned, scan
 
-SCAN_FILE = "scan.jsonl"
+from facial_attributes_ros.files import disk_errors, locked
+
 LEFT_OUT_FILE = "left-out.csv"
 
 
@@ -55,6 +57,8 @@ def prepare(
     settings: Mapping[str, Any],
     workers: int = 1,
     progress: Progress | None = None,
+    against: Sequence[Path] = (),
+    restart: bool = False,
 ) -> Prepared:
     """Check every row's picture, find its face and write one manifest per split, `manifest-SPLIT.csv`.
 
@@ -66,23 +70,31 @@ def prepare(
         settings: of the detector; a scan with others is refused.
         workers: number of processes.
         progress: told after every chunk of pictures.
+        against: manifests whose pictures are left out here, such as those that models are measured on.
+        restart: scan everything anew.
 
     Raises:
-        UserError: as `scan` and `write_manifest` raise it.
+        UserError: another process prepares the same folder, or as `scan` and `write_manifest` raise it.
     """
-    entries = list(found)
+    entries = [_writable(entry) for entry in found]
     rows = [entry for entry in entries if isinstance(entry, Row)]
     left_out = [entry for entry in entries if isinstance(entry, LeftOut)]
     detector = make_detector if policy.boxes == "detect" else None
     paths = list(dict.fromkeys(row.path for row in rows))
-    scanned = scan(paths, out / SCAN_FILE, {"boxes": policy.boxes, **settings}, detector, workers, progress)
-    rows, unreadable = _readable(rows, scanned)
-    rows, duplicates = drop_duplicates(rows, scanned)
-    chosen = [choose(row, scanned[row.path], policy) for row in rows]
-    kept = [entry for entry in chosen if isinstance(entry, Row)]
-    left_out += unreadable + duplicates + [entry for entry in chosen if isinstance(entry, LeftOut)]
-    manifests = _write_splits(kept, out)
-    write_left_out(out / LEFT_OUT_FILE, left_out)
+    busy = f"another command prepares {out} at the moment; wait for its end, or choose another --out."
+    with disk_errors(out), locked(out / "prepare", busy):
+        if restart:
+            (out / SCAN_FILE).unlink(missing_ok=True)
+        known = fingerprints_of(against, out, workers, progress) if against else {}
+        scanned = scan(paths, out / SCAN_FILE, {"boxes": policy.boxes, **settings}, detector, workers, progress)
+        rows, unreadable = _readable(rows, scanned)
+        rows, elsewhere = drop_known(rows, scanned, known)
+        rows, duplicates = drop_duplicates(rows, scanned)
+        chosen = [choose(row, scanned[row.path], policy) for row in rows]
+        kept = [entry for entry in chosen if isinstance(entry, Row)]
+        left_out += unreadable + elsewhere + duplicates + [entry for entry in chosen if isinstance(entry, LeftOut)]
+        manifests = _write_splits(kept, out)
+        write_left_out(out / LEFT_OUT_FILE, left_out)
     return Prepared(manifests, left_out, out / LEFT_OUT_FILE)
 
 
@@ -99,6 +111,17 @@ def choose(row: Row, scanned: Scanned, policy: FacePolicy) -> Row | LeftOut:
     if count > 1 and policy.several == "leave-out":
         return LeftOut.of(row, "several faces", f"{count} faces")
     return replace(row, box=box)
+
+
+def _writable(entry: Row | LeftOut) -> Row | LeftOut:
+    """Leave out a row whose file name is no text, so that no manifest can name it."""
+    if isinstance(entry, Row) and not entry.path.isprintable():
+        try:
+            entry.path.encode()
+        except UnicodeEncodeError:
+            shown = entry.path.encode(errors="backslashreplace").decode()
+            return LeftOut.of(replace(entry, path=shown), "unreadable", "its name is not UTF-8; rename the file")
+    return entry
 
 
 def _readable(rows: list[Row], scanned: Mapping[str, Scanned]) -> tuple[list[Row], list[LeftOut]]:

@@ -9,7 +9,7 @@ from typing import Self
 
 from facial_attributes_training.manifest import Row
 
-from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import atomic_target, disk_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,10 @@ def write_left_out(path: Path, entries: Iterable[LeftOut]) -> None:
     Raises:
         UserError: the file can't be written.
     """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([entry.name for entry in fields(LeftOut)])
-            writer.writerows(astuple(entry) for entry in entries)
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} can't be written: {error.strerror}.") from error
+    with disk_errors(path), atomic_target(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([entry.name for entry in fields(LeftOut)])
+        writer.writerows(astuple(entry) for entry in entries)
 
 
 def count_reasons(entries: Iterable[LeftOut]) -> Counter[tuple[str, str]]:

@@ -7,6 +7,7 @@ pictures that are not in it.
 import hashlib
 import itertools
 import json
+import logging
 import os
 import signal
 import threading
@@ -31,6 +32,7 @@ DetectorFactory = Callable[[], FaceDetector]
 Progress = Callable[[int, int], None]
 """Takes how many pictures are done and how many there are."""
 
+_LOGGER = logging.getLogger(__name__)
 _CHUNK = 64
 _CHUNKS_AHEAD = 4
 _worker: tuple[PictureReader, FaceDetector | None]
@@ -75,6 +77,19 @@ def scan_picture(reader: PictureReader, detector: FaceDetector | None, path: str
             [round(float(value), 2) for value in face.box] + [round(face.score, 3)] for face in detector.detect(picture)
         ]
     return Scanned(path, width, height, fingerprint(picture), faces)
+
+
+def recorded_fingerprints(log: Path) -> dict[str, str]:
+    """Return the fingerprint of every picture of a log by its path; nothing if there is no such log, or a damaged one.
+
+    Paths are those of the time of the scan.
+    """
+    try:
+        entries = [json.loads(line) for line in _whole_lines(log)[1:]]
+        return {entry["path"]: entry["fingerprint"] for entry in entries if entry["fingerprint"]}
+    except (ValueError, TypeError, KeyError) as error:
+        _LOGGER.warning("%s is damaged (%s), so its pictures are not compared.", log, error)
+        return {}
 
 
 def scan(
@@ -171,10 +186,7 @@ def _scan_in_worker(paths: list[str]) -> list[Scanned]:
 
 
 def _read_log(log: Path, settings: Mapping[str, Any]) -> dict[str, Scanned]:
-    if not log.exists():
-        return {}
-    with log.open(encoding="utf-8") as file:
-        lines = [line for line in file if line.endswith("\n")]
+    lines = _whole_lines(log)
     if not lines:
         return {}
     try:
@@ -185,6 +197,14 @@ def _read_log(log: Path, settings: Mapping[str, Any]) -> dict[str, Scanned]:
         return {entry["path"]: Scanned(**entry) for entry in map(json.loads, lines[1:])}
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{log} is damaged ({error}); remove it and run again.") from error
+
+
+def _whole_lines(log: Path) -> list[str]:
+    """Return the lines that were written to their end; none without a file."""
+    if not log.exists():
+        return []
+    with log.open(encoding="utf-8") as file:
+        return [line for line in file if line.endswith("\n")]
 
 
 def _open_log(log: Path, settings: Mapping[str, Any]) -> Any:

@@ -11,12 +11,14 @@ from facial_attributes_training.manifest import Row, read_manifest
 from facial_attributes_training.prepare.duplicates import drop_duplicates
 from facial_attributes_training.prepare.job import FacePolicy, Prepared, choose, prepare
 from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.overlap import shared_pictures
 from facial_attributes_training.prepare.scan import Scanned
 from facial_attributes_training.prepare.splits import assign_splits, parse_shares
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import locked
 from facial_attributes_ros.vision.detectors import DetectorOptions
 
 MALE, FEMALE = {"gender": "male"}, {"gender": "female"}
@@ -64,6 +66,49 @@ def test_every_row_is_in_a_manifest_or_in_the_list(tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "out" / "manifest-val.csv").extra["origin"].tolist() == ["x"]
     with prepared.left_out_file.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == sum(reasons(prepared).values())
+
+
+def test_pictures_of_other_manifests_are_left_out(tmp_path: Path) -> None:
+    held_out, copy = picture(tmp_path, "held-out.png", 50), picture(tmp_path, "copy.png", 50)
+    new, known = Row(picture(tmp_path, "new.png", 60), "train", "s", MALE), Row(copy, "train", "s", MALE)
+    run([Row(held_out, "val", "s", MALE)], tmp_path / "val")
+    scanned = tmp_path / "val" / "manifest-val.csv"
+    # The same manifest without a record of what is in the pictures.
+    unscanned = tmp_path / "plain.csv"
+    unscanned.write_text("path\nheld-out.png\ngone.png\n")
+    for number, manifest in enumerate((scanned, unscanned)):
+        out = tmp_path / f"train-{number}"
+        prepared = prepare([new, known], out, FacePolicy(), OneFace, {}, against=[manifest])
+        assert [(entry.path, entry.reason) for entry in prepared.left_out] == [(copy, "in another manifest")]
+        assert held_out in prepared.left_out[0].detail
+        assert read_manifest(out / "manifest-train.csv").paths.tolist() == [new.path]
+
+
+def test_shared_pictures_are_known_by_their_paths_and_pixels(tmp_path: Path) -> None:
+    files = []
+    for split, shades in (("train", {"a": 10, "b": 20, "c": 30}), ("val", {"d": 40, "e": 20, "c": 30})):
+        rows: list[Row | LeftOut] = [
+            Row(picture(tmp_path, f"{name}.png", shade), split, "s", MALE) for name, shade in shades.items()
+        ]
+        files += list(run(rows, tmp_path / split).manifests)
+    train, val = map(read_manifest, files)
+    assert shared_pictures(val, train, files).tolist() == [False, True, True]
+    (tmp_path / "val" / "scan.jsonl").unlink()
+    assert shared_pictures(val, train, files).tolist() == [False, False, True]
+
+
+def test_two_commands_do_not_prepare_one_folder_at_once(tmp_path: Path) -> None:
+    rows: list[Row | LeftOut] = [Row(picture(tmp_path, "a.png", 9), "train", "s", MALE)]
+    with locked(tmp_path / "out" / "prepare"), pytest.raises(UserError, match="another command prepares"):
+        run(rows, tmp_path / "out")
+    assert run(rows, tmp_path / "out").manifests
+
+
+def test_a_name_that_is_no_text_is_left_out(tmp_path: Path) -> None:
+    row = Row(str(tmp_path / "J\udcf6rg.png"), "train", "s", MALE)
+    prepared = run([row, Row(picture(tmp_path, "脸\n.png", 9), "train", "s", MALE)], tmp_path / "out")
+    assert "not UTF-8" in prepared.left_out[0].detail
+    assert read_manifest(tmp_path / "out" / "manifest-train.csv").paths.tolist() == [str(tmp_path / "脸\n.png")]
 
 
 def test_running_again_writes_the_same(tmp_path: Path) -> None:

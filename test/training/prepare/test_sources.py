@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from facial_attributes_training.manifest import Row
 from facial_attributes_training.prepare.left_out import LeftOut
-from facial_attributes_training.prepare.sources import SOURCES, TableOptions, read_csv
+from facial_attributes_training.prepare.sources import SOURCES, TableOptions, read_csv, read_folders
 from facial_attributes_training.prepare.sources.imdb_wiki import age_in_years
 from scipy.io import savemat
 
@@ -65,11 +65,17 @@ def test_rafdb(tmp_path: Path) -> None:
     rows, left_out = read("raf-db", tmp_path)
     aligned = str(tmp_path / "Image/aligned/train_00001_aligned.jpg")
     labels = {"emotion": "sad", "gender": "female"}
-    assert rows[0] == Row(aligned, "train", "raf-db", labels, extra={"ethnicity": "Asian"})
+    groups = {"ethnicity": "Asian", "age_range": "40-69"}
+    assert rows[0] == Row(aligned, "train", "raf-db", labels, extra=groups)
     assert (rows[1].split, rows[1].labels) == ("test", {"emotion": "surprise"})
     assert left_out[0].reason == "label outside the range"
     (tmp_path / "Image/original").mkdir(parents=True)
-    assert read("raf-db", tmp_path)[0][0].path == str(tmp_path / "Image/original/train_00001.jpg")
+    write(tmp_path / "Annotation/boundingbox/train_00001_boundingbox.txt", "10.5 20 110.5 140 ")
+    write(tmp_path / "Annotation/boundingbox/test_0001_boundingbox.txt", "10 20")
+    rows, _ = read("raf-db", tmp_path)
+    assert rows[0].path == str(tmp_path / "Image/original/train_00001.jpg")
+    assert rows[0].box == (10.5, 20, 100, 120)
+    assert rows[1].box is None
 
 
 def test_celeba_hq(tmp_path: Path) -> None:
@@ -134,6 +140,16 @@ def test_affectnet_by_lists(tmp_path: Path) -> None:
     assert [entry.reason for entry in left_out] == ["emotion is contempt", "label outside the range"]
 
 
+def test_affectnets_lists_without_names_of_columns_and_with_pictures_where_the_archives_unpack(tmp_path: Path) -> None:
+    for name in ("training.csv", "validation.csv"):
+        write(tmp_path / "Manually_Annotated_file_lists" / name, "9/a.jpg,1,2,30,40,1;2,0,0.1,0.1", "9/b.jpg,1,2")
+    (tmp_path / "Manually_Annotated_compressed/Manually_Annotated_Images").mkdir(parents=True)
+    rows, left_out = read("affectnet", tmp_path)
+    path = str(tmp_path / "Manually_Annotated_compressed/Manually_Annotated_Images/9/a.jpg")
+    assert rows[0] == Row(path, "train", "affectnet", {"emotion": "neutral"}, box=(1, 2, 30, 40))
+    assert [entry.reason for entry in left_out] == ["line with too many or too few cells"] * 2
+
+
 def test_affectnet_by_annotation_files(tmp_path: Path) -> None:
     for number, expression in ((0, "0"), (2, "4"), (10, "3")):
         write(tmp_path / f"train_set/images/{number}.jpg", "")
@@ -170,19 +186,11 @@ def test_ages_are_counted_to_the_middle_of_the_year(born: tuple[int, int, int], 
     assert age_in_years(matlab_day(*born), 2010) == age
 
 
-def test_imdb_wiki_with_the_filters_of_the_second_method(tmp_path: Path) -> None:
-    nan, inf, born = np.nan, np.inf, matlab_day(1970, 3, 5)
-    cases = [
-        # name, day of birth, year, gender, score of the face, score of a second face
-        ("good", born, 2000, 1.0, 4.5, nan),
-        ("no-face", born, 2000, 1.0, -inf, nan),
-        ("two-faces", born, 2000, 1.0, 4.5, 2.0),
-        ("low-score", born, 2000, 1.0, 3.5, nan),
-        ("too-old", matlab_day(1850, 1, 1), 2000, 1.0, 4.5, nan),
-        ("unborn", born, 1960, 1.0, 4.5, nan),
-        ("no-date", 0.0, 2000, 1.0, 4.5, nan),
-        ("no-gender", born, 2000, nan, 4.5, nan),
-    ]
+Case = tuple[str, float, int, float, float, float]
+"""Name, day of birth, year, gender, score of the face, score of a second face."""
+
+
+def imdb_wiki(path: Path, cases: list[Case]) -> None:
     names, births, years, genders, scores, seconds = zip(*cases, strict=True)
     record = {
         "dob": np.array(births),
@@ -194,7 +202,31 @@ def test_imdb_wiki_with_the_filters_of_the_second_method(tmp_path: Path) -> None
         "face_score": np.array(scores),
         "second_face_score": np.array(seconds),
     }
-    savemat(tmp_path / "imdb.mat", {"imdb": record})
+    path.parent.mkdir(exist_ok=True)
+    savemat(path, {path.stem: record})
+
+
+def test_imdb_and_wiki_side_by_side_even_with_one_picture_each(tmp_path: Path) -> None:
+    for name in ("imdb", "wiki"):
+        imdb_wiki(tmp_path / f"{name}_crop" / f"{name}.mat", [(name, matlab_day(1970, 3, 5), 2000, 0.0, 4.5, np.nan)])
+    rows, _ = read("imdb-wiki", tmp_path)
+    assert [row.source for row in rows] == ["imdb-crop", "wiki-crop"]
+    assert rows[1].path == str(tmp_path / "wiki_crop/01/wiki.jpg")
+
+
+def test_imdb_wiki_with_the_filters_of_the_second_method(tmp_path: Path) -> None:
+    nan, inf, born = np.nan, np.inf, matlab_day(1970, 3, 5)
+    cases: list[Case] = [
+        ("good", born, 2000, 1.0, 4.5, nan),
+        ("no-face", born, 2000, 1.0, -inf, nan),
+        ("two-faces", born, 2000, 1.0, 4.5, 2.0),
+        ("low-score", born, 2000, 1.0, 3.5, nan),
+        ("too-old", matlab_day(1850, 1, 1), 2000, 1.0, 4.5, nan),
+        ("unborn", born, 1960, 1.0, 4.5, nan),
+        ("no-date", 0.0, 2000, 1.0, 4.5, nan),
+        ("no-gender", born, 2000, nan, 4.5, nan),
+    ]
+    imdb_wiki(tmp_path / "imdb.mat", cases)
     rows, left_out = read("imdb-wiki", tmp_path)
     assert rows[0] == Row(
         str(tmp_path / "01/good.jpg"),
@@ -238,6 +270,15 @@ def test_vggface2(tmp_path: Path) -> None:
     assert (rows[0].age_years, rows[0].labels["age"]) == (33.4, "30-39")
     assert rows[0].extra == {"identity": "n000001"}
     assert left_out[0].reason == "label outside the range"
+
+
+def test_vggface2_with_its_lists_in_folders_of_their_own(tmp_path: Path) -> None:
+    write(tmp_path / "meta/identity_meta.csv", "Class_ID, Name, Sample_Num, Flag, Gender", "n000001, X, 424, 0, m")
+    write(tmp_path / "annotations/train.age_detected.csv", "n000001/0001_01.jpg,33.4")
+    (tmp_path / "vggface2_train/train").mkdir(parents=True)
+    rows, _ = read("vggface2", tmp_path)
+    assert (rows[0].split, rows[0].labels["gender"]) == ("train", "male")
+    assert rows[0].path == str(tmp_path / "vggface2_train/train/n000001/0001_01.jpg")
 
 
 def test_the_references_label_files(tmp_path: Path) -> None:
@@ -284,3 +325,62 @@ def test_any_csv_with_its_own_names(tmp_path: Path) -> None:
         list(read_csv(table, TableOptions({"sex": "Sex"})))
     with pytest.raises(UserError, match="has no column bild"):
         list(read_csv(table, TableOptions({"path": "bild"})))
+
+
+def test_a_csv_with_every_kind_of_mistake(tmp_path: Path) -> None:
+    table = write(
+        tmp_path / "people.csv",
+        "\ufeffpath;gender;age_years;age_group;box_x;box_y;box_w;box_h;",
+        '"line\nbreak; and mark.jpg";male;;;;;;;',
+        "Jörg.jpg;FEMALE;30;30-39;;;;;",
+        "too,few",
+        "a.jpg;male;30;20-29;;;;;",
+        "a.jpg;male;130;;;;;;",
+        "a.jpg;male;thirty;;;;;;",
+        "a.jpg;man;;;;;;;",
+        "a.jpg;male;;;1;2;3;;",
+        "a.jpg;male;;;nan;2;3;4;",
+        "a.jpg;;;;;;;;",
+        ";male;;;;;;;",
+    )
+    found = list(read_csv(table, TableOptions(pictures=tmp_path / "pictures")))
+    rows = [entry for entry in found if isinstance(entry, Row)]
+    assert [Path(row.path).name for row in rows] == ["line\nbreak; and mark.jpg", "Jörg.jpg"]
+    assert rows[0].path.startswith(str(tmp_path / "pictures"))
+    assert rows[1].labels == {"gender": "female", "age": "30-39"}
+    assert [(entry.reason, entry.detail) for entry in found if isinstance(entry, LeftOut)] == [
+        ("line with too many or too few cells", ""),
+        ("label outside the range", "age in years 30 is not in age group '20-29'"),
+        ("label outside the range", "age in years 130"),
+        ("label outside the range", "age in years nan"),
+        ("label outside the range", "gender 'man'"),
+        ("no box", "1, 2, 3, "),
+        ("no box", "nan, 2, 3, 4"),
+        ("no label", ""),
+        ("no picture named", ""),
+    ]
+    assert f"{table}, line 5" in [entry.path for entry in found if isinstance(entry, LeftOut)]
+
+
+def test_a_csv_in_another_encoding_and_labels_that_do_not_exist(tmp_path: Path) -> None:
+    (tmp_path / "latin.csv").write_bytes("path,gender\nJörg.jpg,male\n".encode("latin-1"))
+    with pytest.raises(UserError, match="UTF-8"):
+        list(read_csv(tmp_path / "latin.csv", TableOptions()))
+    with pytest.raises(UserError, match="gender can't be man; it is one of male, female"):
+        list(read_csv(tmp_path / "latin.csv", TableOptions(values={"gender": {"M": "man"}})))
+
+
+def test_folders_named_as_their_labels(tmp_path: Path) -> None:
+    for name in ("train/angry/0.jpg", "valid/Happy/female/1.PNG", "other/2.jpg", "sad/happy/3.jpg", "sad/notes.txt"):
+        write(tmp_path / name, "")
+    options = TableOptions(values={"emotion": {"other": "neutral"}}, source="lab")
+    found = list(read_folders(tmp_path, options))
+    rows = {Path(row.path).stem: row for row in found if isinstance(row, Row)}
+    assert rows["0"] == Row(str(tmp_path / "train/angry/0.jpg"), "train", "lab", {"emotion": "angry"})
+    assert (rows["1"].split, rows["1"].labels) == ("val", {"emotion": "happy", "gender": "female"})
+    assert rows["2"].labels == {"emotion": "neutral"}
+    left_out = [entry for entry in found if isinstance(entry, LeftOut)]
+    assert [(entry.reason, Path(entry.path).stem) for entry in left_out] == [("label outside the range", "3")]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no pictures"):
+        list(read_folders(tmp_path / "empty", options))

@@ -5,6 +5,7 @@ from facial_attributes_training.prepare.sources.appareal import APPAREAL
 from facial_attributes_training.prepare.sources.base import Found, Source
 from facial_attributes_training.prepare.sources.celeba_hq import CELEBA_HQ
 from facial_attributes_training.prepare.sources.fairface import FAIRFACE
+from facial_attributes_training.prepare.sources.folders import read_folders
 from facial_attributes_training.prepare.sources.imdb_wiki import IMDB_WIKI
 from facial_attributes_training.prepare.sources.lagenda import LAGENDA
 from facial_attributes_training.prepare.sources.rafdb import RAFDB
@@ -31,4 +32,4 @@ SOURCES: dict[str, Source] = {
 }
 """Every reader by the name that users give."""
 
-__all__ = ["SOURCES", "Found", "Source", "TableOptions", "read_csv"]
+__all__ = ["SOURCES", "Found", "Source", "TableOptions", "read_csv", "read_folders"]

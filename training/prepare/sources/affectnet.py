@@ -1,5 +1,6 @@
 """AffectNet (A. Mollahosseini, B. Hasani, M. Mahoor, 2017): emotion; both layouts it was given out in."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,13 @@ from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.sources.base import (
     BAD_LABEL,
     NO_LABEL,
+    Cells,
     Found,
     Source,
+    first_there,
     labelled,
     number,
-    read_table,
+    read_rows,
     require,
 )
 
@@ -22,13 +25,15 @@ _EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry
 _OTHERS = {7: "contempt", 8: "none", 9: "uncertain", 10: "no face"}
 """Expressions that are none of the seven emotions."""
 _BOX_COLUMNS = ("face_x", "face_y", "face_width", "face_height")
+_COLUMNS = ("subDirectory_filePath", *_BOX_COLUMNS, "facial_landmarks", "expression", "valence", "arousal")
+_PICTURES = "Manually_Annotated_Images"
 
 
 def read_affectnet(folder: Path) -> Found:
     """Yield the manually annotated pictures of either layout.
 
-    The first has `Manually_Annotated_file_lists/training.csv` and `validation.csv`, the second `train_set` and
-    `val_set`, each with `images` and `annotations`.
+    The first has `Manually_Annotated_file_lists/training.csv` and `validation.csv`, with or without a line that names
+    the columns; the second has `train_set` and `val_set`, each with `images` and `annotations`.
     """
     if (folder / "train_set").is_dir() or (folder / "val_set").is_dir():
         return _read_annotation_files(folder)
@@ -36,13 +41,21 @@ def read_affectnet(folder: Path) -> Found:
 
 
 def _read_lists(folder: Path) -> Found:
+    # The archives of the pictures unpack to different folders.
+    parents = (folder, folder / "Manually_Annotated", folder / "Manually_Annotated_compressed")
+    pictures = first_there(*(parent / _PICTURES for parent in parents))
     for split, name in (("train", "training.csv"), ("val", "validation.csv")):
         table = require(folder / "Manually_Annotated_file_lists" / name, AFFECTNET.title, AFFECTNET.owner)
-        for _, cells in read_table(table, ("subDirectory_filePath", "expression", *_BOX_COLUMNS)):
-            path = folder / "Manually_Annotated_Images" / cells["subDirectory_filePath"]
-            x, y, width, height = (number(cells[column]) for column in _BOX_COLUMNS)
-            box = (x, y, width, height) if width > 0 and height > 0 else None
-            yield _row(Row(str(path), split, AFFECTNET.name, box=box), cells["expression"])
+        make = partial(_listed, pictures, split)
+        yield from read_rows(table, ("expression", *_BOX_COLUMNS), split, AFFECTNET.name, make, _COLUMNS)
+
+
+def _listed(pictures: Path, split: str, cells: Cells) -> Row | LeftOut:
+    x, y, width, height = (number(cells[column]) for column in _BOX_COLUMNS)
+    box = (x, y, width, height) if width > 0 and height > 0 else None
+    return _row(
+        Row(str(pictures / cells["subDirectory_filePath"]), split, AFFECTNET.name, box=box), cells["expression"]
+    )
 
 
 def _read_annotation_files(folder: Path) -> Found:

@@ -1,7 +1,7 @@
 """What a reader of a data set is, and what all of them share."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,12 @@ Found = Iterator[Row | LeftOut]
 
 BAD_LABEL = "label outside the range"
 NO_LABEL = "no label"
+BAD_LINE = "line with too many or too few cells"
+
+Cells = dict[str, str]
+"""Texts of a line of a CSV file by column."""
+
+_DELIMITERS = ",;\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +56,78 @@ def require(path: Path, title: str, owner: str) -> Path:
     return path
 
 
-def read_table(path: Path, columns: Iterable[str] = (), spaced: bool = False) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line number and cells of every line of a CSV file.
+def first_there(*candidates: Path) -> Path:
+    """Return the first of some places that exists, the first of all if none does."""
+    return next((path for path in candidates if path.exists()), candidates[0])
+
+
+def read_table(path: Path, columns: Iterable[str] = (), names: Sequence[str] = ()) -> Iterator[tuple[int, Cells]]:
+    """Yield line number and cells of every line of a CSV file; its cells may be parted by semicolons or tabs as well.
 
     Args:
         path: of the file.
         columns: that it must have.
-        spaced: cells are separated by a comma and a space.
+        names: of the columns of a file whose first line does not name them.
+
+    Returns:
+        Cells by column; none at all for a line that has not as many as there are columns.
 
     Raises:
         UserError: the file can't be read or lacks a column.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=spaced)
+            first = file.readline()
+            file.seek(0)
+            named = not names or names[0] in first
+            reader = csv.DictReader(
+                file, None if named else names, delimiter=max(_DELIMITERS, key=first.count), skipinitialspace=True
+            )
             lacking = [name for name in columns if name not in (reader.fieldnames or ())]
             if lacking:
                 raise UserError(f"{path} has no column {', '.join(lacking)}; is it the file of another data set?")
             for cells in reader:
-                yield reader.line_num, {name: (text or "").strip() for name, text in cells.items() if name is not None}
+                whole = None not in cells and None not in cells.values()
+                yield reader.line_num, {name: text.strip() for name, text in cells.items()} if whole else {}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} can't be read as CSV: {error}.") from error
+        raise UserError(f"{path} can't be read as CSV in UTF-8: {error}.") from error
+
+
+def read_rows(
+    path: Path,
+    columns: Iterable[str],
+    split: str,
+    source: str,
+    make: Callable[[Cells], Row | LeftOut],
+    names: Sequence[str] = (),
+) -> Found:
+    """Yield the row that is made of every line of a CSV file; lines with too many or too few cells are left out.
+
+    Args:
+        path: of the file.
+        columns: that it must have.
+        split: that the rows belong to, for what is left out.
+        source: of the rows, likewise.
+        make: from cells by column to a row, or why it is left out.
+        names: of the columns of a file whose first line does not name them.
+
+    Raises:
+        UserError: the file can't be read or lacks a column.
+    """
+    for line, cells in read_table(path, columns, names):
+        yield make(cells) if cells else LeftOut(f"{path}, line {line}", split, source, BAD_LINE)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file that are not blank.
+
+    Raises:
+        UserError: the file can't be read.
+    """
+    try:
+        return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read as text in UTF-8: {error}.") from error
 
 
 def labelled(
@@ -88,6 +145,8 @@ def labelled(
     problems = [f"{task} {label!r}" for task, label in labels.items() if label not in LABELS[task]]
     if years is not None and not 0 <= years <= MAX_AGE:
         problems.append(f"age in years {years:g}")
+    elif years is not None and labels.get(AGE, group := LABELS[AGE][age_group_of(years)]) != group:
+        problems.append(f"age in years {years:g} is not in age group {labels[AGE]!r}")
     if problem or problems:
         return LeftOut.of(row, BAD_LABEL, problem or ", ".join(problems))
     if years is not None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from facial_attributes_training.manifest import Row
-from facial_attributes_training.prepare.sources.base import Found, Source, labelled, require
+from facial_attributes_training.prepare.sources.base import Found, Source, labelled, read_lines, require
 
 from facial_attributes_ros.attributes import GENDER
 from facial_attributes_ros.errors import UserError
@@ -16,7 +16,7 @@ def read_celeba_hq(folder: Path) -> Found:
     """Yield every picture of the attribute file, in the split that CelebA has the original in."""
     table = require(folder / "CelebAMask-HQ-attribute-anno.txt", CELEBA_HQ.title, CELEBA_HQ.owner)
     originals = _originals(require(folder / "CelebA-HQ-to-CelebA-mapping.txt", CELEBA_HQ.title, CELEBA_HQ.owner))
-    lines = table.read_text(encoding="utf-8").splitlines()
+    lines = read_lines(table)
     # The first line is the number of pictures, the second names the attributes.
     attributes = lines[1].split() if len(lines) > 1 else []
     if "Male" not in attributes:
@@ -24,8 +24,6 @@ def read_celeba_hq(folder: Path) -> Found:
     column = attributes.index("Male") + 1
     for line in lines[2:]:
         cells = line.split()
-        if not cells:
-            continue
         row = Row(str(folder / "CelebA-HQ-img" / cells[0]), _split(originals.get(Path(cells[0]).stem)), CELEBA_HQ.name)
         value = cells[column] if len(cells) > column else ""
         gender = {"1": "male", "-1": "female"}.get(value)
@@ -34,8 +32,8 @@ def read_celeba_hq(folder: Path) -> Found:
 
 def _originals(path: Path) -> dict[str, int]:
     """Return CelebA's picture index by the number of the CelebA-HQ picture."""
-    pairs = (line.split() for line in path.read_text(encoding="utf-8").splitlines()[1:])
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) > 1}
+    pairs = (line.split() for line in read_lines(path)[1:])
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) > 1 and pair[1].isdigit()}
 
 
 def _split(original: int | None) -> str:

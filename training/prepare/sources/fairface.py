@@ -1,9 +1,11 @@
 """FairFace (K. Karkkainen, J. Joo, 2021): age group, gender and ethnicity."""
 
+from functools import partial
 from pathlib import Path
 
 from facial_attributes_training.manifest import Row
-from facial_attributes_training.prepare.sources.base import Found, Source, labelled, read_table, require
+from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, read_rows, require
 
 from facial_attributes_ros.attributes import AGE, GENDER
 
@@ -14,10 +16,13 @@ def read_fairface(folder: Path) -> Found:
     """Yield the rows of `fairface_label_train.csv` and `fairface_label_val.csv`, whose paths are relative to them."""
     for split in ("train", "val"):
         table = require(folder / f"fairface_label_{split}.csv", FAIRFACE.title, FAIRFACE.owner)
-        for _, cells in read_table(table, _COLUMNS):
-            row = Row(str(folder / cells["file"]), split, FAIRFACE.name, extra={"ethnicity": cells["race"]})
-            age = "70+" if cells["age"] == "more than 70" else cells["age"]
-            yield labelled(row, classes={AGE: age, GENDER: cells["gender"].lower()})
+        yield from read_rows(table, _COLUMNS, split, FAIRFACE.name, partial(_row, folder, split))
+
+
+def _row(folder: Path, split: str, cells: Cells) -> Row | LeftOut:
+    row = Row(str(folder / cells["file"]), split, FAIRFACE.name, extra={"ethnicity": cells["race"]})
+    age = "70+" if cells["age"] == "more than 70" else cells["age"]
+    return labelled(row, classes={AGE: age, GENDER: cells["gender"].lower()})
 
 
 FAIRFACE = Source(

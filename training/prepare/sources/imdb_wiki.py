@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from facial_attributes_training.manifest import Row
 from facial_attributes_training.prepare.left_out import LeftOut
-from facial_attributes_training.prepare.sources.base import BAD_LABEL, Found, Source, labelled, require
+from facial_attributes_training.prepare.sources.base import BAD_LABEL, Found, Source, first_there, labelled, require
 
 from facial_attributes_ros.attributes import GENDER
 from facial_attributes_ros.errors import UserError
@@ -41,11 +42,15 @@ class Entry:
 
 
 def read_imdb_wiki(folder: Path) -> Found:
-    """Yield the pictures of `imdb.mat` or `wiki.mat` in a folder such as `imdb_crop`, filtered as said above."""
-    tables = [path for name in ("imdb", "wiki") if (path := folder / f"{name}.mat").exists()]
-    for table in tables or [require(folder / "imdb.mat", IMDB_WIKI.title, IMDB_WIKI.owner)]:
+    """Yield the pictures of `imdb.mat` and `wiki.mat`, filtered as said above.
+
+    Either file lies in the folder given, such as `imdb_crop`, or in `imdb_crop` and `wiki_crop` below it.
+    """
+    tables = [first_there(folder / f"{name}.mat", folder / f"{name}_crop" / f"{name}.mat") for name in ("imdb", "wiki")]
+    there = [table for table in tables if table.exists()]
+    for table in there or [require(tables[0], IMDB_WIKI.title, IMDB_WIKI.owner)]:
         for entry in _entries(table):
-            yield _row(entry, folder, table.stem)
+            yield _row(entry, table.parent, table.stem)
 
 
 def age_in_years(born: float, taken: int) -> float:
@@ -86,7 +91,7 @@ def _entries(table: Path) -> Iterator[Entry]:
 
     try:
         record = loadmat(table, squeeze_me=True, struct_as_record=False, variable_names=[table.stem])[table.stem]
-        columns = [getattr(record, name) for name in _FIELDS]
+        columns = [np.atleast_1d(getattr(record, name)) for name in _FIELDS]
     except (MatReadError, OSError, ValueError, NotImplementedError, KeyError, AttributeError) as error:
         raise UserError(f"{table} is not the .mat file of IMDB-WIKI ({error}); get it again.") from error
     for born, taken, path, gender, name, score, second in zip(*columns, strict=True):

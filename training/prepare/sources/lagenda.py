@@ -1,11 +1,12 @@
 """LAGENDA (M. Kuprashevich, I. Tolstykh, 2023): age in years and gender of the people in photographs."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 from facial_attributes_training.manifest import Row
 from facial_attributes_training.prepare.left_out import LeftOut
-from facial_attributes_training.prepare.sources.base import Found, Source, labelled, number, read_table, require
+from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, number, read_rows, require
 
 from facial_attributes_ros.attributes import GENDER
 
@@ -23,17 +24,18 @@ def read_lagenda(folder: Path) -> Found:
     tables = sorted(folder.glob("*.csv")) or [require(folder / "lagenda_test.csv", LAGENDA.title, LAGENDA.owner)]
     for table in tables:
         split = next((name for name in ("train", "val") if name in table.stem), "test")
-        for _, cells in read_table(table, _COLUMNS):
-            row = Row(str(folder / cells["img_name"]), split, LAGENDA.name)
-            x0, y0, x1, y1 = (number(cells[name]) for name in _CORNERS)
-            if not (x1 > x0 and y1 > y0):
-                yield LeftOut.of(row, "no face", "the annotation has no face box")
-                continue
-            row = Row(row.path, split, LAGENDA.name, box=(x0, y0, x1 - x0, y1 - y0))
-            yield labelled(row, *_labels(cells))
+        yield from read_rows(table, _COLUMNS, split, LAGENDA.name, partial(_row, folder, split))
 
 
-def _labels(cells: dict[str, str]) -> tuple[float | None, dict[str, str | None], str]:
+def _row(folder: Path, split: str, cells: Cells) -> Row | LeftOut:
+    path = str(folder / cells["img_name"])
+    x0, y0, x1, y1 = (number(cells[name]) for name in _CORNERS)
+    if not (x1 > x0 and y1 > y0):
+        return LeftOut(path, split, LAGENDA.name, "no face", "the annotation has no face box")
+    return labelled(Row(path, split, LAGENDA.name, box=(x0, y0, x1 - x0, y1 - y0)), *_labels(cells))
+
+
+def _labels(cells: Cells) -> tuple[float | None, dict[str, str | None], str]:
     """Return age in years, classes, and what can't be made out."""
     age, gender = number(cells["age"]), cells["gender"]
     known_gender = gender in _GENDERS or gender in ("", "-1")

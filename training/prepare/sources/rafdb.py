@@ -3,51 +3,62 @@
 from pathlib import Path
 
 from facial_attributes_training.manifest import Row
-from facial_attributes_training.prepare.sources.base import Found, Source, labelled, require
+from facial_attributes_training.prepare.sources.base import Found, Source, labelled, number, read_lines, require
 
 from facial_attributes_ros.attributes import EMOTION, GENDER, LABELS
-from facial_attributes_ros.errors import UserError
 
 _ETHNICITIES = {"0": "Caucasian", "1": "African-American", "2": "Asian"}
 _GENDERS = {"0": "male", "1": "female", "2": None}
+_AGE_RANGES = {"0": "0-3", "1": "4-19", "2": "20-39", "3": "40-69", "4": "70+"}
+"""They cut across our age groups, so they are kept to group by and are no label."""
 _ATTRIBUTE_LINES = slice(5, 8)
 """Gender, race and age follow the five landmarks."""
 
+Box = tuple[float, float, float, float]
+
 
 def read_rafdb(folder: Path) -> Found:
-    """Yield the rows of the folder `basic`: whole photographs if they are there, otherwise the aligned faces."""
+    """Yield the rows of the folder `basic`: whole photographs if they are there, otherwise the aligned faces.
+
+    In a photograph of several people, the box of `Annotation/boundingbox` says who is meant.
+    """
     listing = require(folder / "EmoLabel" / "list_patition_label.txt", RAFDB.title, RAFDB.owner)
-    pictures = folder / "Image"
+    pictures, annotation = folder / "Image", folder / "Annotation"
     whole = (pictures / "original").is_dir()
-    for line in listing.read_text(encoding="utf-8").splitlines():
-        if not line.strip():
-            continue
+    for line in read_lines(listing):
         name, _, index = line.strip().partition(" ")
         stem = Path(name).stem
         path = pictures / "original" / name if whole else pictures / "aligned" / f"{stem}_aligned.jpg"
-        gender, ethnicity, problem = _attributes(folder / "Annotation" / "manual" / f"{stem}_manu_attri.txt")
-        row = Row(str(path), stem.partition("_")[0], RAFDB.name, extra={"ethnicity": ethnicity} if ethnicity else {})
+        box = _box(annotation / "boundingbox" / f"{stem}_boundingbox.txt") if whole else None
+        gender, extra, problem = _attributes(annotation / "manual" / f"{stem}_manu_attri.txt")
+        row = Row(str(path), stem.partition("_")[0], RAFDB.name, box=box, extra=extra)
         known = index.isdigit() and 1 <= int(index) <= len(LABELS[EMOTION])
         # The data set counts from 1, in the order that is ours as well.
         emotion = LABELS[EMOTION][int(index) - 1] if known else f"number {index}"
         yield labelled(row, classes={EMOTION: emotion, GENDER: gender}, problem=problem)
 
 
-def _attributes(path: Path) -> tuple[str | None, str, str]:
-    """Return gender, ethnicity and what is wrong with them; a missing file leaves both unlabelled."""
+def _attributes(path: Path) -> tuple[str | None, dict[str, str], str]:
+    """Return gender, further columns, and what is wrong with them; a missing file leaves all unlabelled."""
     if not path.exists():
-        return None, "", ""
-    try:
-        gender, ethnicity, _ = (
-            line.strip() for line in path.read_text(encoding="utf-8").splitlines()[_ATTRIBUTE_LINES]
-        )
-    except ValueError:
-        return None, "", f"{path.name} has fewer than eight lines"
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}.") from error
+        return None, {}, ""
+    lines = [line.strip() for line in read_lines(path)[_ATTRIBUTE_LINES]]
+    if len(lines) < 3:
+        return None, {}, f"{path.name} has fewer than eight lines"
+    gender, ethnicity, age = lines
     if gender not in _GENDERS:
-        return None, "", f"gender number {gender!r} in {path.name}"
-    return _GENDERS[gender], _ETHNICITIES.get(ethnicity, ""), ""
+        return None, {}, f"gender number {gender!r} in {path.name}"
+    extra = {"ethnicity": _ETHNICITIES.get(ethnicity, ""), "age_range": _AGE_RANGES.get(age, "")}
+    return _GENDERS[gender], {name: value for name, value in extra.items() if value}, ""
+
+
+def _box(path: Path) -> Box | None:
+    """Return the box of a file that holds its left, upper, right and lower edge; None without one."""
+    numbers = [number(text) for line in read_lines(path) for text in line.split()] if path.exists() else []
+    if len(numbers) != 4 or not (numbers[2] > numbers[0] and numbers[3] > numbers[1]):
+        return None
+    left, top, right, bottom = numbers
+    return left, top, right - left, bottom - top
 
 
 RAFDB = Source(

@@ -1,10 +1,12 @@
 """The reference's own label files: class indices of every task, -100 where a label is missing."""
 
 import math
+from functools import partial
 from pathlib import Path, PureWindowsPath
 
 from facial_attributes_training.manifest import Row
-from facial_attributes_training.prepare.sources.base import Found, Source, labelled, number, read_table, require
+from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, number, read_rows, require
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, MISSING
 
@@ -23,13 +25,16 @@ def read_reference(folder: Path) -> Found:
     root = next((base for base in (folder, *folder.resolve().parents) if (base / _DATA_ROOT).is_dir()), folder)
     for table in tables:
         split, source = table.parent.name, table.parent.parent.name
-        for _, cells in read_table(table, ("Path", *_COLUMNS.values())):
-            path = Path(*PureWindowsPath(cells["Path"]).parts)
-            path = path if path.suffix else path.with_name(path.name + ".jpg")
-            extra = {ours: index for theirs, ours in _EXTRA.items() if (index := _index(cells.get(theirs, "")))}
-            row = Row(str(root / path), split, source, extra=extra)
-            classes = {task: _label(task, cells[column]) for task, column in _COLUMNS.items()}
-            yield labelled(row, classes=classes)
+        make = partial(_row, root, split, source)
+        yield from read_rows(table, ("Path", *_COLUMNS.values()), split, source, make)
+
+
+def _row(root: Path, split: str, source: str, cells: Cells) -> Row | LeftOut:
+    path = Path(*PureWindowsPath(cells["Path"]).parts)
+    path = path if path.suffix else path.with_name(path.name + ".jpg")
+    extra = {ours: index for theirs, ours in _EXTRA.items() if (index := _index(cells.get(theirs, "")))}
+    classes = {task: _label(task, cells[column]) for task, column in _COLUMNS.items()}
+    return labelled(Row(str(root / path), split, source, extra=extra), classes=classes)
 
 
 def _index(text: str) -> str:

@@ -1,13 +1,16 @@
 """Any folder of pictures with a CSV, and manifests that are there already."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from facial_attributes_training.manifest import BOX_COLUMNS, COLUMNS, LABEL_COLUMNS, Row, read_manifest
-from facial_attributes_training.prepare.sources.base import Found, Source, labelled, number, read_table, require
+from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, number, read_rows, require
 
-from facial_attributes_ros.attributes import TASKS
+from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
 
 
@@ -19,48 +22,63 @@ class TableOptions:
         columns: the CSV's column by the manifest's; columns of the same name need no entry.
         values: our label by the CSV's, per label column, as in {"gender": {"M": "male"}}.
         source: what to call the data set; the CSV's name if empty.
+        pictures: folder that paths are relative to; the CSV's if None.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     source: str = ""
+    pictures: Path | None = None
+
+    def check(self) -> None:
+        """Raise `UserError` if a manifest has no such columns, or no such labels."""
+        unknown = sorted({*self.columns, *self.values} - set(COLUMNS))
+        if unknown:
+            raise UserError(f"a manifest has no column {', '.join(unknown)}; it has {', '.join(COLUMNS)}.")
+        for task, column in LABEL_COLUMNS.items():
+            wrong = sorted(set(self.values.get(column, {}).values()) - {*LABELS[task], ""})
+            if wrong:
+                raise UserError(f"{column} can't be {', '.join(wrong)}; it is one of {', '.join(LABELS[task])}.")
+
+    def label(self, column: str, text: str) -> str:
+        """Return our label for the CSV's text in a column; upper and lower case are the same."""
+        return self.values.get(column, {}).get(text, text.lower())
 
 
 def read_csv(table: Path, options: TableOptions) -> Found:
-    """Yield the rows of a CSV whose paths are relative to it; every column that is not used is kept.
+    """Yield the rows of a CSV; every column that is not used is kept.
 
     Raises:
-        UserError: the file or a column is missing, or the options name columns that a manifest does not have.
+        UserError: the file or a column is missing, or the options name columns or labels that a manifest does not have.
     """
-    unknown = sorted({*options.columns, *options.values} - set(COLUMNS))
-    if unknown:
-        raise UserError(f"a manifest has no column {', '.join(unknown)}; it has {', '.join(COLUMNS)}.")
+    options.check()
     require(table, "The CSV", "you")
+    source = options.source or table.stem
+    columns = (options.columns.get("path", "path"), *options.columns.values())
+    yield from read_rows(table, columns, "", source, partial(_row, options.pictures or table.parent, source, options))
+
+
+def _row(folder: Path, source: str, options: TableOptions, cells: Cells) -> Row | LeftOut:
     theirs = {name: options.columns.get(name, name) for name in COLUMNS}
-    used = set(theirs.values())
-    for _, cells in read_table(table, (theirs["path"], *options.columns.values())):
-        text = {name: cells.get(column, "") for name, column in theirs.items()}
-        box = tuple(number(text[name]) for name in BOX_COLUMNS)
-        row = Row(
-            str(table.parent / text["path"]),
-            text["split"],
-            text["source"] or options.source or table.stem,
-            box=box if box[2] > 0 and box[3] > 0 else None,  # type: ignore[arg-type]
-            extra={name: value for name, value in cells.items() if name not in used},
-        )
-        classes = {task: _label(text[LABEL_COLUMNS[task]], LABEL_COLUMNS[task], options) for task in TASKS}
-        years = number(text["age_years"]) if text["age_years"] else None
-        yield labelled(row, years, classes)
+    text = {name: cells.get(column, "") for name, column in theirs.items()}
+    extra = {name: value for name, value in cells.items() if name and name not in {*theirs.values(), *COLUMNS}}
+    row = Row(str(folder / text["path"]), text["split"], text["source"] or source, extra=extra)
+    if not text["path"]:
+        return LeftOut.of(row, "no picture named")
+    numbers = [number(text[name]) for name in BOX_COLUMNS]
+    if any(text[name] for name in BOX_COLUMNS):
+        if not (all(map(math.isfinite, numbers)) and numbers[2] > 0 and numbers[3] > 0):
+            return LeftOut.of(row, "no box", ", ".join(text[name] for name in BOX_COLUMNS))
+        x, y, width, height = numbers
+        row = replace(row, box=(x, y, width, height))
+    classes = {task: options.label(column, text[column]) for task, column in LABEL_COLUMNS.items()}
+    years = number(text["age_years"]) if text["age_years"] else None
+    return labelled(row, years, classes)
 
 
 def read_manifest_rows(table: Path) -> Found:
     """Yield the rows of a manifest, or of the `manifest.csv` in a folder."""
     yield from read_manifest(table / "manifest.csv" if table.is_dir() else table).rows()
-
-
-def _label(text: str, column: str, options: TableOptions) -> str:
-    """Return our label of a CSV's; upper and lower case are the same."""
-    return options.values.get(column, {}).get(text, text.lower())
 
 
 MANIFEST = Source("manifest", "The manifest", "whoever made it", read_manifest_rows)

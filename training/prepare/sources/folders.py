@@ -1,0 +1,60 @@
+"""Pictures sorted into folders that are named as their labels, such as `train/angry/0.jpg`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from facial_attributes_training.manifest import LABEL_COLUMNS, Row
+from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.sources.base import BAD_LABEL, Found, labelled, require
+from facial_attributes_training.prepare.sources.table import TableOptions
+
+from facial_attributes_ros.attributes import LABELS
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.vision.pictures import PICTURE_SUFFIXES, files_in
+
+_SPLITS: Mapping[str, str] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def read_folders(folder: Path, options: TableOptions) -> Found:
+    """Yield every picture below a folder, labelled by the folders that it lies in.
+
+    Folders named as a label of any task give that label, and those named as a split give the split; others say nothing.
+
+    Args:
+        folder: the uppermost.
+        options: `values` say how folders map to labels, as in {"emotion": {"anger": "angry"}}; `source` is the data
+            set's name, the folder's if empty.
+
+    Raises:
+        UserError: the folder is missing or holds no picture, or a label does not exist.
+    """
+    options.check()
+    require(folder, "The folder", "you")
+    source = options.source or folder.resolve().name
+    path = None
+    for path in files_in(folder, PICTURE_SUFFIXES):
+        yield _row(path, path.relative_to(folder).parts[:-1], source, options)
+    if path is None:
+        raise UserError(f"{folder} holds no pictures.")
+
+
+def _row(path: Path, folders: tuple[str, ...], source: str, options: TableOptions) -> Row | LeftOut:
+    split = next((_SPLITS[name.lower()] for name in folders if name.lower() in _SPLITS), "")
+    found = [
+        (task, label)
+        for name in folders
+        for task, column in LABEL_COLUMNS.items()
+        if (label := options.label(column, name)) in LABELS[task]
+    ]
+    row = Row(str(path), split, source)
+    if len(dict(found)) < len(found):
+        return LeftOut.of(row, BAD_LABEL, f"its folders tell several labels: {', '.join(label for _, label in found)}")
+    return labelled(row, classes=dict(found))
