@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from facial_attributes_training.evaluation import Group, calibration_half, evaluate, group_columns, worst_group_gap
+from facial_attributes_training.evaluation import Group, evaluate, group_columns, worst_group_gap
 from facial_attributes_training.manifest import Manifest, Row
 from facial_attributes_training.metrics import Estimate
 from facial_attributes_training.predictions import predict_manifest, write_predictions
 from facial_attributes_training.report import Run, summary_rows, to_json, write_report
+from facial_attributes_training.subsets import first_half
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE, GENDER, LABELS, MISSING, Detection
@@ -94,7 +95,7 @@ def test_temperatures_are_fitted_on_rows_that_are_not_measured(engine: "ShadeEng
     # Always right at a confidence of 0.88: the best temperature is as low as it gets.
     assert before.before == pytest.approx(1 - 0.8808, abs=1e-3)
     assert after.after < 0.001
-    assert after.rows == (~calibration_half(len(faces))).sum()
+    assert after.rows == (~first_half(faces)).sum()
 
 
 def test_rows_that_can_not_be_predicted_are_counted(engine: "ShadeEngine", faces: Manifest, tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""Halves and data sets of a manifest."""
+
+import numpy as np
+from facial_attributes_training.manifest import Manifest, Row
+from facial_attributes_training.subsets import ALL, data_sets, first_half, strata
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def manifest(names: list[tuple[str, str, str]], folder: str = "/data") -> Manifest:
+    """Rows of pictures, sources and origins."""
+    rows = [Row(f"{folder}/{name}", source=source, extra={"origin": origin}) for name, source, origin in names]
+    return Manifest.from_rows(rows)
+
+
+PICTURES = st.lists(
+    st.tuples(
+        st.integers(0, 40).map(lambda n: f"a.tar#{n}.jpg"), st.sampled_from("ab"), st.sampled_from(["", "x", "y"])
+    ),
+    min_size=1,
+)
+
+
+@given(PICTURES, st.randoms(use_true_random=False))
+def test_a_picture_is_in_the_same_half_wherever_it_lies(names: list[tuple[str, str, str]], random: object) -> None:
+    shuffled = list(names)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    here = dict(zip(names, first_half(manifest(names)).tolist(), strict=True))
+    there = dict(zip(shuffled, first_half(manifest(shuffled, "/elsewhere/a")).tolist(), strict=True))
+    assert here == there
+
+
+@given(PICTURES)
+def test_every_source_and_origin_is_halved_by_pictures(names: list[tuple[str, str, str]]) -> None:
+    rows = manifest(names)
+    half, groups = first_half(rows), strata(rows)
+    for group in set(groups.tolist()):
+        pictures = {str(path) for path in rows.paths[groups == group]}
+        chosen = {str(path) for path in rows.paths[(groups == group) & half]}
+        assert len(chosen) == (len(pictures) + 1) // 2
+        assert not chosen & {str(path) for path in rows.paths[(groups == group) & ~half]}
+
+
+def test_origins_are_measured_by_themselves_where_a_source_has_several() -> None:
+    rows = manifest([("1", "a", "x"), ("2", "a", "y"), ("3", "b", "z"), ("4", "b", "")])
+    found = {name: mask.tolist() for name, mask in data_sets(rows)}
+    assert found == {
+        "a": [True, True, False, False],
+        "a-from-x": [True, False, False, False],
+        "a-from-y": [False, True, False, False],
+        "b": [False, False, True, True],
+        ALL: [True] * 4,
+    }
+    assert [name for name, _ in data_sets(manifest([("1", "", "")]))] == ["unnamed"]
+
+
+def test_a_manifest_without_origins_has_its_sources_as_strata() -> None:
+    rows = Manifest.from_rows([Row("1", source="a"), Row("2", source="b"), Row("3", source="a")])
+    np.testing.assert_array_equal(strata(rows), [0, 1, 0])
