@@ -175,13 +175,6 @@ def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Ev
     )
 
 
-def calibration_half(rows: int) -> NDArray[np.bool_]:
-    """Return bool (rows,): the half, drawn by chance but the same each time, that temperatures are fitted on."""
-    half = np.zeros(rows, np.bool_)
-    half[np.random.default_rng(0).permutation(rows)[: rows // 2]] = True
-    return half
-
-
 def expected_ages(predictions: Predictions, spec: ModelSpec, temperature: float) -> NDArray[np.float64] | None:
     """Return float64 (rows,): ages in years; None without the task.
 

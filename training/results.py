@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from facial_attributes_training.calibration import fit_temperatures
+from facial_attributes_training.calibration import calibrate
 from facial_attributes_training.datasets import collate
 from facial_attributes_training.evaluation import evaluate
 from facial_attributes_training.manifest import Manifest
@@ -17,11 +17,10 @@ from facial_attributes_training.predictions import Predictions
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.run_data import Rows
 from numpy.typing import NDArray
-from scipy.special import softmax
 from torch import Tensor
 
 from facial_attributes_ros.assets import ASSETS
-from facial_attributes_ros.attributes import AGE, GENDER, LABELS, MISSING
+from facial_attributes_ros.attributes import AGE, LABELS
 from facial_attributes_ros.files import file_sha256
 from facial_attributes_ros.models.adaptation import Adaptation, trained_tensors
 from facial_attributes_ros.models.checkpoint import save_model
@@ -30,7 +29,6 @@ from facial_attributes_ros.models.multitask import MultiTaskModel
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
 _BATCH = 256
-WANTED_PRECISION = 0.95
 MIN_GROUP_ROWS = 10
 """Groups with fewer known ages keep their default centroid."""
 _DEFAULT_CENTROIDS = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
@@ -62,11 +60,7 @@ def write_model(
     """
     logits, usable = predict_rows(model, forward, validation)
     manifest, half = validation.manifest.take(usable), half[usable]
-    fitting = {task: np.where(half, manifest.labels[task], MISSING) for task in model.tasks}
-    temperatures = fit_temperatures(logits, fitting)
-    thresholds = dict.fromkeys(model.tasks, 0.0)
-    if GENDER in model.tasks:
-        thresholds[GENDER] = gender_threshold(logits[GENDER] / temperatures[GENDER], fitting[GENDER])
+    fit = calibrate(logits, manifest, half)
     preprocess = model.backbone.preprocess
     spec = ModelSpec(
         name=recipe.name,
@@ -79,8 +73,8 @@ def write_model(
         adaptation=Adaptation.from_dict(recipe.adaptation).to_dict(),
         crop_margin=recipe.data.crop_margin,
         age_centroids=age_centroids(training.manifest),
-        temperatures=temperatures,
-        thresholds=thresholds,
+        temperatures=fit.temperatures,
+        thresholds=fit.thresholds,
         licence=recipe.licence,
     )
     measured = figures(logits, manifest, spec, ~half)
@@ -139,26 +133,6 @@ def age_centroids(manifest: Manifest) -> tuple[float, ...]:
         years = manifest.age_years[known & (manifest.labels[AGE] == group)]
         found.append(float(years.mean()) if len(years) >= MIN_GROUP_ROWS else _DEFAULT_CENTROIDS[group])
     return tuple(round(years, 2) for years in found)
-
-
-def gender_threshold(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> float:
-    """Return the lowest confidence from which on `WANTED_PRECISION` of the labels are right; 0.5 if all are.
-
-    Args:
-        logits: float (rows, 2), calibrated.
-        truth: int64 (rows,): class indices; rows with `MISSING` do not count.
-    """
-    known = truth != MISSING
-    if not known.any():
-        return 0.0
-    probabilities = softmax(np.asarray(logits[known], np.float64), axis=1)
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth[known]
-    order = np.argsort(-confidence, kind="stable")
-    precision = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(precision >= WANTED_PRECISION)
-    if not len(enough):
-        return 1.0
-    return round(float(confidence[order][enough[-1]]), 3)
 
 
 def figures(
