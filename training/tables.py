@@ -6,6 +6,8 @@ An estimate is an object with `value`, `low` and `high`, as `metrics.Estimate` b
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from facial_attributes_training.subsets import ALL
+
 Json = Mapping[str, Any]
 
 
@@ -64,7 +66,7 @@ def threshold_table(ways: Sequence[Json]) -> str:
         for task in _tasks(ways)
         for way in ways
         if way["fit"]["thresholds"].get(task, 0) > 0
-        for name, named in _distinct(way["tasks"][task]["named"]).items()
+        for name, named in distinct(way["tasks"][task]["named"]).items()
     ]
     return table(columns, rows)
 
@@ -91,10 +93,18 @@ def robustness_columns(conditions: Sequence[Json]) -> list[tuple[str, str, str]]
     found = []
     for name, tasks in conditions[0]["results"].items():
         for task, figures in tasks.items():
+            if name == ALL:
+                continue
             found.append((name, task, "balanced_accuracy" if task == "emotion" else "accuracy"))
             if figures["mae"] is not None:
                 found.append((name, task, "mae"))
     return found
+
+
+def distinct(found: Mapping[str, Json]) -> dict[str, Json]:
+    """Return figures per data set without those of `all` where they are of one data set again; each has `rows`."""
+    largest = max((figures["rows"] for name, figures in found.items() if name != ALL), default=0)
+    return {name: figures for name, figures in found.items() if name != ALL or figures["rows"] > largest}
 
 
 def _cell(figures: Json | None, figure: str) -> str:
@@ -105,13 +115,3 @@ def _cell(figures: Json | None, figure: str) -> str:
 
 def _tasks(ways: Sequence[Json]) -> list[str]:
     return list(ways[0]["tasks"]) if ways else []
-
-
-def _distinct(named: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the data sets without `all`, where that is one data set again."""
-    rows = {name: entry["rows"] for name, entry in named.items()}
-    return {
-        name: entry
-        for name, entry in named.items()
-        if name != "all" or all(n < rows["all"] for o, n in rows.items() if o != "all")
-    }
