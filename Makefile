@@ -41,8 +41,8 @@ lint: setup ## check the code with ruff and mypy
 lock: setup ## remake the locked requirements; ARGS=--upgrade takes the newest versions
 	$(COMPILE) --python-version 3.11 --all-extras -c requirements/pins.txt -o requirements/lock.txt
 	$(COMPILE) --python-version 3.12 -c requirements/pins.txt -c requirements/numpy1.txt -o requirements/robot.txt
-	$(COMPILE) --python-version 3.11 --extra train --extra export --extra insightface --extra dev --resolution lowest-direct \
-		-o requirements/oldest.txt
+	$(COMPILE) --python-version 3.11 --extra train --extra export --extra insightface --extra dev \
+		--resolution lowest-direct -o requirements/oldest.txt
 
 clean: ## remove everything that make has made, the environments included
 	rm -rf build install log .venv .venv-oldest .venv-robot *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,15 +54,27 @@ class Group:
         cwd: Path,
         last: bool = False,
         patience: float = 0.0,
+        blocked: Collection[signal.Signals] = (),
     ) -> None:
-        """Start a process; see `Member` for the arguments."""
+        """Start a process.
+
+        Args:
+            name: as in `Member`.
+            arguments: the command and its arguments.
+            env: all of its environment variables.
+            cwd: where it runs.
+            last: as in `Member`.
+            patience: as in `Member`.
+            blocked: signals that wait until the process unblocks them. A Python that is interrupted before its own
+                handlers stand would show a traceback.
+        """
         process = subprocess.Popen(
             [str(argument) for argument in arguments],
             env=dict(env),
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             process_group=0,
-            preexec_fn=_die_with(os.getpid()),
+            preexec_fn=_prepare(os.getpid(), blocked),
         )
         self._members.append(Member(name, process, last, patience))
 
@@ -111,11 +123,12 @@ def _ending(code: int) -> str:
     return f"ended by itself with code {code}"
 
 
-def _die_with(parent: int) -> Callable[[], None]:
-    """Return what a child calls before it starts, to be told to end when its parent is killed."""
+def _prepare(parent: int, blocked: Collection[signal.Signals]) -> Callable[[], None]:
+    """Return what a child calls before it starts, to block signals and to be told when its parent is killed."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     def before_start() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
         prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
         if os.getppid() != parent:
             os._exit(130)

@@ -3,6 +3,8 @@
 Sets up what is missing first. With a real ROS 2 sourced, colcon and `ros2 launch` do the same. Ctrl-C ends it.
 """
 
+import quiet_start  # isort: split
+
 import argparse
 import json
 import os
@@ -10,6 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from process_group import Group
@@ -107,9 +110,10 @@ def _start_nodes(group: Group, source: str, args: argparse.Namespace, env: dict[
 
     # The slowest to get ready goes first.
     parameters = ["--ros-args", "--params-file", config, *_parameters(perception)]
-    group.start("perception node", node("perception", *parameters), env, ROOT)
-    group.start("camera", node("camera", "--ros-args", *_parameters(camera)), env, ROOT, last=True, patience=1.0)
-    group.start("listener", node("listener", *_listener_options(args)), env, ROOT, last=True)
+    start = partial(group.start, env=env, cwd=ROOT, blocked=(signal.SIGINT, signal.SIGTERM))
+    start("perception node", node("perception", *parameters))
+    start("camera", node("camera", "--ros-args", *_parameters(camera)), last=True, patience=1.0)
+    start("listener", node("listener", *_listener_options(args)), last=True)
 
 
 def _start_launched(group: Group, source: str, args: argparse.Namespace, env: dict[str, str]) -> None:
@@ -132,10 +136,9 @@ def _listener_options(args: argparse.Namespace) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until the end; return 0 after it and after Ctrl-C, 1 when a part failed, 130 for Ctrl-C in the set-up."""
+    """Run until the end; return 0 after it and after Ctrl-C, 1 when a part failed."""
     args = build_parser().parse_args(argv)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    quiet_start.interrupt_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
         run(args)
     except SetUpError as error:

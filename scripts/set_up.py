@@ -4,7 +4,10 @@ python3 scripts/set_up.py            the environment, the ROS messages and the m
 python3 scripts/set_up.py --oldest   the environment with the oldest supported versions, for tests without ROS
 """
 
+import quiet_start  # isort: split
+
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -66,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--oldest", action="store_true", help="make the environment of the oldest versions only")
     args = parser.parse_args(argv)
+    quiet_start.interrupt_on(signal.SIGINT)
     try:
         set_up(args.oldest)
     except SetUpError as error:

@@ -4,20 +4,26 @@ The main thread does nothing but wait for a signal; the node lives in a second t
 is being loaded or libraries are being imported. Nothing heavy is imported here before the signals are in place.
 """
 
+import contextlib
 import importlib
 import logging
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from facial_attributes_ros.errors import UserError
 
 GRACE = 1.0
 """Seconds the node has to end after a signal; then the process ends without it."""
+OWN_END = 10.0
+"""Seconds the node has to end when nobody has asked it to, as after its duration."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What ends a node. Who starts the process may block them, so that they wait until a handler stands."""
 IDLE = 0.2
 """Seconds between two looks at whether to end while nothing happens."""
 
@@ -38,25 +44,26 @@ class NodeProcess:
         self._module = module
         self._argv = list(argv)
         self._over = threading.Event()
+        self._signalled = False
         self._code = 0
 
     def run(self) -> int:
         """Run the node and return the exit code: 0 after Ctrl-C or a node that is done, 2 after a user's mistake."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         thread = threading.Thread(target=self._live, name="node", daemon=True)
         thread.start()
         self._over.wait()
+        latest = time.monotonic() + OWN_END
+        while thread.is_alive() and not self._signalled and time.monotonic() < latest:
+            thread.join(IDLE)
         thread.join(GRACE)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if thread.is_alive():
-            # A library is busy in its own code, perhaps loading a model; the interpreter's own end would wait for it.
-            os._exit(self._code)
         return self._code
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         # A second signal changes nothing: `ros2 launch` passes on the Ctrl-C that the terminal has sent here already.
+        self._signalled = True
         self._over.set()
 
     def _finish(self, code: int) -> None:
@@ -146,6 +153,15 @@ class _LogToRos(logging.Handler):
             self._ros.info(text)
 
 
-def run_node(module: str, argv: Sequence[str] | None = None) -> int:
-    """Run the node of a module as this process; see `NodeProcess`."""
-    return NodeProcess(module, sys.argv[1:] if argv is None else argv).run()
+def run_node(module: str, argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the node of a module as this process and end the process; see `NodeProcess`.
+
+    The interpreter's own end would take libraries and models apart piece by piece, and wait for one that is busy, as
+    with loading a model; the node has closed by now what must be closed.
+    """
+    code = NodeProcess(module, sys.argv[1:] if argv is None else argv).run()
+    for stream in (sys.stdout, sys.stderr):
+        # The reader may have gone.
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)

@@ -21,6 +21,7 @@ Path(PATH).touch()
 time.sleep(600)
 """
 DEADLINE = 100.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(group, name, code, **options):
@@ -77,6 +78,22 @@ def test_those_that_do_not_hear_are_killed_in_time(tmp_path):
     assert not any(map(alive, pids(group)))
 
 
+def test_ctrl_c_at_the_start_of_a_node_is_kept_for_it_and_shows_no_traceback(monkeypatch, capfd):
+    monkeypatch.setattr(process_group, "GRACE", DEADLINE)
+    arguments = [sys.executable, "-m", "facial_attributes_ros.ros.listener"]
+    with Group() as group:
+        group.start("listener", arguments, dict(os.environ), ROOT, blocked=(signal.SIGINT, signal.SIGTERM))
+    assert group._members[0].process.returncode == 0
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_script_that_is_interrupted_while_it_imports_ends_without_a_word():
+    code = "import quiet_start, os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    env = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
 def test_the_processes_hear_when_the_one_that_started_them_is_killed(tmp_path):
     code = (
         "import os, sys, time; from pathlib import Path; from process_group import Group\n"
@@ -84,8 +101,7 @@ def test_the_processes_hear_when_the_one_that_started_them_is_killed(tmp_path):
         f"group.start('camera', [sys.executable, '-c', {OBEDIENT!r}], dict(os.environ), Path('.'))\n"
         "print(group._members[0].process.pid, flush=True); time.sleep(600)"
     )
-    scripts = Path(__file__).resolve().parents[2] / "scripts"
-    env = os.environ | {"PYTHONPATH": str(scripts)}
+    env = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
     starter = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
     child = int(starter.stdout.readline())
     starter.send_signal(signal.SIGKILL)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facial_attributes_ros.ros import bridge
 from facial_attributes_ros.ros.bridge import agrees, sample_message, trusted_encodings
 from facial_attributes_ros.ros.conversion import (
     ENCODINGS,
@@ -257,6 +258,7 @@ def test_cv_bridge_is_used_only_for_what_it_converts_as_we_do(kind, tmp_path, mo
     (tmp_path / "cv_bridge.py").write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", ":".join([str(tmp_path), *sys.path]))
+    monkeypatch.setattr(bridge, "PROBE_TIMEOUT", 200.0)
     expected = frozenset(ENCODINGS) if kind == "correct" else frozenset()
     assert trusted_encodings() == expected
 

@@ -1,8 +1,6 @@
 """Runs the stub of the perception node; as light as the real entry point, so that Ctrl-C is heard as early."""
 
-import sys
-
 from facial_attributes_ros.ros.process import run_node
 
 if __name__ == "__main__":
-    sys.exit(run_node("stub_perception_node"))
+    run_node("stub_perception_node")
