@@ -24,7 +24,7 @@ _NOISE = 4.0
 """Standard deviation in grey levels of a small sensor's noise when it is dark."""
 _COVER_GREY = 110
 _COVERED: Final[dict[str, tuple[float, float, float, float]]] = {
-    "eyes": (0.0, 0.22, 1.0, 0.5),
+    "eyes": (0.0, 0.25, 1.0, 0.52),
     "mouth": (0.0, 0.6, 1.0, 1.0),
     "one side": (0.0, 0.0, 0.5, 1.0),
 }

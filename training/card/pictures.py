@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS
+from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, TASKS
 from facial_attributes_ros.vision.crop import crop_face
 
 Json = Mapping[str, Any]
@@ -23,7 +23,7 @@ _SERIES: Final = {
     EMOTION: ("affectnet-from-affectnet", "balanced_accuracy", "emotion (AffectNet), balanced"),
 }
 _SHOWN_GROUPS: Final = 8
-_SIDE, _BOX = 160, (36.0, 24.0, 92.0, 112.0)
+_SIDE, _BOX = 160, (36.0, 34.0, 92.0, 106.0)
 
 
 def card_pictures(evaluation: Json) -> Iterator[tuple[str, Figure]]:
@@ -117,8 +117,7 @@ def curves_picture(conditions: Sequence[Json]) -> Figure:
         axes.grid(axis="y", alpha=0.3)
     for axes in list(panels):
         axes.set_axis_off()
-    first = figure.axes[0]
-    first.legend(fontsize=7, loc="lower left")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=3)
     figure.supylabel("%", fontsize=9)
     return figure
 
@@ -176,7 +175,7 @@ def _face_cell(axes: Axes, picture: NDArray[np.uint8], title: str, condition: Js
 def _largest(results: Json) -> dict[str, str]:
     """Return, per task, the data set with the most faces that is one source."""
     single = {name: tasks for name, tasks in results.items() if name != "all" and "-from-" not in name}
-    tasks = dict.fromkeys(task for found in single.values() for task in found)
+    tasks = [task for task in TASKS if any(task in found for found in single.values())]
     return {
         task: max((name for name in single if task in single[name]), key=lambda name: single[name][task]["rows"])
         for task in tasks

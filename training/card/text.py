@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from facial_attributes_training.calibration import LUCK, WANTED_PRECISION
 from facial_attributes_training.card.sources import Sources
 from facial_attributes_training.evaluation import MIN_GROUP_ROWS
 from facial_attributes_training.tables import (
@@ -67,6 +68,9 @@ def card_values(sources: Sources) -> dict[str, str]:
         "centroids": ", ".join(
             f"{label} {years:g}" for label, years in zip(LABELS[AGE], spec.age_centroids, strict=True)
         ),
+        "wanted-gender": f"{WANTED_PRECISION[GENDER]:.0%}",
+        "wanted-emotion": f"{WANTED_PRECISION[EMOTION]:.0%}",
+        "luck": f"{LUCK:.0%}",
         "main-table": _main_table(results),
         "class-table": _class_table(results),
         "group-tables": "\n".join(_group_tables(results)),

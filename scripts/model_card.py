@@ -1,0 +1,142 @@
+"""The model card of `small`: measure, write it, and check that it still holds. No figure in it is typed by hand.
+
+.venv/bin/python scripts/model_card.py measure     # evaluates, calibrates, decides on int8; writes docs/models/small
+.venv/bin/python scripts/model_card.py write       # docs/model-card-small.md and its pictures
+.venv/bin/python scripts/model_card.py check       # all of it again, compared with what is written
+
+`measure` changes the model's temperatures, thresholds, figures and its choice of engine in model.json.
+"""
+
+import argparse
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from facial_attributes_training.card.check import differences, most_lost
+from facial_attributes_training.card.pictures import card_pictures
+from facial_attributes_training.card.sources import BENCH, EVALUATION, OTHER_ENGINE, SAMPLE, Sources, read_json
+from facial_attributes_training.card.text import write_card
+from facial_attributes_training.plots import DPI
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import atomic_target
+from facial_attributes_ros.models.registry import model_folder
+from facial_attributes_ros.models.spec import ModelSpec
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+MEASURED: Final = ROOT / "docs" / "models" / "small"
+TEMPLATE, CARD = MEASURED / "card.md.in", ROOT / "docs" / "model-card-small.md"
+SAMPLE_ROWS: Final = 240
+"""Rows of the small evaluation that the tests repeat."""
+ALLOWED_LOSS: Final = 0.005
+"""int8 is the default if no task loses a larger share of its faces."""
+TOLERANCE: Final = 0.005
+"""By which shares may differ when everything is measured again, perhaps on another machine."""
+
+
+def main() -> int:
+    """Run a step; return 0, 1 if the card does not hold, or 2 after a mistake told in one sentence."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=("measure", "write", "check"))
+    parser.add_argument("--model", default="small", help="name or folder of the model (default: %(default)s)")
+    parser.add_argument("--manifest", type=Path, default=Path("work/faces/manifest-val.csv"))
+    parser.add_argument("--rows", type=int, help="take so many rows only, to try it")
+    parser.add_argument(
+        "--robustness", type=int, default=1500, help="rows for every spoilt view (default: %(default)s)"
+    )
+    parser.add_argument("--work", type=Path, default=Path("work/card"), help="for raw results (default: %(default)s)")
+    parser.add_argument("--measured", type=Path, default=MEASURED, help="folder of the figures (default: %(default)s)")
+    parser.add_argument("--card", type=Path, default=CARD, help="the card itself (default: %(default)s)")
+    args = parser.parse_args()
+    try:
+        return {"measure": measure, "write": write, "check": check}[args.step](args)
+    except UserError as error:
+        _say(f"model_card: {error}")
+        return 2
+
+
+def measure(args: argparse.Namespace) -> int:
+    """Evaluate with both engines, decide which is the default, and measure everything with that one."""
+    folder = model_folder(args.model)
+    found = {}
+    for engine in ("onnx", "onnx-int8"):
+        _evaluate(args, args.work / engine, "--engine", engine, "--calibrate")
+        found[engine] = read_json(args.work / engine / "evaluation.json")
+    lost = most_lost(found["onnx"]["results"], found["onnx-int8"]["results"])
+    int8 = lost <= ALLOWED_LOSS
+    _say(f"int8 loses up to {100 * lost:.2f} points of accuracy, so {'it' if int8 else 'float32'} is the default.")
+    replace(ModelSpec.read(folder), int8=int8).write(folder)
+    chosen, other = ("onnx-int8", "onnx") if int8 else ("onnx", "onnx-int8")
+    spoilt = ["--robustness", str(args.robustness)]
+    _evaluate(args, args.work / "card", "--engine", chosen, "--calibrate", "--save-calibration", *spoilt)
+    _evaluate(args, args.work / "sample", "--engine", chosen, "--rows", str(SAMPLE_ROWS))
+    reports = {engine: _bench(args.model, engine) for engine in (chosen, other)}
+    _keep(args.work / "card", args.measured / EVALUATION.parent)
+    shutil.copyfile(args.work / other / "evaluation.json", args.measured / OTHER_ENGINE)
+    shutil.copyfile(args.work / "sample" / "evaluation.json", args.measured / SAMPLE)
+    (args.measured / BENCH).write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def write(args: argparse.Namespace) -> int:
+    """Write the card and its pictures."""
+    sources = Sources.read(args.measured, model_folder(args.model))
+    for name, figure in card_pictures(sources.evaluation):
+        figure.savefig(args.measured / name, dpi=DPI)
+    with atomic_target(args.card) as partial:
+        partial.write_text(write_card(TEMPLATE, sources), encoding="utf-8")
+    return 0
+
+
+def check(args: argparse.Namespace) -> int:
+    """Measure anew and say what differs from what is written."""
+    sources = Sources.read(args.measured, model_folder(args.model))
+    found = []
+    if args.card.read_text(encoding="utf-8") != write_card(TEMPLATE, sources):
+        found.append("The card is not what its figures say: write it again.")
+    engine = sources.evaluation["run"]["engine"].partition(" ")[0]
+    spoilt = ["--robustness", str(args.robustness)] if args.robustness else []
+    _evaluate(args, args.work / "check", "--engine", engine, "--calibrate", *spoilt)
+    found += differences(sources.evaluation, read_json(args.work / "check" / "evaluation.json"), TOLERANCE)
+    _say("\n".join(found) or "Everything in the card was measured again, and it holds.")
+    return int(bool(found))
+
+
+def _evaluate(args: argparse.Namespace, out: Path, *options: str) -> None:
+    rows = ["--rows", str(args.rows)] if args.rows and "--rows" not in options else []
+    _run("evaluate", "--model", args.model, "--manifest", str(args.manifest), *options, *rows, "--out", str(out))
+
+
+def _bench(model: str, engine: str) -> dict[str, object]:
+    output = _run("bench", "--model", model, "--engine", engine, "--faces", "1,8", "--json", quiet=True)
+    report: dict[str, object] = json.loads(output)
+    return report
+
+
+def _run(*arguments: str, quiet: bool = False) -> str:
+    _say(shlex.join(["facial-attributes", *arguments]))
+    command = [sys.executable, "-m", "facial_attributes_ros.cli.main", *arguments]
+    done = subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE if quiet else None)
+    if done.returncode:
+        raise UserError(f"facial-attributes {arguments[0]} failed; see above.")
+    return done.stdout or ""
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def _keep(source: Path, target: Path) -> None:
+    """Copy a report without the predictions: labels of single pictures are not ours to pass on."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("predictions.csv"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
