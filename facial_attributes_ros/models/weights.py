@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models import vit
+from facial_attributes_ros.models import cnn, vit
 from facial_attributes_ros.models.backbones import Backbone
 
 HUB_FILES: Final = ("open_clip_model.safetensors", "model.safetensors")
 """Names under which open_clip and timm publish weights."""
+_BEGINNINGS: Final = (b"PK", b"\x80")
+"""How PyTorch files begin: as a zip archive or, before PyTorch 1.6, as a pickle."""
 LISTED: Final = 5
 """So many names of tensors an error lists."""
 
@@ -69,6 +71,9 @@ def read_pickle(path: Path) -> Any:
     """
     if not path.is_file():
         raise UserError(f"there is no file {path}.")
+    with path.open("rb") as file:
+        if not file.read(2).startswith(_BEGINNINGS):
+            raise UserError(f"{path} is neither a PyTorch nor a safetensors file.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -107,6 +112,8 @@ def _hub_repository(backbone: Backbone) -> str:
 
 
 def _from_hub(backbone: Backbone, revision: str) -> Path:
+    if backbone.name in cnn.NAMES:
+        return cnn.published_weights(backbone.name, revision)
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
@@ -132,6 +139,9 @@ def _in_own_names(backbone: Backbone, tensors: dict[str, Tensor]) -> dict[str, T
     if convert is not None:
         tensors = convert(tensors, backbone.trunk)
     wanted = backbone.trunk.state_dict()
+    # Files from before PyTorch 0.4.1, such as torchvision's of ResNet18, don't count the batches that a norm has seen.
+    counters = {name: tensor for name, tensor in wanted.items() if name.endswith(".num_batches_tracked")}
+    tensors = counters | tensors
     classifiers = ("head.", "head_dist.", "fc.", "classifier.")
     return {name: tensor for name, tensor in tensors.items() if name in wanted or not name.startswith(classifiers)}
 

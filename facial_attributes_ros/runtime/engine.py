@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.registry import model_folder
+from facial_attributes_ros.models.regression import class_logits
 from facial_attributes_ros.models.spec import ModelSpec
 
 _LOGGER = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Engine(Protocol):
             tasks: which results are wanted, all by default.
 
         Returns:
-            float32 (N, classes) per task, not calibrated.
+            float32 (N, classes) per task, not calibrated; (N, 1) for an age in years, see `models.regression`.
 
         Raises:
             ValueError: the crops have another shape or type.
@@ -108,13 +109,14 @@ def probabilities(logits: Logits, spec: ModelSpec) -> Logits:
     """Return calibrated distributions: the softmax of the logits over the task's temperature (Guo et al. 2017).
 
     Args:
-        logits: float32 (N, classes) per task.
-        spec: gives the temperatures.
+        logits: as `Engine.logits` gives them; an age in years becomes a distribution over age groups.
+        spec: gives the temperatures, and says how an age in years is read.
 
     Returns:
         float32 (N, classes) per task; every row sums to 1.
     """
-    return {task: _softmax(values / np.float32(spec.temperatures[task])) for task, values in logits.items()}
+    classes = class_logits(logits, spec.age_regression)
+    return {task: _softmax(values / np.float32(spec.temperatures[task])) for task, values in classes.items()}
 
 
 def check_crops(crops: Crops, spec: ModelSpec) -> None:
@@ -128,11 +130,9 @@ def check_crops(crops: Crops, spec: ModelSpec) -> None:
         raise ValueError(f"crops must be uint8 (N, {side}, {side}, 3), not {crops.dtype} {crops.shape}")
 
 
-def empty_logits(tasks: Iterable[str]) -> Logits:
-    """Return the logits of no faces at all: float32 (0, classes) per task."""
-    from facial_attributes_ros.attributes import LABELS
-
-    return {task: np.empty((0, len(LABELS[task])), np.float32) for task in tasks}
+def empty_logits(spec: ModelSpec, tasks: Iterable[str]) -> Logits:
+    """Return the logits of no faces at all, as `Engine.logits` gives them."""
+    return {task: np.empty((0, spec.outputs(task)), np.float32) for task in tasks}
 
 
 def _softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:

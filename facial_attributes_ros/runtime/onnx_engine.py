@@ -68,7 +68,7 @@ class OnnxEngine:
         check_crops(crops, self.spec)
         wanted = list(check_tasks(self.spec, tasks))
         if not wanted or not len(crops):
-            return empty_logits(wanted)
+            return empty_logits(self.spec, wanted)
         starts = range(0, len(crops), MAX_BATCH)
         parts = [self._session.run(wanted, {INPUT: crops[start : start + MAX_BATCH]}) for start in starts]
         return {task: np.concatenate(values) for task, values in zip(wanted, zip(*parts, strict=True), strict=True)}

@@ -69,7 +69,7 @@ class TorchEngine:
         check_crops(crops, self.spec)
         wanted = check_tasks(self.spec, tasks)
         if not wanted or not len(crops):
-            return empty_logits(wanted)
+            return empty_logits(self.spec, wanted)
         return self._in_batches(torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2), wanted)
 
     def from_frame(
@@ -79,7 +79,7 @@ class TorchEngine:
         wanted = check_tasks(self.spec, tasks)
         boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
         if not wanted or not len(boxes):
-            return empty_logits(wanted)
+            return empty_logits(self.spec, wanted)
         if not self._on_gpu and isinstance(image, np.ndarray):
             from facial_attributes_ros.vision.crop import crop_faces
 
