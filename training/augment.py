@@ -7,15 +7,18 @@ repeated and resumed exactly, with any number of workers.
 from collections.abc import Callable
 from typing import Annotated
 
+import cv2
 import numpy as np
 import torch
 from facial_attributes_training.crops import CropReader
+from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
-from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional
 
+Picture = NDArray[np.uint8]
+"""A crop (S, S, 3), RGB."""
+Pixels = NDArray[np.float32]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -74,9 +77,9 @@ class Draws:
         """Return True in that share of calls."""
         return bool(self._random.random() < share)
 
-    def noise(self, shape: torch.Size, spread: float) -> Tensor:
+    def noise(self, shape: tuple[int, ...], spread: float) -> Pixels:
         """Return normal noise, float32, of a standard deviation."""
-        return torch.from_numpy(self._random.normal(0, spread, tuple(shape)).astype(np.float32))
+        return self._random.standard_normal(shape, np.float32) * np.float32(spread)
 
 
 def augmented_crop(reader: CropReader, row: int, options: Augmentation, draws: Draws) -> Tensor:
@@ -92,17 +95,17 @@ def augmented_crop(reader: CropReader, row: int, options: Augmentation, draws: D
 
 def augment(crop: Tensor, options: Augmentation, draws: Draws) -> Tensor:
     """Return a changed copy of a crop, uint8 (3, S, S), RGB; the box's own changes are `augmented_crop`'s."""
+    image: Picture = np.ascontiguousarray(crop.numpy().transpose(1, 2, 0))
     if draws.happens(options.flip):
-        crop = functional.horizontal_flip(crop)
+        image = np.ascontiguousarray(image[:, ::-1])
     if options.tilt:
-        angle = draws.uniform(-options.tilt, options.tilt)
-        crop = functional.rotate(crop, angle, interpolation=v2.InterpolationMode.BILINEAR)
+        image = _rotate(image, draws.uniform(-options.tilt, options.tilt))
     # In the order in which they come about: light and face, lens, sensor, transport.
-    steps: tuple[tuple[float, Callable[[Tensor, Augmentation, Draws], Tensor]], ...] = (
+    steps: tuple[tuple[float, Callable[[Picture, Augmentation, Draws], Picture]], ...] = (
         (options.occlusion, _cover),
         (1.0 if options.colour else 0.0, _jitter_colour),
         (options.colour_cast, _cast),
-        (options.grey, lambda image, _options, _draws: functional.rgb_to_grayscale(image, num_output_channels=3)),
+        (options.grey, lambda image, _options, _draws: cv2.cvtColor(_grey(image), cv2.COLOR_GRAY2RGB)),
         (options.blur, _blur),
         (options.low_resolution, _reduce),
         (options.low_light, _darken),
@@ -110,53 +113,65 @@ def augment(crop: Tensor, options: Augmentation, draws: Draws) -> Tensor:
     )
     for share, step in steps:
         if draws.happens(share):
-            crop = step(crop, options, draws)
-    return crop
+            image = step(image, options, draws)
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
-def _cover(image: Tensor, _options: Augmentation, draws: Draws) -> Tensor:
-    side = image.shape[-1]
+def _rotate(image: Picture, degrees: float) -> Picture:
+    side = image.shape[0]
+    turn = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), degrees, 1.0)
+    return np.asarray(cv2.warpAffine(image, turn, (side, side), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def _cover(image: Picture, _options: Augmentation, draws: Draws) -> Picture:
+    side = image.shape[0]
     height, width = (round(side * draws.uniform(0.15, 0.45)) for _ in range(2))
     top, left = round(draws.uniform(0, side - height)), round(draws.uniform(0, side - width))
-    grey = torch.full((3, height, width), round(draws.uniform(0, 255)), dtype=torch.uint8)
-    covered: Tensor = functional.erase(image, top, left, height, width, grey)
+    covered = image.copy()
+    covered[top : top + height, left : left + width] = round(draws.uniform(0, 255))
     return covered
 
 
-def _jitter_colour(image: Tensor, options: Augmentation, draws: Draws) -> Tensor:
-    for change in (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation):
-        image = change(image, 1 + draws.uniform(-options.colour, options.colour))
-    return image
+def _jitter_colour(image: Picture, options: Augmentation, draws: Draws) -> Picture:
+    brightness, contrast, saturation = (1 + draws.uniform(-options.colour, options.colour) for _ in range(3))
+    pixels = image * np.float32(brightness)
+    pixels = (pixels - pixels.mean()) * np.float32(contrast) + pixels.mean()
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None]
+    return _as_picture((pixels - grey) * np.float32(saturation) + grey)
 
 
-def _cast(image: Tensor, _options: Augmentation, draws: Draws) -> Tensor:
-    gains = torch.tensor([draws.uniform(0.75, 1.2) for _ in range(3)]).view(3, 1, 1)
-    return _as_picture(image * gains)
+def _cast(image: Picture, _options: Augmentation, draws: Draws) -> Picture:
+    return _as_picture(image * np.array([draws.uniform(0.75, 1.2) for _ in range(3)], np.float32))
 
 
-def _blur(image: Tensor, _options: Augmentation, draws: Draws) -> Tensor:
-    sigma = draws.uniform(0.005, 0.02) * image.shape[-1]
-    blurred: Tensor = functional.gaussian_blur(image, [2 * round(2 * sigma) + 1] * 2, [sigma, sigma])
-    return blurred
+def _grey(image: Picture) -> Picture:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _reduce(image: Tensor, options: Augmentation, draws: Draws) -> Tensor:
-    side = image.shape[-1]
+def _blur(image: Picture, _options: Augmentation, draws: Draws) -> Picture:
+    sigma = draws.uniform(0.005, 0.02) * image.shape[0]
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
+
+
+def _reduce(image: Picture, options: Augmentation, draws: Draws) -> Picture:
+    side = image.shape[0]
     fewer = round(draws.uniform(min(options.smallest_side, side), side))
-    small = functional.resize(image, [fewer, fewer], antialias=True)
-    enlarged: Tensor = functional.resize(small, [side, side], antialias=True)
-    return enlarged
+    small = cv2.resize(image, (fewer, fewer), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _darken(image: Tensor, _options: Augmentation, draws: Draws) -> Tensor:
-    dark = (image / 255) ** draws.uniform(1.0, 1.8) * draws.uniform(0.25, 0.8) * 255
-    return _as_picture(dark + draws.noise(image.shape, draws.uniform(2, 12)))
+def _darken(image: Picture, _options: Augmentation, draws: Draws) -> Picture:
+    # The curve is a table of 256 levels, so that no pixel is raised to a power by itself.
+    levels = np.linspace(0, 1, 256, dtype=np.float32) ** draws.uniform(1.0, 1.8) * draws.uniform(0.25, 0.8) * 255
+    return _as_picture(levels.astype(np.float32)[image] + draws.noise(image.shape, draws.uniform(2, 12)))
 
 
-def _compress(image: Tensor, options: Augmentation, draws: Draws) -> Tensor:
-    compressed: Tensor = functional.jpeg(image, round(draws.uniform(options.lowest_quality, 90)))
-    return compressed
+def _compress(image: Picture, options: Augmentation, draws: Draws) -> Picture:
+    quality = round(draws.uniform(options.lowest_quality, 90))
+    # Which channel is called red matters to JPEG: it keeps brightness, not colour.
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _as_picture(image: Tensor) -> Tensor:
-    return image.round().clamp(0, 255).to(torch.uint8)
+def _as_picture(pixels: Pixels) -> Picture:
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

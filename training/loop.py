@@ -26,6 +26,7 @@ from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.sampling import draw_rows
 from facial_attributes_training.schedule import Schedule
+from facial_attributes_training.time_limit import OutOfTimeError, TimeLimit
 from facial_attributes_training.validation import Validation, validate
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -94,6 +95,7 @@ class Trainer:
         groups: parameter groups of the optimiser.
         accelerator: the processes and devices.
         report: told a line after every epoch, and how far the run is after every step.
+        limit: after which the run stops between two steps.
     """
 
     def __init__(
@@ -104,7 +106,9 @@ class Trainer:
         groups: list[dict[str, Any]],
         accelerator: Accelerator,
         report: "StepReport",
+        limit: TimeLimit,
     ) -> None:
+        self.limit = limit
         self.recipe, self.stage, self.accelerator, self.report = recipe, stage, accelerator, report
         if recipe.batch_size % (recipe.accumulate * accelerator.num_processes):
             raise UserError(
@@ -127,6 +131,7 @@ class Trainer:
 
         Raises:
             UserError: a full disk, a loss that is not finite, or a checkpoint of another run.
+            OutOfTimeError: the time was up, and a checkpoint is written.
         """
         last = self.stage.folder / LAST
         if resume and last.exists():
@@ -134,6 +139,8 @@ class Trainer:
         while not self.progress.finished:
             self._train_epoch()
             self._end_epoch(self._validate())
+            if not self.progress.finished and self.limit.is_up(self.accelerator):
+                raise OutOfTimeError
         best = load_checkpoint(self.stage.folder / BEST, self.stage.purpose)
         _load_trained(self.objective, best["model"])
         return self.progress
@@ -163,8 +170,11 @@ class Trainer:
             progress.steps += 1
             now = time.perf_counter()
             self.report.step(progress, means, recipe.batch_size, started - waited, now - started)
-            if time.monotonic() - self._saved_at >= recipe.checkpoint_minutes * 60:
+            up = self.limit.is_up(self.accelerator)
+            if up or time.monotonic() - self._saved_at >= recipe.checkpoint_minutes * 60:
                 self._save()
+            if up:
+                raise OutOfTimeError
             waited = time.perf_counter()
 
     def _step(self, parts: list[Batch]) -> dict[str, float]:

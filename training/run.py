@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from facial_attributes_training.evaluation import calibration_half
 from facial_attributes_training.features import Progress as FeatureProgress
 from facial_attributes_training.loop import Objective, Stage, StepReport, Trainer
 from facial_attributes_training.losses import CombinedLoss
@@ -20,6 +19,8 @@ from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.results import write_model
 from facial_attributes_training.run_data import Rows, Subset, read_rows
 from facial_attributes_training.sampling import class_counts, distribution_table, draw_rows, row_probabilities
+from facial_attributes_training.subsets import first_half
+from facial_attributes_training.time_limit import TimeLimit
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -42,6 +43,7 @@ def train(
     resume: bool = False,
     make_report: ReportFactory = lambda _tasks, _folder: StepReport(),
     feature_progress: FeatureProgress | None = None,
+    minutes: float | None = None,
 ) -> Path:
     """Train as a recipe says and return the folder of the finished model.
 
@@ -50,10 +52,13 @@ def train(
         resume: go on from the last checkpoint, if there is one.
         make_report: makes what is told of each stage.
         feature_progress: told how far the features are.
+        minutes: after which the run stops, between two steps; what comes behind the last epoch is not cut short.
 
     Raises:
         UserError: the data, the recipe, the disk or the loss are in the way; the message says what to do.
+        OutOfTimeError: the minutes are over; a checkpoint is written, and the run goes on when it is resumed.
     """
+    limit = TimeLimit(minutes)
     accelerator = Accelerator(mixed_precision=_PRECISIONS[recipe.precision])
     _start_folder(recipe, resume, accelerator)
     _seed(recipe.seed)
@@ -64,12 +69,13 @@ def train(
         training = read_rows(recipe, recipe.data.train, model.backbone, depth, True, feature_progress)
         validation = read_rows(recipe, recipe.data.validation, model.backbone, depth, False, feature_progress)
     forward = forward_from_inputs(model, recipe, depth)
-    half = calibration_half(len(validation.manifest))
+    half = first_half(validation.manifest)
     for tasks in recipe.stages:
         stage = _stage(recipe, tasks, training, validation, half)
         if accelerator.is_main_process:
             _write_distribution(stage, recipe.seed)
-        _train_stage(recipe, stage, model, forward, accelerator, make_report(tasks, stage.folder), resume)
+        report = make_report(tasks, stage.folder)
+        _train_stage(recipe, stage, model, forward, accelerator, report, limit, resume)
     _train_only(model, recipe.tasks, recipe)
     folder = recipe.folder / "model"
     if accelerator.is_main_process:
@@ -85,6 +91,7 @@ def _train_stage(
     forward: Forward,
     accelerator: Accelerator,
     report: StepReport,
+    limit: TimeLimit,
     resume: bool,
 ) -> None:
     _train_only(model, stage.tasks, recipe)
@@ -96,7 +103,7 @@ def _train_stage(
         model, adaptation, optimiser.lr, optimiser.weight_decay, optimiser.backbone_rate, optimiser.layer_decay
     )
     objective = Objective(_for_tasks(forward, stage.tasks), model, loss)
-    Trainer(recipe, stage, objective, groups, accelerator, report).fit(resume)
+    Trainer(recipe, stage, objective, groups, accelerator, report, limit).fit(resume)
 
 
 def _start_folder(recipe: Recipe, resume: bool, accelerator: Accelerator) -> None:
