@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.sampling import draw_rows
 from facial_attributes_training.schedule import Schedule
+from facial_attributes_training.stream_inputs import StreamedCrops, StreamPlan
 from facial_attributes_training.time_limit import OutOfTimeError, TimeLimit
 from facial_attributes_training.validation import Validation, validate
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class Stage:
 
     Attributes:
         tasks: what is learned.
-        train: inputs of drawn training rows.
+        train: inputs of drawn training rows, or a stream that they are taken from.
         validation: inputs of validation rows.
         train_manifest, validation_manifest: the rows.
         chances: float64 (rows,): how likely each training row is drawn.
@@ -147,24 +148,13 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         progress, recipe = self.progress, self.recipe
-        rows = draw_rows(self.stage.chances, self.stage.epoch_rows, recipe.seed, progress.epoch)
-        batches = EpochBatches(
-            rows,
-            progress.epoch,
-            recipe.batch_size,
-            recipe.accumulate,
-            self.accelerator.process_index,
-            self.accelerator.num_processes,
-            progress.step,
-        )
-        pinned = self.accelerator.device.type == "cuda"
-        loader = make_loader(self.stage.train, batches, recipe.workers, pinned)
+        loader, steps = self._loader()
         self.wrapped.train()
-        self.report.start_epoch(progress, batches.steps)
+        self.report.start_epoch(progress, steps)
         waited = time.perf_counter()
         for parts in _grouped(iter(loader), recipe.accumulate):
             started = time.perf_counter()
-            self.schedule.before_step(progress.epoch + progress.step / batches.steps)
+            self.schedule.before_step(progress.epoch + progress.step / steps)
             means = self._step(parts)
             progress.step += 1
             progress.steps += 1
@@ -176,6 +166,18 @@ class Trainer:
             if up:
                 raise OutOfTimeError
             waited = time.perf_counter()
+
+    def _loader(self) -> tuple[Iterable[Batch], int]:
+        """Return this process's batches of the epoch that are still to do, and the steps of the whole epoch."""
+        stage, recipe, accelerator, epoch = self.stage, self.recipe, self.accelerator, self.progress.epoch
+        place = (accelerator.process_index, accelerator.num_processes, self.progress.step)
+        pinned = accelerator.device.type == "cuda"
+        if isinstance(stage.train, StreamedCrops):
+            plan = StreamPlan(epoch, stage.epoch_rows, recipe.batch_size, recipe.accumulate, *place)
+            return stage.train.batches(plan, recipe.workers, pinned), plan.steps
+        rows = draw_rows(stage.chances, stage.epoch_rows, recipe.seed, epoch)
+        batches = EpochBatches(rows, epoch, recipe.batch_size, recipe.accumulate, *place)
+        return make_loader(stage.train, batches, recipe.workers, pinned), batches.steps
 
     def _step(self, parts: list[Batch]) -> dict[str, float]:
         """Make one optimiser step and return its mean loss per task."""

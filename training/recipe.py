@@ -28,8 +28,8 @@ class BackboneRecipe(Section):
     """The network that is adapted; name, weights and image size are `build_backbone`'s.
 
     Attributes:
-        start: a model (a name, a folder, a hub reference) whose backbone and heads training goes on from; `weights`
-            are then what the difference is told from that the trained model is stored as.
+        start: a model (a name, a folder, a hub reference) or a stopped run's checkpoint (`….pt`) whose backbone and
+            heads training goes on from; the trained model is still stored as what differs from `weights`.
         architecture: further arguments of timm's constructor, for small or changed networks.
     """
 
@@ -48,12 +48,15 @@ class DataSetRecipe(Section):
         splits: only these splits, all if empty.
         sources: only these sources, all if empty.
         weight: how often its rows are drawn compared with those of other sets.
+        address: where its tar shards are on a web server, such as https://host/folder, for a manifest whose paths are
+            relative to it; its pictures then come as a stream.
     """
 
     manifest: Path
     splits: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     weight: PositiveFloat = 1.0
+    address: Annotated[str, Field(pattern="^(https?://.*)?$")] = ""
 
 
 class DataRecipe(Section):
@@ -81,13 +84,15 @@ class SamplerRecipe(Section):
         within: a column of the manifest; classes are then balanced within each of its values. Where a class comes
             mostly from one source, the network would otherwise learn the source's style for the class.
         emotion_share: rows with an emotion are repeated until they are this share of an epoch; None leaves them.
-        epoch_rows: rows of an epoch; as many as there are by default.
+        epoch_rows: rows of an epoch; as many as there are by default, of a stream as many as one round accepts.
+        stream_share: share of a stream's rows that is accepted as they pass; lower balances better, and reads more.
     """
 
     balance: Share | dict[Task, Share] = 1.0
     within: str | None = None
     emotion_share: Share | None = None
     epoch_rows: PositiveInt | None = None
+    stream_share: Annotated[float, Field(gt=0, le=1)] = 0.3
 
 
 class CacheRecipe(Section):

@@ -17,8 +17,10 @@ from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.network import Forward, build_network, forward_from_inputs, frozen_depth
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.results import write_model
-from facial_attributes_training.run_data import Rows, Subset, read_rows
+from facial_attributes_training.run_data import Rows, Subset, read_rows, warn_of_shared_pictures
 from facial_attributes_training.sampling import class_counts, distribution_table, draw_rows, row_probabilities
+from facial_attributes_training.stream_inputs import StreamedCrops
+from facial_attributes_training.streaming import acceptance
 from facial_attributes_training.subsets import first_half
 from facial_attributes_training.time_limit import TimeLimit
 from numpy.typing import NDArray
@@ -68,6 +70,8 @@ def train(
     with accelerator.main_process_first():
         training = read_rows(recipe, recipe.data.train, model.backbone, depth, True, feature_progress)
         validation = read_rows(recipe, recipe.data.validation, model.backbone, depth, False, feature_progress)
+    if accelerator.is_main_process:
+        warn_of_shared_pictures(recipe, training.manifest, validation.manifest)
     forward = forward_from_inputs(model, recipe, depth)
     half = first_half(validation.manifest)
     for tasks in recipe.stages:
@@ -140,18 +144,27 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows
     share = sampler.emotion_share if len(tasks) > 1 else None
     manifest = replace(train.manifest, labels=labels)
     chances = row_probabilities(labels, sampler.balance, share, train.weights, _column(train.manifest, sampler.within))
-    text = json.dumps([recipe.model_dump(mode="json", exclude={"output", "workers", "checkpoint_minutes"}), tasks])
+    inputs, epoch_rows, unimportant = (
+        train.inputs,
+        int((chances > 0).sum()),
+        {"output", "workers", "checkpoint_minutes"},
+    )
+    if isinstance(inputs, StreamedCrops):
+        accepted = acceptance(chances, sampler.stream_share)
+        inputs, epoch_rows, chances = inputs.accepting(accepted), max(int(accepted.sum()), 1), accepted / accepted.sum()
+        unimportant.remove("workers")  # they share the shards, so the order hangs on their number
+    text = json.dumps([recipe.model_dump(mode="json", exclude=unimportant), tasks])
     digest = hashlib.sha256(text.encode())
     for column in (train.manifest.paths, validation.manifest.paths, *labels.values()):
         digest.update(np.ascontiguousarray(column).tobytes())
     return Stage(
         tasks=tasks,
-        train=train.inputs,
+        train=inputs,
         validation=Subset(validation.inputs, np.flatnonzero(chosen)),
         train_manifest=manifest,
         validation_manifest=validation.manifest.take(chosen),
         chances=chances,
-        epoch_rows=sampler.epoch_rows or int((chances > 0).sum()),
+        epoch_rows=sampler.epoch_rows or epoch_rows,
         folder=recipe.folder / "-".join(tasks) if recipe.one_after_another else recipe.folder / "stage",
         purpose=digest.hexdigest(),
     )

@@ -1,16 +1,22 @@
 """The rows of a run: read from manifests, with what the loop reads of each."""
 
 import logging
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
+from facial_attributes_training.archive import is_remote, split_member
 from facial_attributes_training.crops import CropReader
 from facial_attributes_training.datasets import CachedFeatures, Crops, Draw, Sample
 from facial_attributes_training.features import FeatureOptions, Progress, cached_features
 from facial_attributes_training.manifest import Manifest, read_manifest
+from facial_attributes_training.prepare.overlap import shared_pictures
 from facial_attributes_training.recipe import DataSetRecipe, Recipe
 from facial_attributes_training.sampling import spread_subset
+from facial_attributes_training.stream_inputs import StreamedCrops
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
@@ -27,7 +33,7 @@ class Rows:
     Attributes:
         manifest: the rows.
         weights: float64 (rows,): of the data sets.
-        inputs: what the loop reads.
+        inputs: what the loop reads; `StreamedCrops` for a stream.
     """
 
     manifest: Manifest
@@ -74,6 +80,14 @@ def read_rows(
     chosen = spread_subset(len(manifest), recipe.data.rows)
     manifest, weights = manifest.take(chosen), weights[chosen]
     margin, augmentation = recipe.data.crop_margin, recipe.augmentation if training else None
+    if any(map(is_remote, manifest.paths.tolist())):
+        if not training or recipe.cache:
+            raise UserError(
+                f"pictures on another machine, such as {manifest.paths[0]}, can only be trained on, and without a "
+                "cache: copy the validation pictures here, and set cache=null."
+            )
+        crops = StreamedCrops(manifest, backbone.preprocess.image_size, margin, augmentation, recipe.seed)
+        return Rows(manifest, weights, crops)
     if recipe.cache is None:
         reader = CropReader(manifest, backbone.preprocess.image_size, margin)
         reader.pictures.index(manifest.paths)
@@ -103,4 +117,33 @@ def _data_set(wanted: DataSetRecipe) -> Manifest:
         manifest = manifest.take(np.isin(manifest.sources, wanted.sources))
     if not len(manifest):
         raise UserError(f"{wanted.manifest} has no rows of the sources {', '.join(wanted.sources)}.")
+    if wanted.address:
+        folder = wanted.manifest.parent.resolve()
+        return replace(
+            manifest, paths=np.array([_at(wanted.address, path, folder) for path in manifest.paths.tolist()])
+        )
     return manifest
+
+
+def _at(address: str, path: str, folder: Path) -> str:
+    """Return where a picture in a shard is on a web server that serves a folder."""
+    parts = split_member(path)
+    if parts is None or is_remote(path):
+        return path
+    return f"{address.rstrip('/')}/{quote(os.path.relpath(parts[0], folder))}#{parts[1]}"
+
+
+def warn_of_shared_pictures(recipe: Recipe, training: Manifest, validation: Manifest) -> int:
+    """Return how many validation rows show a picture that is trained on, and log a warning if there are any."""
+    files = [wanted.manifest for wanted in (*recipe.data.train, *recipe.data.validation)]
+    shared = shared_pictures(validation, training, files)
+    count = int(shared.sum())
+    if count:
+        _LOGGER.warning(
+            "%d of %d validation rows show pictures that are trained on, such as %s, so the figures will flatter; "
+            "prepare the training data with --against.",
+            count,
+            len(validation),
+            validation.paths[shared][0],
+        )
+    return count

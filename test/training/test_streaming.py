@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from facial_attributes_training.archive import PictureReader
+from facial_attributes_training import streaming
+from facial_attributes_training.archive import PictureReader, decode_picture
 from facial_attributes_training.manifest import Manifest, Row
 from facial_attributes_training.streaming import ShardStream, acceptance
 from hypothesis import given
@@ -43,10 +44,10 @@ def manifest(base: object) -> Manifest:
     return Manifest.from_rows(Row(f"{base}/{index // EACH}.tar#{index}.png") for index in range(SHARDS * EACH))
 
 
-def rows(stream: ShardStream, epoch: int = 0, **share: int) -> list[int]:
+def rows(stream: ShardStream, number: int = 0, **share: int) -> list[int]:
     found = []
-    for row, picture in stream.epoch(epoch, **share):
-        assert picture[0, 0, 0] == row
+    for row, data in stream.round(number, **share):
+        assert decode_picture(data, "")[0, 0, 0] == row
         found.append(row)
     return found
 
@@ -57,20 +58,21 @@ def test_every_row_comes_once_and_mixed(folder: Path) -> None:
     assert sorted(first) == list(range(SHARDS * EACH))
     assert first != sorted(first)
     assert first == rows(ShardStream(manifest(folder), buffer=20))
-    assert first != rows(stream, epoch=1)
+    assert first != rows(stream, 1)
     assert first != rows(ShardStream(manifest(folder), seed=1, buffer=20))
 
 
-def test_workers_share_the_shards_and_accept_the_same_rows(folder: Path) -> None:
+def test_readers_share_the_shards_or_the_rows_and_accept_the_same(folder: Path) -> None:
     stream = ShardStream(manifest(folder), np.full(SHARDS * EACH, 0.5))
-    parts = [rows(stream, worker=worker, workers=3) for worker in range(3)]
-    assert sorted(row for part in parts for row in part) == sorted(rows(stream))
+    for readers in (3, 7):
+        parts = [rows(stream, reader=reader, readers=readers) for reader in range(readers)]
+        assert sorted(row for part in parts for row in part) == sorted(rows(stream))
 
 
 def test_rows_are_accepted_by_their_chance(folder: Path) -> None:
     chances = np.where(np.arange(SHARDS * EACH) % 2, 0.9, 0.1)
     stream = ShardStream(manifest(folder), chances)
-    counts = Counter(row for epoch in range(40) for row in rows(stream, epoch))
+    counts = Counter(row for number in range(40) for row in rows(stream, number))
     odd, even = (sum(counts[row] for row in range(start, SHARDS * EACH, 2)) for start in (1, 0))
     assert odd == pytest.approx(40 * 50 * 0.9, rel=0.05)
     assert even == pytest.approx(40 * 50 * 0.1, rel=0.2)
@@ -93,14 +95,18 @@ def test_weights_and_shares_that_make_no_sense_are_refused(weights: list[float],
 
 
 @pytest.fixture
-def server(folder: Path) -> Iterator[ThreadingHTTPServer]:
+def server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     """A web server that breaks off in the middle of shard 1 once, and of shard 2 always."""
+    monkeypatch.setattr(streaming, "PAUSE", 0.0)
     asked: Counter[str] = Counter()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             name = Path(self.path).name
             asked[name] += 1
+            if not (folder / name).exists():
+                self.send_error(404)
+                return
             data = (folder / name).read_bytes()
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
@@ -112,6 +118,7 @@ def server(folder: Path) -> Iterator[ThreadingHTTPServer]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.asked = asked  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -124,15 +131,23 @@ def test_a_shard_that_broke_off_goes_on_where_it_was(server: ThreadingHTTPServer
         rows(ShardStream(remote))
 
 
-def test_a_broken_picture_is_passed_over(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    index = PictureReader()
-    index.index([f"{folder}/0.tar#0.png"])
-    offset, _ = index._index_of(f"{folder}/0.tar")["3.png"]
-    with (folder / "0.tar").open("r+b") as file:
-        file.seek(offset)
-        file.write(b"rubbish")
-    assert sorted(rows(ShardStream(manifest(folder)))) == [row for row in range(SHARDS * EACH) if row != 3]
-    assert "0.tar#3.png" in caplog.text
+def test_what_the_server_does_not_have_is_not_asked_for_again(server: ThreadingHTTPServer) -> None:
+    missing = Manifest.from_rows([Row(f"http://127.0.0.1:{server.server_port}/none.tar#0.png")])
+    with pytest.raises(UserError, match=r"none\.tar can't be read to its end: HTTP Error 404"):
+        rows(ShardStream(missing))
+    assert server.asked["none.tar"] == 1  # type: ignore[attr-defined]
+
+
+def test_rounds_follow_each_other_without_end(folder: Path) -> None:
+    stream = ShardStream(manifest(folder), np.full(SHARDS * EACH, 0.5))
+    endless = stream.endless(3, reader=1, readers=2)
+    taken = [next(endless)[0] for _ in range(3 * SHARDS * EACH)]
+    assert len(set(taken)) > EACH
+    again = stream.endless(3, reader=1, readers=2)
+    assert [next(again)[0] for _ in range(100)] == taken[:100]
+    nothing = Manifest.from_rows([Row(f"{folder}/0.tar#none.png")])
+    with pytest.raises(UserError, match="none of the rows"):
+        next(ShardStream(nothing).endless(0))
 
 
 def test_what_can_not_be_streamed_gets_a_sentence(folder: Path) -> None:
