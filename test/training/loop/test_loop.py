@@ -10,6 +10,7 @@ import torch
 from facial_attributes_training.checkpointing import load_checkpoint, save_checkpoint
 from facial_attributes_training.loop import LAST, StepReport
 from facial_attributes_training.run import train
+from facial_attributes_training.time_limit import OutOfTimeError
 from safetensors.torch import load_file
 
 from facial_attributes_ros.errors import UserError
@@ -62,6 +63,24 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, after, make_recipe):
     assert_equal(weights(whole), weights(resumed))
     ends = [torch.load(tmp_path / run / "stage" / LAST, weights_only=True) for run in ("whole", "stopped")]
     assert ends[0]["progress"]["history"] == ends[1]["progress"]["history"]
+
+
+@pytest.mark.parametrize(
+    "changes", [AUGMENTED, {"one_after_another": True, "cache": None}], ids=["mid-epoch", "stages"]
+)
+def test_a_run_in_short_parts_ends_bit_for_bit_as_a_whole_one(tmp_path, changes, make_recipe):
+    whole = train(make_recipe("whole", **changes))
+    recipe = make_recipe("parts", **changes | {"checkpoint_minutes": 60})
+    stops, folder = 0, None
+    while folder is None:
+        try:
+            folder = train(recipe, resume=True, minutes=1e-9)
+        except OutOfTimeError:
+            stops += 1
+    # Every part does one step, whatever time is left.
+    last = sorted((tmp_path / "parts").glob("*/last.pt"))
+    assert stops >= sum(torch.load(path, weights_only=True)["progress"]["steps"] for path in last)
+    assert_equal(weights(whole), weights(folder))
 
 
 def test_a_killed_process_can_be_resumed(tmp_path, make_recipe):
