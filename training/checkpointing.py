@@ -80,12 +80,12 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
             raise UserError(f"the checkpoint {path} can't be written, perhaps for lack of space: {error}.") from error
 
 
-def load_checkpoint(path: Path, purpose: str) -> dict[str, Any]:
+def load_checkpoint(path: Path, purpose: str | None = None) -> dict[str, Any]:
     """Read a checkpoint onto the CPU.
 
     Args:
         path: of the file.
-        purpose: what the checkpoint was made for; one of another purpose is refused.
+        purpose: what the checkpoint was made for; one of another purpose is refused. None takes any.
 
     Raises:
         UserError: it can't be read, or belongs to something else.
@@ -94,7 +94,7 @@ def load_checkpoint(path: Path, purpose: str) -> dict[str, Any]:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         raise UserError(f"the checkpoint {path} can't be read ({error}); remove its folder to start anew.") from error
-    if content.get("purpose") != purpose:
+    if purpose is not None and content.get("purpose") != purpose:
         raise UserError(
             f"the checkpoint {path} was made with another recipe or other data; give the same ones, or another output."
         )

@@ -1,7 +1,9 @@
 """The network that a recipe describes, and what of it has to run in every step."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from facial_attributes_training.checkpointing import load_checkpoint
 from facial_attributes_training.crops import normalised
 from facial_attributes_training.recipe import Recipe
 from torch import Tensor
@@ -49,6 +51,9 @@ def go_on_from(model: MultiTaskModel, start: str) -> None:
         UserError: there is no such model, it has another backbone or task streams, or it was changed where this one
             is frozen.
     """
+    if start.endswith(".pt"):
+        _go_on_from_checkpoint(model, Path(start))
+        return
     folder = model_folder(start)
     spec = ModelSpec.read(folder)
     if spec.backbone.name != model.backbone.name:
@@ -67,6 +72,22 @@ def go_on_from(model: MultiTaskModel, start: str) -> None:
             f"adaptation that trains all that it trained ({spec.adaptation['name']})."
         )
     load_into(model, copied, expected=copied.keys())
+
+
+def _go_on_from_checkpoint(model: MultiTaskModel, path: Path) -> None:
+    tensors = {
+        name.removeprefix("model."): value
+        for name, value in load_checkpoint(path)["model"].items()
+        if name.startswith("model.")
+    }
+    state, trained = model.state_dict(), trained_tensors(model)
+    unfit = [name for name, value in tensors.items() if name not in trained or value.shape != state[name].shape]
+    if unfit:
+        raise UserError(
+            f"the checkpoint {path} holds {unfit[0]}, which this recipe does not train in this shape: take the "
+            "adaptation, the image size and the tasks of its run."
+        )
+    load_into(model, tensors, expected=tensors.keys())
 
 
 def frozen_depth(model: MultiTaskModel) -> int | None:

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from facial_attributes_training.checkpointing import load_checkpoint
 from facial_attributes_training.network import build_network
 from facial_attributes_training.run import train
 from safetensors.torch import load_file, save_file
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.adaptation import trained_tensors
 from facial_attributes_ros.models.backbones import build_backbone
 from facial_attributes_ros.models.registry import load_model
 
@@ -64,3 +66,15 @@ def test_adapters_are_not_stored_without_what_they_stand_on(make_recipe, backbon
         make_recipe("run", backbone=backbone | {"start": "small"}, adaptation="lora")
     with pytest.raises(ValueError, match="stored_rank suits"):
         make_recipe("run", backbone=backbone, adaptation="lora", stored_rank=4)
+
+
+def test_a_run_goes_on_from_a_stopped_ones_checkpoint(make_recipe, backbone):
+    recipe = make_recipe("stopped", backbone=backbone, epochs=1)
+    train(recipe)
+    checkpoint = recipe.folder / "stage" / "last.pt"
+    begun = build_network(make_recipe("second", backbone=backbone | {"start": str(checkpoint)}))
+    saved = load_checkpoint(checkpoint)["model"]
+    for name, value in trained_tensors(begun).items():
+        assert torch.equal(value, saved[f"model.{name}"]), name
+    with pytest.raises(UserError, match=r"last\.pt holds backbone\.trunk\.blocks\.1"):
+        build_network(make_recipe("third", adaptation="lp", backbone=backbone | {"start": str(checkpoint)}))
