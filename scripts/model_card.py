@@ -133,9 +133,9 @@ def _say(text: str) -> None:
 
 
 def _keep(source: Path, target: Path) -> None:
-    """Copy a report without the predictions: labels of single pictures are not ours to pass on."""
+    """Copy a report without its HTML twin, and without predictions: labels of single pictures are not ours to give."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("predictions.csv"))
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("predictions.csv", "report.html"))
 
 
 if __name__ == "__main__":
