@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 1 failed, 2 a mistake of the user, 3 unfinished, 130 after Ctrl-C."""
+    """Run the command; return 0, 1 after a failure, 2 after a mistake, 3 if unfinished, 130 after Ctrl-C."""
     args = build_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(message)s")
     try:
