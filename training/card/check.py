@@ -36,7 +36,7 @@ def most_lost(float32: Json, int8: Json) -> float:
         int8: the same of the other engine.
     """
     tasks = {task for found in float32.values() for task in found}
-    lost = []
+    lost: list[float] = []
     for task in tasks:
         pooled = distinct({name: found[task] for name, found in float32.items() if task in found})
         name = max(pooled, key=lambda name: pooled[name]["rows"])
@@ -46,7 +46,7 @@ def most_lost(float32: Json, int8: Json) -> float:
 
 def _figures(document: Json) -> dict[str, tuple[float, float]]:
     """Return value and scale of every figure by its name."""
-    found = {}
+    found: dict[str, tuple[float, float]] = {}
     for name, tasks in document["results"].items():
         for task, result in tasks.items():
             found |= dict(_task_figures(f"{name} {task}", result))
