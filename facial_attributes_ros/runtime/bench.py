@@ -2,11 +2,11 @@
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Timing:
     runs: int
 
 
-def measure_together(functions: dict[str, Callable[[], object]], faces: int, seconds: float = 1.5) -> list[Timing]:
+def measure_together(functions: Mapping[str, Callable[[], object]], faces: int, seconds: float = 1.5) -> list[Timing]:
     """Time functions in turns, so that whatever else the machine does falls on all of them alike.
 
     Args:
@@ -132,7 +132,7 @@ def bench_stages(
             "model": partial(engine.logits, crops),
             "estimate": partial(_estimate, engine, frame, boxes),
             "backbone": partial(bare, count),
-            "pipeline": _whole_way(detector, engine, frame),
+            "pipeline": whole_way(detector, engine, frame),
         }
         timings += measure_together(functions, count, seconds)
     return timings
@@ -142,7 +142,7 @@ def _estimate(engine: Engine, frame: Image, boxes: NDArray[np.float32]) -> Logit
     return probabilities(engine.from_frame(frame, boxes), engine.spec)
 
 
-def _whole_way(detector: "FaceDetector", engine: Engine, frame: Image) -> Callable[[], object]:
+def whole_way(detector: "FaceDetector", engine: Engine, frame: Image) -> Callable[[], object]:
     """Return a function that takes a frame all the way; every face is due in every frame."""
     from facial_attributes_ros.vision.options import PipelineOptions, SchedulingOptions
     from facial_attributes_ros.vision.pipeline import FramePipeline
@@ -157,6 +157,35 @@ def _whole_way(detector: "FaceDetector", engine: Engine, frame: Image) -> Callab
     for _ in range(4):  # tracks are born
         process()
     return process
+
+
+class Excluded:
+    """Counts the seconds that detection and network take, so that they can be left out.
+
+    Attributes:
+        detector, engine: to use instead of the ones given.
+        seconds: spent in either since it was set to 0.
+    """
+
+    def __init__(self, engine: Engine, detector: "FaceDetector") -> None:
+        from copy import copy
+
+        self.seconds = 0.0
+        self.engine, self.detector = copy(engine), copy(detector)
+        # On a CPU engines cut the faces out and then call their own `logits`; on a GPU the crop is part of the network.
+        part = "logits" if engine.device == "cpu" else "from_frame"
+        setattr(self.engine, part, self._counted(getattr(engine, part)))
+        self.detector.detect = self._counted(detector.detect)  # type: ignore[method-assign]
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*arguments)
+            finally:
+                self.seconds += time.perf_counter() - start
+
+        return run
 
 
 def overhead(timings: Sequence[Timing]) -> dict[int, float]:
@@ -177,6 +206,14 @@ def machine() -> str:
         name = lines[0].partition(":")[2].strip() if lines else name
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return f"{name}, {os.cpu_count()} cores, load {load}"
+
+
+def bench_bare(
+    detector: "FaceDetector", bare: Callable[[int], object], frame: Image, faces: int, seconds: float
+) -> dict[str, Timing]:
+    """Time the detector and the backbone of one face alone, in turns; by their names."""
+    functions = {"detection": partial(detector.detect, frame), "backbone": partial(bare, 1)}
+    return {timing.stage: timing for timing in measure_together(functions, faces, seconds)}
 
 
 def bare_backbone(folder: Path, engine: Engine, threads: int | None = None) -> Callable[[int], object]:

@@ -19,6 +19,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptation import Adaptation, build_model, merge
 from facial_attributes_ros.models.backbones import Backbone, build_backbone
 from facial_attributes_ros.models.loraplus import parameter_groups
+from facial_attributes_ros.runtime.batches import out_of_memory
 
 BARE: Final = "backbone"
 """The row of the bare backbone, without heads."""
@@ -31,7 +32,6 @@ OUT_OF_MEMORY: Final = "out of memory"
 WARM_UP: Final = 3
 LEAST_RUNS: Final = 5
 """Measured runs of everything, however long one takes."""
-_OUT_OF_MEMORY_MESSAGES: Final = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def bench_ladder(
         except UserError as error:
             cost = Cost(note=str(error))
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             cost = Cost(note=OUT_OF_MEMORY)
         built = step.phase, step.rung
@@ -254,12 +254,6 @@ def _peak(device: torch.device) -> float | None:
     lines = status.read_text().splitlines() if status.exists() else []
     peaks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
     return peaks[0] * 1024 / 1e6 if peaks else None
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or any(
-        message in str(error) for message in _OUT_OF_MEMORY_MESSAGES
-    )
 
 
 def _free(device: torch.device) -> None:

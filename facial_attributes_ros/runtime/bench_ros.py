@@ -2,31 +2,53 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.runtime.engine import load_engine
+from facial_attributes_ros.runtime.engine import Engine
 
 if TYPE_CHECKING:
     from facial_attributes_ros.ros.arrivals import Arrivals
+    from facial_attributes_ros.vision.detectors import FaceDetector
 
-START_TIMEOUT: Final = 90.0
-"""Seconds until the first array."""
+START_TIMEOUT: Final = 180.0
+"""Seconds until the first array; loading takes long on a machine that is busy with other work."""
 SETTLE: Final = 3.0
 """Seconds after the first array that are not measured."""
+MEMORY_SETTLE: Final = 60.0
+"""Seconds of a run that the memory slope leaves out; a shorter run has none."""
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+Tell = Callable[[float], object]
+"""Told how many more seconds have passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Memory of a process.
+
+    Attributes:
+        seconds: since the first measurement.
+        resident: MB, what it shares with others included; a frame lies in memory that camera and reader share.
+        private: MB that are its own.
+    """
+
+    seconds: float
+    resident: float
+    private: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +62,9 @@ class EndToEnd:
         rate: arrays a second.
         p50, p90, p99: milliseconds from the camera's stamp, taken just before it publishes, to the arrival here.
         cpu: share of one core that the perception process used; 2.0 are two cores.
-        memory: resident memory of the perception process at the end, MB.
-        memory_slope: how it grew, MB a minute.
+        memory: the perception process's, once a second.
+        memory_slope: how its resident memory grew after the first minute, MB a minute; None if that was all.
+        private_slope: the same for memory of its own.
     """
 
     seconds: float
@@ -52,37 +75,36 @@ class EndToEnd:
     p90: float
     p99: float
     cpu: float
-    memory: float
-    memory_slope: float
+    memory: list[Memory]
+    memory_slope: float | None
+    private_slope: float | None
 
 
-def bench_end_to_end(
-    model: str, *, engine: str = "auto", faces: int = 1, rate: float = 30.0, seconds: float = 20.0
-) -> EndToEnd:
-    """Start a camera and the perception node, and time what is published.
+class LiveGraph:
+    """A running perception process, before which cameras are put one after the other; made by `live_graph`."""
 
-    Args:
-        model: as in `models.registry.model_folder`.
-        engine: as in `runtime.engine.load_engine`.
-        faces: in the 640x480 frame.
-        rate: frames a second of the camera.
-        seconds: to measure, from `SETTLE` seconds after the first array on.
+    def __init__(self, arrivals: "Arrivals", perception: int, folder: Path) -> None:
+        self._arrivals, self._perception, self._folder = arrivals, perception, folder
 
-    Raises:
-        UserError: ROS or the package's messages are missing, or nothing is published in time.
-    """
-    try:
-        from facial_attributes_ros.ros.arrivals import Arrivals
-    except ImportError as error:
-        raise UserError(f"--end-to-end needs ROS 2 and this package's messages: {error}") from error
-    load_engine(model, engine=engine)  # builds it where it has never been used; that is not to be measured
-    os.environ["ROS_DOMAIN_ID"] = str(random.randint(60, 100))
-    with TemporaryDirectory() as work, Arrivals() as arrivals:
-        source = _picture(Path(work), faces)
-        with (
-            _node("perception", autostart="true", model=model, engine=engine) as perception,
-            _node("camera", source=source, rate=rate),
-        ):
+    def measure(self, picture: NDArray[np.uint8], rate: float, seconds: float, tell: Tell = lambda _: None) -> EndToEnd:
+        """Show a picture with a camera process of its own and time what is published.
+
+        Args:
+            picture: uint8 (H, W, 3) BGR.
+            rate: frames a second of the camera.
+            seconds: to measure, from `SETTLE` seconds after the first array on.
+            tell: told once a second.
+
+        Raises:
+            UserError: nothing is published in time, or no longer.
+        """
+        import cv2
+
+        source = self._folder / "frame.png"
+        cv2.imwrite(str(source), picture)
+        arrivals = self._arrivals
+        arrivals.clear()
+        with _node("camera", source=source, rate=float(rate)):
             if not arrivals.wait_for_first(START_TIMEOUT):
                 raise UserError(
                     f"Nothing was published within {START_TIMEOUT:.0f} s: run the perception node to see why."
@@ -90,40 +112,139 @@ def bench_end_to_end(
             arrivals.collect(SETTLE)
             arrivals.clear()
             begin = time.monotonic()
-            used = _cpu_seconds(perception)
-            memory = [(0.0, _memory(perception))]
+            used = _cpu_seconds(self._perception)
+            memory = [_memory(self._perception, 0.0)]
             while (passed := time.monotonic() - begin) < seconds:
                 arrivals.collect(min(1.0, seconds - passed))
-                memory.append((time.monotonic() - begin, _memory(perception)))
+                memory.append(_memory(self._perception, time.monotonic() - begin))
+                tell(time.monotonic() - begin - passed)
             passed = time.monotonic() - begin
-            return _summary(arrivals, passed, _cpu_seconds(perception) - used, memory)
+            return _summary(arrivals, passed, _cpu_seconds(self._perception) - used, memory)
 
 
-def _summary(arrivals: "Arrivals", seconds: float, cpu: float, memory: list[tuple[float, float]]) -> EndToEnd:
+@contextmanager
+def live_graph(model: str, engine: str = "auto", detector: str = "yunet") -> Iterator[LiveGraph]:
+    """Run the perception node as a process of its own on a ROS domain of its own.
+
+    Args:
+        model: as in `models.registry.model_folder`; its engine should be built already.
+        engine: as in `runtime.engine.load_engine`.
+        detector: as in `vision.detectors.load_detector`.
+
+    Raises:
+        UserError: ROS or the package's messages are missing.
+    """
+    try:
+        from facial_attributes_ros.ros.arrivals import Arrivals
+    except ImportError as error:
+        raise UserError(f"--end-to-end and --load need ROS 2 and this package's messages: {error}") from error
+    os.environ["ROS_DOMAIN_ID"] = str(random.randint(60, 100))
+    with (
+        TemporaryDirectory() as work,
+        Arrivals() as arrivals,
+        _node("perception", autostart="true", model=model, engine=engine, detector=detector) as perception,
+    ):
+        yield LiveGraph(arrivals, perception, Path(work))
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """What a frame costs besides detection, network, DDS and deserialising.
+
+    That is conversion, tracking, scheduling, crops, softmax, fusion and building the message.
+
+    Attributes:
+        faces: in the frame.
+        median, p90, p99: milliseconds a frame.
+        frames: number of frames.
+    """
+
+    faces: int
+    median: float
+    p90: float
+    p99: float
+    frames: int
+
+    @classmethod
+    def of(cls, faces: int, milliseconds: Sequence[float]) -> Self:
+        """Sum up what single frames cost."""
+        median, p90, p99 = (float(value) for value in np.percentile(milliseconds, [50, 90, 99]))
+        return cls(faces, median, p90, p99, len(milliseconds))
+
+
+def own_overhead(
+    engine: Engine, detector: "FaceDetector", picture: NDArray[np.uint8], faces: int, seconds: float
+) -> Overhead:
+    """Take a frame from message to message in this process, with the node's own settings, at 30 frames/s of its clock.
+
+    Args:
+        engine: the model.
+        detector: the detector.
+        picture: uint8 (H, W, 3) BGR.
+        faces: how many it shows, for the result.
+        seconds: to measure.
+
+    Raises:
+        UserError: ROS or the package's messages are missing.
+    """
+    try:
+        from sensor_msgs.msg import Image
+
+        from facial_attributes_ros.ros.conversion import bgr_fields, image_to_bgr
+        from facial_attributes_ros.ros.messages import ArrayBuilder
+    except ImportError as error:
+        raise UserError(f"--end-to-end and --load need ROS 2 and this package's messages: {error}") from error
+    from facial_attributes_ros.runtime.bench import Excluded
+    from facial_attributes_ros.vision.pipeline import FramePipeline
+
+    message = Image(**bgr_fields(picture))
+    excluded = Excluded(engine, detector)
+    pipeline, builder = FramePipeline(excluded.detector, excluded.engine), ArrayBuilder(engine.spec.name)
+    spent: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(spent) < 30:
+        stamp = len(spent) / 30
+        message.header.stamp.sec, message.header.stamp.nanosec = int(stamp), int(stamp % 1 * 1e9)
+        excluded.seconds = 0.0
+        start = time.perf_counter()
+        image = image_to_bgr(message)
+        result = pipeline.process(image, stamp)
+        builder.build(message.header, stamp, (image.shape[1], image.shape[0]), result.faces)
+        spent.append(1e3 * (time.perf_counter() - start - excluded.seconds))
+    return Overhead.of(faces, spent[15:])  # tracks are born in the first frames
+
+
+def _summary(arrivals: "Arrivals", seconds: float, cpu: float, memory: list[Memory]) -> EndToEnd:
     latencies = np.array(arrivals.latencies) * 1e3
     if not len(latencies):
         raise UserError("Publishing stopped while it was measured: run the perception node to see why.")
-    p50, p90, p99 = np.percentile(latencies, [50, 90, 99])
-    slope = _slope(*np.array(memory).T) * 60
+    p50, p90, p99 = (float(value) for value in np.percentile(latencies, [50, 90, 99]))
     return EndToEnd(
-        seconds, len(latencies), float(np.mean(arrivals.faces)), len(latencies) / seconds,
-        float(p50), float(p90), float(p99), cpu / seconds, memory[-1][1], slope,
-    )  # fmt: skip
+        seconds=seconds,
+        arrays=len(latencies),
+        faces=float(np.mean(arrivals.faces)),
+        rate=len(latencies) / seconds,
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        cpu=cpu / seconds,
+        memory=memory,
+        memory_slope=slope_after(MEMORY_SETTLE, memory, "resident"),
+        private_slope=slope_after(MEMORY_SETTLE, memory, "private"),
+    )
 
 
-def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    x = x - x.mean()
-    return float((x * y).sum() / (x * x).sum())
+def slope_after(settle: float, memory: list[Memory], field: str) -> float | None:
+    """Return by how many MB a minute a field of `Memory` grew after so many seconds (least squares).
 
-
-def _picture(folder: Path, faces: int) -> Path:
-    import cv2
-
-    from facial_attributes_ros.runtime.bench import frame_with_faces
-
-    path = folder / "frame.png"
-    cv2.imwrite(str(path), frame_with_faces(faces))
-    return path
+    Returns:
+        None if there are fewer than as many seconds again.
+    """
+    points = [(each.seconds / 60, getattr(each, field)) for each in memory if each.seconds >= settle]
+    if len(points) < 3 or points[-1][0] - points[0][0] < settle / 60:
+        return None
+    minutes, values = np.array(points).T
+    return float(np.polyfit(minutes, values, 1)[0])
 
 
 @contextmanager
@@ -149,8 +270,10 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _memory(pid: int) -> float:
-    return int(_status(pid, "statm").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+def _memory(pid: int, seconds: float) -> Memory:
+    kilobytes = {key: int(value) for key, value in re.findall(r"^(Rss\w+):\s+(\d+)", _status(pid, "status"), re.M)}
+    kinds = [kilobytes.get(f"Rss{kind}", 0) * 1024 / 1e6 for kind in ("Anon", "File", "Shmem")]
+    return Memory(seconds, sum(kinds), kinds[0])
 
 
 def _status(pid: int, name: str) -> str:

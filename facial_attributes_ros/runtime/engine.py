@@ -93,7 +93,7 @@ def load_engine(
         raise UserError(f"An engine needs at least one thread, not {threads}.")
     folder = model_folder(model)
     spec = ModelSpec.read(folder)
-    device = _resolve_device(device)
+    device = resolve_device(device)
     chosen = _choose(spec, device) if engine == "auto" else engine
     _LOGGER.info("Model %s runs in engine %s on %s.", spec.name, chosen, device)
     if chosen == "torch":
@@ -140,8 +140,14 @@ def _softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
 
-def _resolve_device(device: str) -> str:
-    """Return `cpu` or `cuda:N`; torch is asked only where the machine looks as if it had a GPU."""
+def resolve_device(device: str) -> str:
+    """Return `cpu` or `cuda:N` for what a user asks for: auto, cpu, cuda or cuda:N.
+
+    torch is asked only where the machine looks as if it had a GPU.
+
+    Raises:
+        UserError: there is no such device.
+    """
     kind, _, index = device.partition(":")
     if device != "auto" and (kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit()))):
         raise UserError(f"There is no device {device!r}: choose auto, cpu, cuda or cuda:N.")

@@ -23,13 +23,14 @@ from facial_attributes_ros.models.checkpoint import TENSORS_FILE
 from facial_attributes_ros.models.registry import check_tasks
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.progress import announce
+from facial_attributes_ros.runtime.batches import FittingBatches
 from facial_attributes_ros.runtime.engine import Crops, Logits, check_crops, empty_logits
 from facial_attributes_ros.runtime.onnx_export import INPUT
 
 BUILD_VERSION: Final = 1
 """Raise it when the way networks are exported changes, so that engines built before are not used again."""
-MAX_BATCH: Final = 32
-"""Faces a call of the network takes at most; on a CPU larger batches only cost memory."""
+BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32)
+"""Faces a call of the network takes at most: the last, or an earlier one where memory is short."""
 
 KEPT: Final = 4
 """Engines of models of one name that stay in the cache; an older one in use lives on until it is closed."""
@@ -53,6 +54,7 @@ class OnnxEngine:
         self.device = device
         self.name = "onnx-int8" if path.stem.endswith("int8") else "onnx"
         self._session = open_session(path, device, threads)
+        self._batches = FittingBatches(BATCH_SIZES, device)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu", threads: int | None = None, int8: bool = False) -> Self:
@@ -69,8 +71,7 @@ class OnnxEngine:
         wanted = list(check_tasks(self.spec, tasks))
         if not wanted or not len(crops):
             return empty_logits(self.spec, wanted)
-        starts = range(0, len(crops), MAX_BATCH)
-        parts = [self._session.run(wanted, {INPUT: crops[start : start + MAX_BATCH]}) for start in starts]
+        parts = self._batches.run(len(crops), lambda part: self._session.run(wanted, {INPUT: crops[part]}))
         return {task: np.concatenate(values) for task, values in zip(wanted, zip(*parts, strict=True), strict=True)}
 
     def from_frame(self, image: NDArray[np.uint8], boxes: ArrayLike, tasks: Iterable[str] | None = None) -> Logits:

@@ -1,6 +1,5 @@
 """PyTorch: half precision and CUDA graphs on a GPU, float32 on a CPU."""
 
-import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Self
@@ -13,14 +12,15 @@ from torch import Tensor
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.registry import check_tasks, load_model
 from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.runtime.batches import FittingBatches
 from facial_attributes_ros.runtime.deployed import DeployedModel
 from facial_attributes_ros.runtime.device_crop import crop_planes
 from facial_attributes_ros.runtime.engine import Crops, Logits, check_crops, empty_logits
 
 BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32)
 """A GPU batch is filled up to the next of these, so that a few recorded graphs serve every number of faces."""
+_WARM_SIDE: Final = 480
 
-_LOGGER = logging.getLogger(__name__)
 _Outputs = tuple[Tensor, ...]
 
 
@@ -40,7 +40,7 @@ class TorchEngine:
         """
         self.spec = spec
         self.device = device
-        self.max_batch = BATCH_SIZES[-1]
+        self._batches = FittingBatches(BATCH_SIZES, device, self._free)
         self._on_gpu = device != "cpu"
         self._graphs: dict[int, _Graph] | None = {} if graphs and self._on_gpu else None
         self._network = deployed.eval().requires_grad_(False).to(device)
@@ -70,7 +70,11 @@ class TorchEngine:
         wanted = check_tasks(self.spec, tasks)
         if not wanted or not len(crops):
             return empty_logits(self.spec, wanted)
-        return self._in_batches(torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2), wanted)
+
+        def planes(part: slice) -> Tensor:
+            return torch.from_numpy(crops[part]).to(self.device).permute(0, 3, 1, 2)
+
+        return self._in_batches(len(crops), planes, wanted)
 
     def from_frame(
         self, image: NDArray[np.uint8] | Tensor, boxes: ArrayLike, tasks: Iterable[str] | None = None
@@ -85,42 +89,33 @@ class TorchEngine:
 
             return self.logits(crop_faces(image, boxes, self.spec.image_size, self.spec.crop_margin), wanted)
         frame = torch.as_tensor(image).to(self.device, non_blocking=True)
-        with torch.inference_mode():
-            planes = crop_planes(frame, boxes, self.spec.image_size, self.spec.crop_margin)
-        return self._in_batches(planes, wanted)
+
+        def planes(part: slice) -> Tensor:
+            return crop_planes(frame, boxes[part], self.spec.image_size, self.spec.crop_margin)
+
+        return self._in_batches(len(boxes), planes, wanted)
 
     def warm_up(self, batch_sizes: Iterable[int] = (1,)) -> None:
-        """See `Engine.warm_up`; on a GPU this records the graphs."""
-        side = self.spec.image_size
+        """See `Engine.warm_up`; on a GPU this records the graphs, and the crop's kernels are loaded."""
+        frame = np.zeros((_WARM_SIDE, _WARM_SIDE, 3), np.uint8)
         for size in batch_sizes:
-            self.logits(np.zeros((size, side, side, 3), np.uint8))
+            self.from_frame(frame, [[0, 0, _WARM_SIDE, _WARM_SIDE]] * size)
 
-    def _in_batches(self, planes: Tensor, wanted: Iterable[str]) -> Logits:
-        """Run planes (N, 3, S, S) in batches that fit into memory."""
-        parts: list[_Outputs] = []
-        done = 0
-        while done < len(planes):
-            batch = planes[done : done + self.max_batch]
-            try:
-                with torch.inference_mode():
-                    parts.append(self._run(batch))
-            except torch.cuda.OutOfMemoryError as error:
-                self._shrink(len(batch), error)
-            else:
-                done += len(batch)
+    def _in_batches(self, count: int, planes: Callable[[slice], Tensor], wanted: Iterable[str]) -> Logits:
+        """Run the network on faces 0 to `count` in batches that fit; `planes` makes (n, 3, S, S) of some of them."""
+
+        def run(part: slice) -> _Outputs:
+            with torch.inference_mode():
+                return self._run(planes(part))
+
+        parts = self._batches.run(count, run)
         values = dict(zip(self._network.tasks, zip(*parts, strict=True), strict=True))
         return {task: torch.cat(values[task]).cpu().numpy() for task in wanted}
 
-    def _shrink(self, failed: int, error: Exception) -> None:
-        if failed == 1:
-            raise UserError(
-                f"{self.device} has too little free memory for a single face: end other programs."
-            ) from error
-        self.max_batch = max(size for size in BATCH_SIZES if size < failed)
+    def _free(self, most: int) -> None:
         if self._graphs:
-            self._graphs = {size: graph for size, graph in self._graphs.items() if size <= self.max_batch}
+            self._graphs = {size: graph for size, graph in self._graphs.items() if size <= most}
         torch.cuda.empty_cache()
-        _LOGGER.warning("%s is out of memory; from now on at most %d faces a batch.", self.device, self.max_batch)
 
     def _run(self, planes: Tensor) -> _Outputs:
         if self._graphs is None:

@@ -16,7 +16,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.runtime import onnx_export
 from facial_attributes_ros.runtime.deployed import DeployedModel
 from facial_attributes_ros.runtime.engine import Engine, load_engine, probabilities
-from facial_attributes_ros.runtime.onnx_engine import MAX_BATCH, build_engine
+from facial_attributes_ros.runtime.onnx_engine import BATCH_SIZES, build_engine
 from facial_attributes_ros.runtime.onnx_export import example_crops
 from facial_attributes_ros.vision.crop import crop_faces
 
@@ -64,9 +64,9 @@ def test_task_streams_survive_the_export(task_specific_model: Path) -> None:
 def test_more_faces_than_a_batch_holds_come_out_in_their_order(engine: Engine) -> None:
     if engine.name == "onnx-int8":
         pytest.skip("its activations are scaled over the batch, so that results differ slightly with the company")
-    crops = example_crops(MAX_BATCH + 3, SIZE)
+    crops = example_crops(BATCH_SIZES[-1] + 3, SIZE)
     together = engine.logits(crops)
-    for index in (0, MAX_BATCH - 1, MAX_BATCH, MAX_BATCH + 2):
+    for index in (0, BATCH_SIZES[-1] - 1, BATCH_SIZES[-1], BATCH_SIZES[-1] + 2):
         alone = engine.logits(crops[index : index + 1])
         for task in LABELS:
             np.testing.assert_allclose(together[task][index], alone[task][0], atol=1e-3)

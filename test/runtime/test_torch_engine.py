@@ -1,6 +1,7 @@
 """The PyTorch engine when memory runs short, and its own crop."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.runtime import torch_engine
 from facial_attributes_ros.runtime.device_crop import crop_planes
 from facial_attributes_ros.runtime.onnx_export import example_crops
 from facial_attributes_ros.runtime.torch_engine import TorchEngine
@@ -42,7 +44,7 @@ def test_a_full_gpu_means_smaller_batches_and_the_same_answers(
     got = engine.logits(crops)
     for task, values in expected.items():
         np.testing.assert_allclose(got[task], values, atol=1e-4)
-    assert engine.max_batch == 2
+    assert engine._batches.most == 2
     assert "out of memory; from now on at most 2 faces" in caplog.text
 
 
@@ -50,6 +52,22 @@ def test_no_memory_for_one_face_is_told(engine: TorchEngine, monkeypatch: pytest
     with_memory_for(engine, 0, monkeypatch)
     with pytest.raises(UserError, match="too little free memory for a single face"):
         engine.logits(example_crops(3, 32))
+
+
+def test_a_full_gpu_while_the_faces_are_cut_out_means_smaller_batches_too(
+    engine: TorchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, boxes = torch.from_numpy(FRAME), np.array([[10, 20, 50, 60]] * 5, np.float32)
+    expected = engine.from_frame(frame, boxes)
+
+    def limited(image: torch.Tensor, chosen: np.ndarray, *rest: Any) -> torch.Tensor:
+        if len(chosen) > 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return crop_planes(image, chosen, *rest)
+
+    monkeypatch.setattr(torch_engine, "crop_planes", limited)
+    for task, values in engine.from_frame(frame, boxes).items():
+        np.testing.assert_allclose(values, expected[task], atol=1e-4)
 
 
 def test_a_frame_that_lies_on_the_device_gives_the_same(engine: TorchEngine) -> None:

@@ -1,0 +1,108 @@
+"""What `facial-attributes bench` prints of its reports; every function takes the report as its JSON has it."""
+
+from typing import Any
+
+
+def print_stages(report: dict[str, Any]) -> None:
+    """Print milliseconds by stage and number of faces."""
+    print(f"{report['machine']}; model {report['model']} in {report['engine']} on {report['device']}")
+    print(f"{'milliseconds':<14}{'faces':>6}{'median':>9}{'p90':>9}{'least':>9}{'runs':>6}")
+    for timing in report["timings"]:
+        values = "".join(f"{timing[name]:9.2f}" for name in ("median", "p90", "least"))
+        print(f"{timing['stage']:<14}{timing['faces']:>6}{values}{timing['runs']:>6}")
+    for faces, ratio in report["estimate_per_backbone"].items():
+        print(f"crop, model and softmax of {faces} faces cost {ratio:.2f} times the bare backbone")
+
+
+def print_end_to_end(report: dict[str, Any]) -> None:
+    """Print every run, the median of the runs, and the overhead of our own."""
+    print(f"{report['machine']}; model {report['model']} in {report['engine']}, 640x480 at {report['rate']:g} frames/s")
+    for faces, entry in report["faces"].items():
+        for number, run in enumerate(entry["runs"], 1):
+            print(f"{faces} faces, run {number}: {_run(run)}")
+        median = entry["median"]
+        print(
+            f"{faces} faces, median of {len(entry['runs'])}: {median['rate']:.1f} arrays/s, latency p50 "
+            f"{median['p50']:.1f}, p99 {median['p99']:.1f} ms, {median['cpu']:.2f} cores; bare detector "
+            f"{median['detection']:.1f}, bare backbone of one face {median['backbone']:.1f} ms"
+        )
+        own = entry["overhead"]
+        print(f"{faces} faces, of our own: {own['median']:.2f} ms a frame (p99 {own['p99']:.2f})")
+
+
+def _run(run: dict[str, Any]) -> str:
+    slope = "" if run["memory_slope"] is None else f", {run['memory_slope']:+.2f} MB/min"
+    own = "" if run["private_slope"] is None else f" ({run['private_slope']:+.2f} of its own)"
+    memory = run["memory"][-1]
+    return (
+        f"{run['rate']:.1f} arrays/s with {run['faces']:.1f} faces, latency p50 {run['p50']:.1f}, "
+        f"p90 {run['p90']:.1f}, p99 {run['p99']:.1f} ms; {run['cpu']:.2f} cores, "
+        f"{memory['resident']:.0f} MB{slope}{own}"
+    )
+
+
+def print_load_header() -> None:
+    """Print the columns of `print_load_row`."""
+    print(f"{'changed':<8}{'value':>7}{'arrays/s':>10}{'camera':>8}{'p50 ms':>9}{'p99 ms':>9}{'cores':>7}")
+
+
+def print_load_row(row: dict[str, Any]) -> None:
+    """Print one point of a curve as soon as it is measured."""
+    start = f"{row['axis']:<8}{row[row['axis']]:>7}"
+    if row["note"]:
+        print(f"{start}   {row['note']}", flush=True)
+        return
+    figures = f"{row['arrays_per_second']:>10.1f}{row['rate']:>8}{row['p50']:>9.1f}{row['p99']:>9.1f}"
+    print(f"{start}{figures}{row['cpu']:>7.2f}", flush=True)
+
+
+def print_limits(limits: dict[str, int | None]) -> None:
+    """Print up to where each axis keeps up."""
+    for axis, value in limits.items():
+        print(f"{axis}: keeps up to {value}" if value is not None else f"{axis}: does not keep up at all")
+
+
+def print_detection_header(sides: list[int]) -> None:
+    """Print the columns of `print_detection_row`."""
+    print(f"{'detector':<28}{'size':>5}{'ms':>8}{'alarms':>8}{'95 % from':>11}   recall by side of the face in pixels")
+    print(" " * 62 + "".join(f"{side:>5}" for side in sides))
+
+
+def print_detection_row(row: dict[str, Any]) -> None:
+    """Print one detector at one size as soon as it is measured."""
+    name = row["detector"] if len(row["detector"]) <= 27 else "…" + row["detector"][-26:]
+    if row["note"]:
+        print(f"{name:<28}{row['size']:>5}   {row['note']}", flush=True)
+        return
+    smallest = "-" if row["smallest"] is None else f"{row['smallest']} px"
+    recall = "".join(f"{100 * share:>5.0f}" for share in row["recall"].values())
+    figures = f"{row['milliseconds']:>8.1f}{row['false_alarms']:>8.2f}{smallest:>11}"
+    print(f"{name:<28}{row['size']:>5}{figures}   {recall}", flush=True)
+
+
+def print_training(report: dict[str, Any]) -> None:
+    """Print how fast training is."""
+    print(f"{report['machine']}; {report['recipe']}, batches of {report['batch']}")
+    print(f"training loop  {report['loop']:8.1f} rows/s, {report['steps']} steps")
+    print(f"bare loop      {report['bare']:8.1f} rows/s, from memory")
+    print(f"the loop runs at {100 * report['ratio']:.0f} % of the bare one")
+    print(f"a step waits {report['data']:.1f} ms for data and computes {report['step']:.1f} ms (medians)")
+
+
+def print_ladder_header(report: dict[str, Any]) -> None:
+    """Print what is measured, and the columns of `print_ladder_row`."""
+    print(
+        f"{report['machine']}; {report['backbone']} with random weights in {report['precision']} on {report['device']}"
+    )
+    print(f"{'phase':<10}{'rung':<10}{'checkpoints':<13}{'batch':>5}{'median ms':>12}{'faces/s':>10}{'peak MB':>10}")
+
+
+def print_ladder_row(row: dict[str, Any]) -> None:
+    """Print one rung as soon as it is measured."""
+    checkpoints = "yes" if row["checkpointing"] else "no" if row["phase"] == "training" else ""
+    if row["note"]:
+        values = f"   {row['note']}"
+    else:
+        memory = "-" if row["peak_memory"] is None else f"{row['peak_memory']:.0f}"
+        values = f"{row['milliseconds']:12.2f}{row['faces_per_second']:10.1f}{memory:>10}"
+    print(f"{row['phase']:<10}{row['rung']:<10}{checkpoints:<13}{row['batch']:>5}{values}", flush=True)
