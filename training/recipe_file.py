@@ -94,14 +94,19 @@ def _put(values: dict[str, Any], where: _Place, value: object) -> None:
 
 
 def _faults(error: ValidationError, places: dict[_Place, str]) -> list[str]:
-    found = error.errors(include_url=False)
+    found: dict[_Place, Any] = {}
+    for fault in error.errors(include_url=False):
+        # Where several types are allowed, each is told of, and its name is put into the place; one is enough, and best
+        # that of the type that was given.
+        where = tuple(part for part in fault["loc"] if isinstance(part, int) or part.isidentifier())
+        if where not in found or found[where]["type"].endswith("_type"):
+            found[where] = fault
     # A list with a wrong entry is told to be too short as well.
-    deeper = {fault["loc"][:n] for fault in found for n in range(1, len(fault["loc"]))}
-    return [_fault(fault, places) for fault in found if fault["loc"] not in deeper]
+    deeper = {where[:n] for where in found for n in range(1, len(where))}
+    return [_fault(where, fault, places) for where, fault in found.items() if where not in deeper]
 
 
-def _fault(fault: Any, places: dict[_Place, str]) -> str:
-    where: _Place = tuple(fault["loc"])
+def _fault(where: _Place, fault: Any, places: dict[_Place, str]) -> str:
     key = ".".join(map(str, where))
     place = next((places[where[:n]] for n in range(len(where), 0, -1) if where[:n] in places), "")
     before = f"{place}: " if place else ""

@@ -50,6 +50,10 @@ def test_every_field_can_be_set_on_the_command_line(tmp_path, override, field):
         ("optimizer: {lr: 1}", r"line 7: optimizer is not a key here; allowed are name, output"),
         ("schedule: {name: step}", r"line 7: schedule.name is 'step', but input should be 'plateau', 'cosine' or"),
         ("sampler: {balance: 2}", r"line 7: sampler.balance is 2, but input should be less than or equal to 1"),
+        (
+            "sampler: {balance: {age: 2}}",
+            r"line 7: sampler.balance.age is 2, but input should be less than or equal to",
+        ),
         ("augmentation: {zoom: 1}", r"line 7: augmentation.zoom is not a key here; allowed are flip, shift"),
         ("adaptation: lorra", r"line 7: adaptation: there is no adaptation 'lorra'; choose zero-shot, lp"),
         ("name: again", r"line 7: name is there twice, first on line 1"),
