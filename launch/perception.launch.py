@@ -6,23 +6,26 @@ ros2 launch facial_attributes_ros perception.launch.py camera:=webcam
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 PACKAGE = "facial_attributes_ros"
 PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+NEEDED_SHARED_MEMORY = 300 * 10**6
+"""Bytes that /dev/shm must have free: every process takes the whole 64 MB segment of the profile at its start."""
 SHARE = Path(get_package_share_directory(PACKAGE))
 
 ARGUMENTS = {
     "namespace": ("", "Namespace of the nodes and their topics."),
     "use_sim_time": ("false", "Take the time from /clock."),
     "params_file": (str(SHARE / "config" / "perception.yaml"), "Parameters of the perception node."),
-    "log_level": ("info", "debug, info, warn, error or fatal."),
+    "log_level": ("info", "How much the nodes say."),
     "autostart": ("true", "Let the perception node configure and activate itself."),
     "model": ("", "Name or folder of the model; the one of params_file if empty."),
     "device": ("", "auto, cpu or cuda; the one of params_file if empty."),
@@ -32,6 +35,9 @@ ARGUMENTS = {
     "camera_height": ("480", "Height of that camera's frames in pixels, for a webcam and the sample."),
     "camera_rate": ("15.0", "Frames a second of that camera."),
 }
+
+YES_OR_NO = ["true", "false", "True", "False"]
+CHOICES = {"use_sim_time": YES_OR_NO, "autostart": YES_OR_NO, "log_level": ["debug", "info", "warn", "error", "fatal"]}
 
 
 def make_nodes(context: LaunchContext) -> list[LifecycleNode | Node]:
@@ -67,11 +73,21 @@ def make_nodes(context: LaunchContext) -> list[LifecycleNode | Node]:
     return [perception, Node(name="camera", executable="camera", parameters=[clock | camera], **shared)]
 
 
+def shared_memory() -> LogInfo | SetEnvironmentVariable:
+    """Return what gives every process the profile, unless the user names one, or says why it is left out."""
+    free = shutil.disk_usage("/dev/shm").free
+    if PROFILE in os.environ or free >= NEEDED_SHARED_MEMORY:
+        return SetEnvironmentVariable(PROFILE, os.environ.get(PROFILE, str(SHARE / "config" / "fastdds_shm.xml")))
+    return LogInfo(
+        msg=f"/dev/shm has only {free / 1e6:.0f} MB free, so pictures travel in fragments and many get lost: "
+        f"give it {NEEDED_SHARED_MEMORY / 1e6:.0f} MB or more (docker run --shm-size=512m)."
+    )
+
+
 def generate_launch_description() -> LaunchDescription:
     """Return the launch arguments, the shared-memory profile and the nodes."""
     declared = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
+        DeclareLaunchArgument(name, default_value=default, description=text, choices=CHOICES.get(name))
         for name, (default, text) in ARGUMENTS.items()
     ]
-    profile = os.environ.get(PROFILE, str(SHARE / "config" / "fastdds_shm.xml"))
-    return LaunchDescription([*declared, SetEnvironmentVariable(PROFILE, profile), OpaqueFunction(function=make_nodes)])
+    return LaunchDescription([*declared, shared_memory(), OpaqueFunction(function=make_nodes)])
