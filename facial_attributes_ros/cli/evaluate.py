@@ -11,7 +11,7 @@ from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
     from facial_attributes_training.manifest import Manifest
-    from facial_attributes_training.predictions import CropMode
+    from facial_attributes_training.predictions import CropMode, Predictions
     from facial_attributes_training.robustness import Condition
 
     from facial_attributes_ros.runtime.engine import Engine
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HELP = "measure a model on labelled pictures: accuracy, errors in years, calibration, groups; JSON, CSV and a report"
 
 PREDICTIONS_FILE = "predictions.csv"
+AGAINST_FILE = "against.json"
 ROBUSTNESS_ROWS = 1500
 """So many rows are measured under every degradation by default: some 30,000 faces in all."""
 
@@ -60,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="write the JSON to standard output")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--engine", default="auto", help="auto, torch, onnx or onnx-int8 (default: %(default)s)")
+    parser.add_argument(
+        "--against",
+        metavar="ENGINE",
+        help="run the same rows in another engine too, and tell what --engine gains or loses, with intervals",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -107,7 +113,28 @@ def run(args: argparse.Namespace) -> int:
         _print_table(summary_rows(evaluation))
         for reason, count in evaluation.skipped.items():
             print(f"skipped: {count} rows, {reason}")
+    if args.against:
+        _against(args, predictions, crop, detector)
     return 0
+
+
+def _against(
+    args: argparse.Namespace, tested: "Predictions", crop: "CropMode", detector: "FaceDetector | None"
+) -> None:
+    """Compare with another engine; the table is kept as JSON beside the report."""
+    from facial_attributes_training.agreement import agreement_rows, compare_engines
+    from facial_attributes_training.predictions import predict_manifest
+
+    from facial_attributes_ros.runtime.engine import load_engine
+
+    other = load_engine(args.model, args.device, args.against)
+    with _Bar(len(tested.manifest)) as bar:
+        rows = agreement_rows(compare_engines(tested, predict_manifest(other, tested.manifest, crop, detector, bar)))
+    if args.out:
+        (args.out / AGAINST_FILE).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    print(f"{args.engine} against {other.name} on {other.device}", file=sys.stderr if args.json else sys.stdout)
+    if not args.json:
+        _print_columns(rows, tuple(rows[0]))
 
 
 def _read(args: argparse.Namespace) -> "Manifest":
@@ -183,6 +210,10 @@ def _print_table(rows: list[dict[str, object]]) -> None:
         "named",
         "precision_named",
     )
+    _print_columns(rows, columns)
+
+
+def _print_columns(rows: list[dict[str, object]], columns: tuple[str, ...]) -> None:
     table = [columns, *(tuple(str(row[column]) for column in columns) for row in rows)]
     widths = [max(len(cells[index]) for cells in table) for index in range(len(columns))]
     for cells in table:
