@@ -21,7 +21,13 @@ done
 
 [ -n "$check" ] || exit 2
 if [ -n "$1" ]; then
-  found=$({ "$1" --version 2>&1 || true; } 2>/dev/null)
+  found=
+  if command -v "$1" >/dev/null; then
+    # The first line only: version managers explain themselves at length.
+    IFS= read -r found <<END
+$("$1" --version 2>&1)
+END
+  fi
   echo "PYTHON=$1 is not a Python 3.11, 3.12 or 3.13 (it answers: ${found:-nothing}); name one that is." >&2
 else
   echo "No Python 3.11, 3.12 or 3.13 was found; install one, or name it: make PYTHON=/path/to/python3 ..." >&2

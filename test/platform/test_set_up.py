@@ -191,7 +191,10 @@ def test_no_python_or_a_wrong_one_is_said_in_one_sentence(tmp_path):
     assert missing.stderr.startswith("No Python 3.11, 3.12 or 3.13 was found")
     (tmp_path / "python3").symlink_to(shutil.which("false"))
     assert find_python(tmp_path, "--check").returncode == 2
-    named = find_python(tmp_path, "--check", "nosuchpython")
-    assert named.returncode == 2
-    assert "PYTHON=nosuchpython is not a Python" in named.stderr
-    assert named.stderr.count("\n") == 1
+    (tmp_path / "python3.9").write_text("#!/bin/sh\necho there is no python3.9 >&2; echo See the manual.; exit 127\n")
+    (tmp_path / "python3.9").chmod(0o755)
+    for name, answer in (("nosuchpython", "nothing"), ("python3.9", "there is no python3.9")):
+        named = find_python(tmp_path, "--check", name)
+        assert named.returncode == 2
+        assert f"PYTHON={name} is not a Python 3.11, 3.12 or 3.13 (it answers: {answer});" in named.stderr
+        assert named.stderr.count("\n") == 1
