@@ -19,7 +19,7 @@ from typing import Final
 
 from facial_attributes_training.card.check import differences, most_lost
 from facial_attributes_training.card.pictures import card_pictures
-from facial_attributes_training.card.sources import BENCH, EVALUATION, OTHER_ENGINE, SAMPLE, Sources, read_json
+from facial_attributes_training.card.sources import BENCH, EVALUATION, OTHER_ENGINE, PEERS, SAMPLE, Sources, read_json
 from facial_attributes_training.card.text import write_card
 from facial_attributes_training.plots import DPI
 
@@ -49,6 +49,7 @@ def main() -> int:
     parser.add_argument(
         "--robustness", type=int, default=1500, help="rows for every spoilt view (default: %(default)s)"
     )
+    parser.add_argument("--peers", type=Path, default=Path("work/peers/accuracy.md"), help="table of scripts/peers.py")
     parser.add_argument("--work", type=Path, default=Path("work/card"), help="for raw results (default: %(default)s)")
     parser.add_argument("--measured", type=Path, default=MEASURED, help="folder of the figures (default: %(default)s)")
     parser.add_argument("--card", type=Path, default=CARD, help="the card itself (default: %(default)s)")
@@ -79,6 +80,8 @@ def measure(args: argparse.Namespace) -> int:
     _keep(args.work / "card", args.measured / EVALUATION.parent)
     shutil.copyfile(args.work / other / "evaluation.json", args.measured / OTHER_ENGINE)
     shutil.copyfile(args.work / "sample" / "evaluation.json", args.measured / SAMPLE)
+    if args.peers.is_file():
+        shutil.copyfile(args.peers, args.measured / PEERS)
     (args.measured / BENCH).write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
     return 0
 
