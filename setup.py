@@ -19,7 +19,7 @@ setup(
     package_data={
         "facial_attributes_ros": ["py.typed", "models/weights/**", "web/**"],
         TRAINING: ["py.typed"],
-        RECIPES: ["*.yaml"],
+        RECIPES: ["*.yaml", "ladder/*.yaml"],
     },
     include_package_data=False,
     zip_safe=False,
