@@ -5,11 +5,11 @@ import csv
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
     from facial_attributes_ros.runtime.bench_detection import Portrait
-    from facial_attributes_ros.runtime.bench_ros import Tell
 
 Report = dict[str, Any]
 
@@ -53,7 +52,7 @@ def end_to_end(args: argparse.Namespace) -> Report:
     engine, detector = load_engine(args.model, "cpu", args.engine), load_detector(_detector(args))
     bare, seconds = bare_backbone(model_folder(args.model), engine), args.seconds or 20.0
     report = _about(model=engine.spec.name, engine=engine.name, rate=args.rate, seconds=seconds, faces={})
-    with _bar(len(args.faces) * args.runs * seconds) as tell:
+    with _Bar(len(args.faces) * args.runs * seconds) as bar:
         for count in args.faces:
             frame = frame_with_faces(count)
             own = own_overhead(engine, detector, frame, count, min(seconds, 10.0))
@@ -61,7 +60,7 @@ def end_to_end(args: argparse.Namespace) -> Report:
             for _ in range(args.runs):
                 timings = bench_bare(detector, bare, frame, count, min(seconds / 10, 5.0))
                 with live_graph(args.model, engine.name, _detector(args)) as graph:
-                    measured = asdict(graph.measure(frame, args.rate, seconds, tell))
+                    measured = asdict(graph.measure(frame, args.rate, seconds, bar.tell))
                 runs.append(measured | {stage: timing.median for stage, timing in timings.items()})
             report["faces"][count] = {"median": _median(runs), "overhead": asdict(own), "runs": runs}
     if not args.json:
@@ -82,19 +81,18 @@ def load(args: argparse.Namespace) -> Report:
     results = []
     if not args.json:
         tables.print_load_header()
-    with _bar(len(points) * seconds) as tell, live_graph(args.model, engine.name, _detector(args)) as graph:
-        for point, result in bench_load(graph, points, seconds, tell):
+    with _Bar(len(points) * seconds) as bar, live_graph(args.model, engine.name, _detector(args)) as graph:
+        for point, result in bench_load(graph, points, seconds, bar.tell):
             results.append((point, result))
             if not args.json:
-                tables.print_load_row(_load_row(point, result))
+                with bar.aside():
+                    tables.print_load_row(_load_row(point, result))
     report = _about(model=engine.spec.name, engine=engine.name, seconds=seconds)
     report |= {"rows": [_load_row(*each) for each in results], "keeps_up_to": limits(results)}
     if not args.json:
         tables.print_limits(report["keeps_up_to"])
     if args.out:
-        from facial_attributes_ros.runtime.bench_plots import load_figure, save
-
-        save(load_figure(results), args.out / "load.png")
+        _plot(args.out / "load.png", "load_figure", results)
     return report
 
 
@@ -113,9 +111,7 @@ def detection(args: argparse.Namespace) -> Report:
         if not args.json:
             tables.print_detection_row(asdict(finding))
     if args.out:
-        from facial_attributes_ros.runtime.bench_plots import detection_figure, save
-
-        save(detection_figure(findings), args.out / "detection.png")
+        _plot(args.out / "detection.png", "detection_figure", findings)
     return _about(portraits=len(portraits), frames=len(frames), rows=[asdict(finding) for finding in findings])
 
 
@@ -130,8 +126,8 @@ def training(args: argparse.Namespace) -> Report:
     from facial_attributes_ros.runtime.bench_training import bench_training
 
     recipe, seconds = read_recipe(args.training, args.overrides), args.seconds or 120.0
-    with _bar(seconds) as tell:
-        throughput = bench_training(recipe, seconds, tell)
+    with _Bar(seconds) as bar:
+        throughput = bench_training(recipe, seconds, bar.tell)
     report = _about(recipe=recipe.name, precision=recipe.precision, workers=recipe.workers, **asdict(throughput))
     if not args.json:
         tables.print_training(report)
@@ -170,17 +166,26 @@ def keep(folder: Path, name: str, report: Report) -> Path:
     path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     rows = report.get("rows") or report.get("timings")
     if name == "end_to_end":
-        from facial_attributes_ros.runtime.bench_plots import memory_figure, save
         from facial_attributes_ros.runtime.bench_ros import Memory
 
         rows = [entry["runs"][-1]["memory"] for entry in report["faces"].values()][-1]
-        save(memory_figure([Memory(**row) for row in rows]), folder / "memory.png")
+        _plot(folder / "memory.png", "memory_figure", [Memory(**row) for row in rows])
     if rows:
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [key for key, value in rows[0].items() if not isinstance(value, dict)])
             writer.writeheader()
             writer.writerows({key: row[key] for key in writer.fieldnames} for row in rows)
     return path
+
+
+def _plot(path: Path, name: str, values: Sequence[Any]) -> None:
+    """Draw a figure of `bench_plots`; without matplotlib the report is kept all the same."""
+    from facial_attributes_ros.runtime import bench_plots
+
+    try:
+        bench_plots.save(getattr(bench_plots, name)(values), path)
+    except ModuleNotFoundError as error:
+        print(f"{path.name} is not drawn, since {error.name} is missing: pip install matplotlib.", file=sys.stderr)
 
 
 def _about(**more: Any) -> Report:
@@ -234,11 +239,26 @@ def _portraits(manifests: Sequence[Path], count: int) -> "list[Portrait]":
     return portraits
 
 
-@contextmanager
-def _bar(seconds: float) -> "Iterator[Tell]":
-    """Show how much of so many seconds has passed; yields what is told of more."""
-    from tqdm import tqdm
+class _Bar:
+    """Shows how much of so many seconds has passed."""
 
-    shape = "{percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s measured, {remaining} left"
-    with tqdm(total=seconds, bar_format=shape, file=sys.stderr, dynamic_ncols=True) as bar:
-        yield bar.update
+    def __init__(self, seconds: float) -> None:
+        from tqdm import tqdm
+
+        shape = "{percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s measured, {remaining} left"
+        self._bar = tqdm(total=seconds, bar_format=shape, file=sys.stderr, dynamic_ncols=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def tell(self, more: float) -> None:
+        """Show that so many more seconds have passed; the last second of a run seldom ends with it."""
+        self._bar.update(min(more, max(self._bar.total - self._bar.n, 0.0)))
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Return a context in which a line may be printed."""
+        aside: AbstractContextManager[None] = self._bar.external_write_mode(file=sys.stdout)
+        return aside
