@@ -107,12 +107,19 @@ def test_the_weakest_group_is_named(evaluation: dict[str, Any]) -> None:
 
 def test_what_was_not_measured_is_said_to_be_missing(evaluation: dict[str, Any]) -> None:
     values = card_values(sources(evaluation | {"robustness": []}))
-    assert {values[name] for name in ("robustness-table", "cost", "engines", "peers")} == {"Not measured yet.\n"}
+    assert {values[name] for name in ("robustness-table", "cost", "engines", "int8", "peers")} == {
+        "Not measured yet.\n"
+    }
     bench = {"onnx": {"estimate_per_backbone": {"1": 1.1, "8": 1.02}, "machine": "a machine"}}
     full = card_values(sources(evaluation, other=evaluation, bench=bench, peers="| peers |\n"))
     assert "| onnx | 1.10 | 1.02 | a machine |" in full["cost"]
     assert "+0.00" in full["engines"]
     assert full["peers"] == "| peers |\n"
+    int8 = copy.deepcopy(evaluation)
+    int8["run"]["engine"] = "onnx-int8 on cpu"
+    int8["results"]["fairface"][GENDER]["accuracy"]["value"] -= 0.0123
+    for changes in ({"evaluation": evaluation, "other": int8}, {"evaluation": int8, "other": evaluation}):
+        assert "at most 1.23 points" in card_values(replace(sources(evaluation), **changes))["int8"]
 
 
 def test_the_pictures_are_drawn(evaluation: dict[str, Any]) -> None:
