@@ -1,23 +1,29 @@
-"""Several runs side by side: the ladder's tables, from what the runs measured on validation rows."""
+"""Several runs side by side: those that are there are read, the others trained, and a failure takes only itself."""
 
-import json
-from collections.abc import Callable, Sequence
+import csv
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+from facial_attributes_training.paired import Outcomes, read_outcomes
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.recipe_file import read_recipe
-from facial_attributes_training.run import RECIPE_FILE
+from facial_attributes_training.run_files import DISTRIBUTION_FILE, PREDICTIONS_FILE, RECIPE_FILE, stage_folder
+from facial_attributes_training.step_log import read_steps
 from pydantic import ValidationError
 
+from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.models.adaptation import Adaptation
 from facial_attributes_ros.models.counts import Counts, count
 from facial_attributes_ros.models.spec import ModelSpec
 
-REPORT_FILE, FIGURES_FILE = "comparison.md", "comparison.json"
+Train = Callable[[Recipe], Path]
+"""Trains a recipe, or goes on with it, and returns the model's folder."""
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,59 +32,179 @@ class FinishedRun:
 
     Attributes:
         recipe: as it was run.
-        spec: of its model; holds the figures.
         counts: parameters and operations.
+        outcomes: what it said of the validation rows that nothing was chosen or fitted on.
+        epochs: that it took, over all stages.
+        steps: likewise.
+        minutes: that the steps took, 0 if that was not logged.
     """
 
     recipe: Recipe
-    spec: ModelSpec
     counts: Counts
+    outcomes: Outcomes
+    epochs: int
+    steps: int
+    minutes: float
 
     @property
-    def title(self) -> str:
-        """What the run is called in a table."""
-        alone = len(self.recipe.tasks) == 1 or self.recipe.one_after_another
-        return f"{self.recipe.name}: {self.recipe.adaptation['name']}, {'single-task' if alone else 'multi-task'}"
+    def single_task(self) -> bool:
+        """Whether nothing that the run trained is shared by tasks."""
+        return len(self.recipe.tasks) == 1 or self.recipe.one_after_another
 
 
-def finished_run(path: Path, train: Callable[[Recipe], Path]) -> FinishedRun:
-    """Return the run of a recipe or of a run's folder; a recipe without a finished run is trained.
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A row of the tables: one run, or the runs of one adaptation that have a task each.
+
+    Attributes:
+        title: what the row is called.
+        runs: with tasks of their own.
+    """
+
+    title: str
+    runs: tuple[FinishedRun, ...]
+
+    @property
+    def adaptation(self) -> str:
+        """Name of the adaptation."""
+        return str(self.runs[0].recipe.adaptation["name"])
+
+    @property
+    def single_task(self) -> bool:
+        """Whether every task has a model of its own."""
+        return self.runs[0].single_task
+
+    @property
+    def counts(self) -> tuple[int, int, float]:
+        """Parameters as it runs, parameters trained, and 10^9 operations, for all tasks of a face together."""
+        first = self.runs[0].recipe
+        if self.adaptation == "lp":
+            # Heads alone stand on one and the same backbone.
+            together = _count(first, [task for task in TASKS if any(task in run.recipe.tasks for run in self.runs)])
+            return together.merged, together.trained, together.gflops_linear
+        counts = [run.counts for run in self.runs]
+        return sum(c.merged for c in counts), sum(c.trained for c in counts), sum(c.gflops_linear for c in counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that came to no model, and why."""
+
+    name: str
+    reason: str
+
+
+def run_all(
+    paths: Sequence[Path], train: Train, overrides: Sequence[str] = (), runs: Path | None = None, single: bool = False
+) -> Iterator[FinishedRun | Failure]:
+    """Yield the run of every recipe and of every run's folder, one after another; what is not trained yet is.
 
     Args:
-        path: YAML recipe, or the folder of a run.
-        train: trains a recipe, or goes on with it, and returns the model's folder.
-
-    Raises:
-        UserError: the path is neither, or training fails.
+        paths: YAML recipes, and folders of runs.
+        train: trains a recipe.
+        overrides: changes to every recipe, such as `epochs=1`.
+        runs: folder for the runs instead of those that the recipes name.
+        single: train one model a task as well for every recipe, on as many rows of each task as the recipe's own run
+            draws; not for MTLoRA, which is about several tasks.
     """
-    recipe = _recipe_of(path) if path.is_dir() else read_recipe(path)
-    folder = recipe.folder / "model" if not path.is_dir() else path / "model"
-    if not (folder / "model.json").is_file():
-        folder = train(recipe)
-    backbone = recipe.backbone
-    counts = count(
-        backbone.name,
-        Adaptation.from_dict(recipe.adaptation),
-        recipe.tasks,
-        backbone.image_size,
-        **backbone.architecture,
+    for path in paths:
+        try:
+            recipe = _recipe_of(path) if path.is_dir() else read_recipe(path, overrides)
+        except UserError as error:
+            yield Failure(str(path), str(error))
+            continue
+        if path.is_dir():
+            recipe = recipe.model_copy(update={"output": path})
+        elif runs is not None:
+            recipe = recipe.model_copy(update={"output": runs / recipe.name})
+        found = finished_run(recipe, train)
+        yield found
+        if (
+            single
+            and isinstance(found, FinishedRun)
+            and not found.single_task
+            and recipe.adaptation["name"] != "mtlora"
+        ):
+            for part in single_task_recipes(recipe):
+                yield finished_run(part, train)
+
+
+def finished_run(recipe: Recipe, train: Train) -> FinishedRun | Failure:
+    """Return the run of a recipe, which is trained if it is not finished yet, or why there is none."""
+    try:
+        if not all((recipe.folder / name).is_file() for name in ("model/model.json", PREDICTIONS_FILE)):
+            train(recipe)
+        return _read(recipe)
+    except UserError as error:
+        return Failure(recipe.name, str(error))
+    except Exception as error:
+        # Whatever went wrong, hours of the other runs must not be lost for it.
+        _LOGGER.exception("The run %s failed.", recipe.name)
+        return Failure(recipe.name, f"{type(error).__name__}: {error}")
+
+
+def single_task_recipes(recipe: Recipe) -> Iterator[Recipe]:
+    """Yield a recipe per task of a finished run: the same, on as many rows of the task an epoch as the run drew."""
+    for task in recipe.tasks:
+        sampler = recipe.sampler.model_copy(update={"epoch_rows": _drawn(recipe, task)})
+        name, folder = f"{recipe.name}-{task}", recipe.folder.with_name(f"{recipe.folder.name}-{task}")
+        yield recipe.model_copy(update={"name": name, "output": folder, "tasks": (task,), "sampler": sampler})
+
+
+def rungs(runs: Sequence[FinishedRun]) -> list[Rung]:
+    """Return the rows of the tables: runs of one task each and one adaptation are put together."""
+    groups: list[list[FinishedRun]] = []
+    for run in runs:
+        home = next((group for group in groups if _belongs(run, group)), None)
+        if home is None:
+            groups.append([run])
+        else:
+            home.append(run)
+    titles = [f"{g[0].recipe.adaptation['name']}, {'single' if g[0].single_task else 'multi'}-task" for g in groups]
+    return [
+        Rung(title if titles.count(title) == 1 else f"{group[0].recipe.name}: {title}", tuple(group))
+        for title, group in zip(titles, groups, strict=True)
+    ]
+
+
+def _belongs(run: FinishedRun, group: Sequence[FinishedRun]) -> bool:
+    first = group[0].recipe
+    alike = first.adaptation == run.recipe.adaptation and first.backbone == run.recipe.backbone
+    taken = {task for other in group for task in other.recipe.tasks}
+    alone = all(len(other.recipe.tasks) == 1 for other in (run, *group))
+    return alike and alone and taken.isdisjoint(run.recipe.tasks)
+
+
+def _read(recipe: Recipe) -> FinishedRun:
+    columns = [read_steps(stage_folder(recipe, tasks)) for tasks in recipe.stages]
+    spec = ModelSpec.read(recipe.folder / "model")
+    return FinishedRun(
+        recipe=recipe,
+        counts=_count(recipe, spec.tasks),
+        outcomes=read_outcomes(recipe.folder / PREDICTIONS_FILE),
+        epochs=sum(int(max(steps["epoch"])) + 1 for steps in columns if steps),
+        steps=sum(int(max(steps["step"])) for steps in columns if steps),
+        minutes=sum(_seconds(steps) for steps in columns if steps) / 60,
     )
-    return FinishedRun(recipe, ModelSpec.read(folder), counts)
 
 
-def write_comparison(folder: Path, runs: Sequence[FinishedRun], command: str) -> Path:
-    """Write `comparison.md` and `comparison.json`, and return the path of the first.
+def _seconds(steps: dict[str, list[float]]) -> float:
+    """Return the time of all steps from a log of means."""
+    counts = np.diff([0.0, *steps["step"]])
+    return float(counts @ (np.array(steps["data_seconds"]) + np.array(steps["step_seconds"])))
 
-    Raises:
-        UserError: no space or no write access.
-    """
-    figures = [{"run": run.title, "counts": run.counts.to_dict(), "metrics": run.spec.metrics} for run in runs]
-    texts = {FIGURES_FILE: json.dumps(figures, indent=1) + "\n", REPORT_FILE: _report(runs, command)}
-    for name, text in texts.items():
-        path = folder / name
-        with disk_errors(path), atomic_target(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    return folder / REPORT_FILE
+
+def _count(recipe: Recipe, tasks: Sequence[str]) -> Counts:
+    backbone = recipe.backbone
+    adaptation = Adaptation.from_dict(recipe.adaptation)
+    return count(backbone.name, adaptation, tasks, backbone.image_size, **backbone.architecture)
+
+
+def _drawn(recipe: Recipe, task: str) -> int:
+    """Return how many rows with a label of a task the first epoch of a run drew."""
+    path = stage_folder(recipe, recipe.tasks) / DISTRIBUTION_FILE
+    with path.open(newline="", encoding="utf-8") as file:
+        return sum(int(row["drawn"]) for row in csv.DictReader(file) if row["task"] == task)
 
 
 def _recipe_of(folder: Path) -> Recipe:
@@ -89,54 +215,3 @@ def _recipe_of(folder: Path) -> Recipe:
         raise UserError(f"{folder} is not the folder of a run: it has no {RECIPE_FILE}.") from error
     except (OSError, ValidationError) as error:
         raise UserError(f"{path} can't be read as the recipe of a run: {error}.") from error
-
-
-def _report(runs: Sequence[FinishedRun], command: str) -> str:
-    lines = ["# Comparison of runs", "", f"    {command}", ""]
-    lines += ["Figures are of the validation rows that nothing was chosen or fitted on; brackets hold 95 % bootstrap"]
-    lines += ["intervals. Where two intervals overlap, the order of two runs is not settled.", ""]
-    lines += _accuracy_table(runs, "accuracy", "Accuracy, %") + _accuracy_table(
-        runs, "balanced_accuracy", "Balanced accuracy, %"
-    )
-    lines += [
-        "## Cost",
-        "",
-        "| run | parameters, M | trained, M | share trained, % | GFLOPs a face |",
-        "|---|---|---|---|---|",
-    ]
-    for run in runs:
-        c = run.counts
-        lines.append(
-            f"| {run.title} | {c.merged / 1e6:.2f} | {c.trained / 1e6:.2f} | {c.share:.2f} | {c.gflops_linear:.2f} |"
-        )
-    lines += ["", "Parameters and GFLOPs are of the model as it runs, adapters merged; GFLOPs count linear and"]
-    lines += ["convolution layers, 2 per multiply-add.", ""]
-    lines += [
-        "## Runs",
-        "",
-        "| run | rows an epoch | batch | epochs at most | learning rate | seed |",
-        "|---|---|---|---|---|---|",
-    ]
-    for run in runs:
-        r = run.recipe
-        rows = r.sampler.epoch_rows or "all"
-        lines.append(f"| {run.title} | {rows} | {r.batch_size} | {r.epochs} | {r.optimiser.lr:g} | {r.seed} |")
-    return "\n".join(lines) + "\n"
-
-
-def _accuracy_table(runs: Sequence[FinishedRun], figure: str, title: str) -> list[str]:
-    columns = sorted({(data, task) for run in runs for data, tasks in run.spec.metrics.items() for task in tasks})
-    lines = [f"## {title}", "", "| run | " + " | ".join(f"{data} {task}" for data, task in columns) + " |"]
-    lines.append("|---" * (len(columns) + 1) + "|")
-    for run in runs:
-        cells = [_cell(run.spec.metrics.get(data, {}).get(task), figure) for data, task in columns]
-        lines.append(f"| {run.title} | {' | '.join(cells)} |")
-    return [*lines, ""]
-
-
-def _cell(entry: dict[str, Any] | None, figure: str) -> str:
-    if entry is None:
-        return ""
-    text = f"{100 * entry[figure]:.1f}"
-    interval = entry.get(f"{figure}_95")
-    return text if interval is None else f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"

@@ -1,4 +1,4 @@
-"""An evaluation as files: JSON, a CSV of the main figures, and a Markdown report with plots."""
+"""An evaluation as files: JSON, a CSV of the main figures, and a report with plots as Markdown and as one HTML file."""
 
 import csv
 import json
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from facial_attributes_training.evaluation import MIN_GROUP_ROWS, Evaluation, Group, TaskResult
 from facial_attributes_training.metrics import BOOTSTRAP_SAMPLES, INTERVAL, Estimate
+from facial_attributes_training.page import self_contained
 from facial_attributes_training.plots import DPI, ages_figure, confusion_figure, groups_figure, reliability_figure
 from facial_attributes_training.robustness import Condition
 from facial_attributes_training.subsets import ALL
@@ -20,7 +21,8 @@ from matplotlib.figure import Figure
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.files import atomic_target, disk_errors
 
-JSON_FILE, CSV_FILE, REPORT_FILE, PLOTS = "evaluation.json", "evaluation.csv", "report.md", "plots"
+JSON_FILE, CSV_FILE, REPORT_FILE, PAGE_FILE = "evaluation.json", "evaluation.csv", "report.md", "report.html"
+PLOTS = "plots"
 
 _SUMMARY = (
     "data_set", "task", "rows", "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "macro_f1",
@@ -75,7 +77,7 @@ def to_json(evaluation: Evaluation, run: Run, robustness: Sequence[Condition] = 
 
 
 def write_report(folder: Path, evaluation: Evaluation, run: Run, robustness: Sequence[Condition] = ()) -> list[Path]:
-    """Write JSON, CSV, the Markdown report and its plots.
+    """Write JSON, CSV, and the report as Markdown with its plots and as HTML.
 
     Args:
         folder: where to; it is made if need be.
@@ -89,7 +91,7 @@ def write_report(folder: Path, evaluation: Evaluation, run: Run, robustness: Seq
     Raises:
         UserError: the folder can't be written to.
     """
-    files = [folder / JSON_FILE, folder / CSV_FILE, folder / REPORT_FILE]
+    files = [folder / name for name in (JSON_FILE, CSV_FILE, REPORT_FILE, PAGE_FILE)]
     with disk_errors(folder):
         plots = {place: _save(figure, folder / PLOTS / place) for place, figure in _plots(evaluation)}
         _write(files[0], json.dumps(to_json(evaluation, run, robustness), indent=1, allow_nan=False) + "\n")
@@ -97,7 +99,9 @@ def write_report(folder: Path, evaluation: Evaluation, run: Run, robustness: Seq
             writer = csv.DictWriter(file, _SUMMARY, lineterminator="\n")
             writer.writeheader()
             writer.writerows(summary_rows(evaluation))
-        _write(files[2], markdown(evaluation, run, robustness))
+        text = markdown(evaluation, run, robustness)
+        _write(files[2], text)
+        _write(files[3], self_contained(text, folder))
     return [*files, *plots.values()]
 
 

@@ -13,9 +13,10 @@ from facial_attributes_training.datasets import collate
 from facial_attributes_training.evaluation import evaluate
 from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.network import Forward, build_starting_backbone
-from facial_attributes_training.predictions import Predictions
+from facial_attributes_training.predictions import Predictions, write_predictions
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.run_data import Rows
+from facial_attributes_training.run_files import PREDICTIONS_FILE
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -43,7 +44,7 @@ def write_model(
     validation: Rows,
     half: NDArray[np.bool_],
 ) -> None:
-    """Write a trained model's folder.
+    """Write a trained model's folder, and beside it what it says of the validation rows that its figures are of.
 
     Args:
         folder: to write to.
@@ -78,6 +79,8 @@ def write_model(
         licence=recipe.licence,
     )
     measured = figures(logits, manifest, spec, ~half)
+    held_out = Predictions(manifest.take(~half), {task: values[~half] for task, values in logits.items()}, [])
+    write_predictions(folder.parent / PREDICTIONS_FILE, held_out, fit.temperatures, None)
     save_model(folder, replace(spec, metrics=measured), _stored_tensors(recipe, model))
 
 

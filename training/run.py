@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from facial_attributes_training.network import Forward, build_network, forward_f
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.results import write_model
 from facial_attributes_training.run_data import Rows, Subset, read_rows, warn_of_shared_pictures
+from facial_attributes_training.run_files import DISTRIBUTION_FILE, RECIPE_FILE, stage_folder
 from facial_attributes_training.sampling import class_counts, distribution_table, draw_rows, row_probabilities
 from facial_attributes_training.stream_inputs import StreamedCrops
 from facial_attributes_training.streaming import acceptance
@@ -33,7 +36,7 @@ from facial_attributes_ros.models.adaptation import Adaptation
 from facial_attributes_ros.models.loraplus import parameter_groups
 from facial_attributes_ros.models.multitask import MultiTaskModel
 
-RECIPE_FILE = "recipe.json"
+_LOGGER = logging.getLogger(__name__)
 _PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 
 ReportFactory = Callable[[tuple[str, ...], Path], StepReport]
@@ -70,8 +73,7 @@ def train(
     with accelerator.main_process_first():
         training = read_rows(recipe, recipe.data.train, model.backbone, depth, True, feature_progress)
         validation = read_rows(recipe, recipe.data.validation, model.backbone, depth, False, feature_progress)
-    if accelerator.is_main_process:
-        warn_of_shared_pictures(recipe, training.manifest, validation.manifest)
+    shared = warn_of_shared_pictures(recipe, training.manifest, validation.manifest)
     forward = forward_from_inputs(model, recipe, depth)
     half = first_half(validation.manifest)
     for tasks in recipe.stages:
@@ -84,8 +86,19 @@ def train(
     folder = recipe.folder / "model"
     if accelerator.is_main_process:
         write_model(folder, recipe, model, forward, training, validation, half)
+        _write_report(recipe, shared)
     accelerator.wait_for_everyone()
     return folder
+
+
+def _write_report(recipe: Recipe, shared: int) -> None:
+    try:
+        from facial_attributes_training.run_summary import write_run_report
+    except ModuleNotFoundError as error:
+        # A machine that is lent to train on may have no more than training needs.
+        _LOGGER.warning("No report is written, since %s is missing.", error.name)
+        return
+    write_run_report(recipe, [f"{shared} validation rows show pictures that were trained on."] if shared else [])
 
 
 def _train_stage(
@@ -144,19 +157,10 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows
     share = sampler.emotion_share if len(tasks) > 1 else None
     manifest = replace(train.manifest, labels=labels)
     chances = row_probabilities(labels, sampler.balance, share, train.weights, _column(train.manifest, sampler.within))
-    inputs, epoch_rows, unimportant = (
-        train.inputs,
-        int((chances > 0).sum()),
-        {"output", "workers", "checkpoint_minutes"},
-    )
+    inputs, epoch_rows = train.inputs, int((chances > 0).sum())
     if isinstance(inputs, StreamedCrops):
         accepted = acceptance(chances, sampler.stream_share)
         inputs, epoch_rows, chances = inputs.accepting(accepted), max(int(accepted.sum()), 1), accepted / accepted.sum()
-        unimportant.remove("workers")  # they share the shards, so the order hangs on their number
-    text = json.dumps([recipe.model_dump(mode="json", exclude=unimportant), tasks])
-    digest = hashlib.sha256(text.encode())
-    for column in (train.manifest.paths, validation.manifest.paths, *labels.values()):
-        digest.update(np.ascontiguousarray(column).tobytes())
     return Stage(
         tasks=tasks,
         train=inputs,
@@ -165,9 +169,24 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows
         validation_manifest=validation.manifest.take(chosen),
         chances=chances,
         epoch_rows=sampler.epoch_rows or epoch_rows,
-        folder=recipe.folder / "-".join(tasks) if recipe.one_after_another else recipe.folder / "stage",
-        purpose=digest.hexdigest(),
+        folder=stage_folder(recipe, tasks),
+        purpose=_purpose(recipe, tasks, train, validation),
     )
+
+
+def _purpose(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows) -> str:
+    """Return a hash of everything that a stage's course depends on."""
+    set_fields = {"__all__": {"address"}}
+    unimportant: dict[str, Any] = {"output": True, "checkpoint_minutes": True}
+    unimportant["data"] = {"train": set_fields, "validation": set_fields}
+    if not isinstance(train.inputs, StreamedCrops):
+        # The readers of a stream share its shards, so the order of its rows hangs on their number.
+        unimportant |= {"workers": True, "sampler": {"stream_share"}}
+    digest = hashlib.sha256(json.dumps([recipe.model_dump(mode="json", exclude=unimportant), tasks]).encode())
+    labels = [train.manifest.labels[task] for task in tasks]
+    for column in (train.manifest.paths, validation.manifest.paths, *labels):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
 
 
 def _column(manifest: Manifest, name: str | None) -> NDArray[np.str_] | None:
@@ -188,7 +207,7 @@ def _train_only(model: MultiTaskModel, tasks: Sequence[str], recipe: Recipe) -> 
 def _write_distribution(stage: Stage, seed: int) -> None:
     labels = stage.train_manifest.labels
     table = distribution_table(labels, draw_rows(stage.chances, stage.epoch_rows, seed, 0))
-    path = stage.folder / "distribution.csv"
+    path = stage.folder / DISTRIBUTION_FILE
     with disk_errors(path), atomic_target(path) as temporary:
         lines = [",".join(table[0])] + [",".join(f"{value}" for value in row.values()) for row in table]
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

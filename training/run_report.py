@@ -1,4 +1,4 @@
-"""What a user sees of a run: a progress bar, a line an epoch, TensorBoard logs and a CSV of the losses."""
+"""What a user sees of a run: a progress bar, a line an epoch, TensorBoard logs, and CSVs of losses and times."""
 
 import csv
 import os
@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from facial_attributes_training.checkpointing import Progress
 from facial_attributes_training.loop import StepReport
+from facial_attributes_training.run_files import HISTORY_FILE
+from facial_attributes_training.step_log import StepLog
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -51,7 +53,7 @@ class FeatureBar:
 
 
 class RunReport(StepReport):
-    """Reports a stage to the terminal, to TensorBoard and to `history.csv`; only the first process does.
+    """Reports a stage to the terminal, to TensorBoard, `history.csv` and `steps.csv`; only the first process does.
 
     Args:
         tasks: of the stage.
@@ -62,6 +64,7 @@ class RunReport(StepReport):
         self._tasks, self._folder = tasks, folder
         self._active = int(os.environ.get("RANK", "0")) == 0
         self._writer = SummaryWriter(str(folder / "tensorboard")) if self._active else None
+        self._log = StepLog(folder, _LOG_EVERY)
         self._bar: Any = None
         self._waited = self._worked = 0.0
 
@@ -78,6 +81,7 @@ class RunReport(StepReport):
             return
         self._waited += waited
         self._worked += worked
+        self._log.add(progress, losses, rows, waited, worked)
         self._bar.update(1)
         if progress.steps % _LOG_EVERY:
             return
@@ -95,6 +99,7 @@ class RunReport(StepReport):
         if self._writer is None:
             return
         self._bar.close()
+        self._log.flush(progress)
         figures = progress.history[-1]
         for name, value in figures.items():
             self._writer.add_scalar(f"epoch/{name}", value, progress.epoch)
@@ -116,7 +121,7 @@ class RunReport(StepReport):
         return self._waited / max(self._waited + self._worked, 1e-9)
 
     def _write_history(self, progress: Progress) -> None:
-        path = self._folder / "history.csv"
+        path = self._folder / HISTORY_FILE
         names = list(dict.fromkeys(name for row in progress.history for name in row))
         with disk_errors(path), atomic_target(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names, restval="", lineterminator="\n")

@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         from facial_attributes_training.recipe_file import read_recipe
         from facial_attributes_training.run import train
+        from facial_attributes_training.run_files import PAGE_FILE
         from facial_attributes_training.run_report import FeatureBar, RunReport
         from facial_attributes_training.time_limit import OutOfTimeError
     except ModuleNotFoundError as error:
@@ -52,5 +53,5 @@ def run(args: argparse.Namespace) -> int:
     except OutOfTimeError:
         print(f"The {args.minutes:g} minutes are over: {recipe.folder} holds a checkpoint; go on with --resume.")
         return UNFINISHED
-    print(f"The model is in {folder}.")
+    print(f"The model is in {folder}, the report is {recipe.folder / PAGE_FILE}.")
     return 0

@@ -1,0 +1,154 @@
+"""The report of a run as Markdown with plots and as one HTML file, from what the run left in its folder."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+from facial_attributes_training.page import self_contained
+from facial_attributes_training.plots import DPI
+from facial_attributes_training.recipe import Recipe
+from facial_attributes_training.run_files import (
+    DISTRIBUTION_FILE,
+    HISTORY_FILE,
+    PAGE_FILE,
+    PLOTS,
+    REPORT_FILE,
+    stage_folder,
+)
+from facial_attributes_training.run_plots import Columns, distribution_figure, losses_figure, speed_figure
+from facial_attributes_training.step_log import read_steps
+from facial_attributes_training.tables import table
+from matplotlib.figure import Figure
+
+from facial_attributes_ros.files import atomic_target, disk_errors
+from facial_attributes_ros.models.adaptation import Adaptation
+from facial_attributes_ros.models.spec import ModelSpec
+
+
+def write_run_report(recipe: Recipe, notes: Sequence[str] = ()) -> Path:
+    """Write `report.md` and `report.html` to the folder of a run, as far as it has come, and return the latter.
+
+    Args:
+        recipe: of the run.
+        notes: sentences that a reader should see first.
+
+    Raises:
+        UserError: no space or no write access.
+    """
+    folder = recipe.folder
+    parts = [f"# Training of {recipe.name}\n", *(f"**{note}**\n" for note in notes), _recipe_table(recipe)]
+    parts += [text for tasks in recipe.stages for text in _stage(recipe, tasks)]
+    if (folder / "model" / "model.json").is_file():
+        parts.append(_figures(ModelSpec.read(folder / "model")))
+    text = "\n".join(parts)
+    for path, content in ((folder / REPORT_FILE, text), (folder / PAGE_FILE, self_contained(text, folder))):
+        with disk_errors(path), atomic_target(path) as partial:
+            partial.write_text(content, encoding="utf-8")
+    return folder / PAGE_FILE
+
+
+def _recipe_table(recipe: Recipe) -> str:
+    data = recipe.data
+    optimiser, schedule, sampler = recipe.optimiser, recipe.schedule, recipe.sampler
+    rows = [
+        ("backbone", f"{recipe.backbone.name}, weights {recipe.backbone.start or recipe.backbone.weights or 'random'}"),
+        ("adaptation", Adaptation.from_dict(recipe.adaptation).name),
+        ("tasks", ", ".join(recipe.tasks) + (", one after another" if recipe.one_after_another else "")),
+        ("trained on", ", ".join(str(part.manifest) for part in data.train)),
+        ("validated on", ", ".join(str(part.manifest) for part in data.validation)),
+        ("rows of each", str(data.rows or "all")),
+        ("sampling", f"balance {sampler.balance}, emotion share {sampler.emotion_share}"),
+        ("optimiser", f"AdamW, rate {optimiser.lr:g}, the backbone's share of it {optimiser.backbone_rate:g}"),
+        ("schedule", f"{schedule.name}, {recipe.epochs} epochs at most, patience {recipe.early_stopping}"),
+        ("batch", f"{recipe.batch_size} rows in {recipe.accumulate} part(s), {recipe.precision}"),
+        ("seed", str(recipe.seed)),
+    ]
+    return table(("", ""), rows)
+
+
+def _stage(recipe: Recipe, tasks: Sequence[str]) -> Iterator[str]:
+    folder, name = stage_folder(recipe, tasks), " and ".join(tasks)
+    history = _columns(folder / HISTORY_FILE)
+    if not history:
+        return
+    plots = recipe.folder / PLOTS
+    stem = folder.name
+    yield f"## {name.capitalize()}\n"
+    losses = history["loss"]
+    lowest = min(losses)
+    yield f"{len(losses)} epochs; the lowest validation loss, {lowest:.4f}, is of epoch {losses.index(lowest) + 1}.\n"
+    yield _plot(plots / f"{stem}-losses.png", losses_figure(history, tasks, name), "Losses and accuracies")
+    if (folder / DISTRIBUTION_FILE).is_file():
+        yield from _distribution(folder / DISTRIBUTION_FILE, plots / f"{stem}-distribution.png")
+    if steps := read_steps(folder):
+        yield from _speed(steps, plots / f"{stem}-speed.png")
+
+
+def _distribution(path: Path, plot: Path) -> Iterator[str]:
+    with path.open(newline="", encoding="utf-8") as file:
+        classes = list(csv.DictReader(file))
+    yield "### Classes before and after sampling\n"
+    figure = distribution_figure(classes, "Classes of the training rows, and of the rows of the first epoch")
+    yield _plot(plot, figure, "Classes before and after sampling")
+    yield table(
+        ("class", "rows", "share, %", "drawn", "share drawn, %"),
+        [
+            (f"{c['task']} {c['label']}", c["rows"], _percent(c["share"]), c["drawn"], _percent(c["drawn_share"]))
+            for c in classes
+        ],
+    )
+
+
+def _speed(steps: Columns, plot: Path) -> Iterator[str]:
+    waited, worked = sum(steps["data_seconds"]), sum(steps["step_seconds"])
+    share = waited / max(waited + worked, 1e-9)
+    yield "### Speed\n"
+    yield _plot(plot, speed_figure(steps, "Data time against step time"), "Speed")
+    rate = median(steps["rows_per_second"])
+    yield f"{rate:.0f} rows a second at the median; {100 * share:.1f} % of the time was spent waiting for data.\n"
+
+
+def _figures(spec: ModelSpec) -> str:
+    rows = [
+        (
+            data_set,
+            task,
+            str(entry["rows"]),
+            _with_interval(entry, "accuracy"),
+            _with_interval(entry, "balanced_accuracy"),
+            f"{entry['mae_years']:.2f}" if "mae_years" in entry else "",
+        )
+        for data_set, tasks in spec.metrics.items()
+        for task, entry in tasks.items()
+    ]
+    text = (
+        "## Figures\n\nOf the validation rows that nothing was chosen or fitted on, with 95 % bootstrap intervals.\n\n"
+    )
+    return text + table(("data set", "task", "faces", "accuracy, %", "balanced, %", "error, years"), rows)
+
+
+def _with_interval(entry: dict[str, object], name: str) -> str:
+    value, interval = entry[name], entry.get(f"{name}_95")
+    if not isinstance(value, float) or not isinstance(interval, list):
+        return ""
+    return f"{100 * value:.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+def _percent(text: str) -> str:
+    return f"{100 * float(text):.1f}"
+
+
+def _plot(path: Path, figure: Figure, title: str) -> str:
+    with disk_errors(path), atomic_target(path) as partial:
+        figure.savefig(partial, dpi=DPI, bbox_inches="tight")
+    return f"![{title}]({PLOTS}/{path.name})\n"
+
+
+def _columns(path: Path) -> Columns:
+    """Return the numbers of a CSV file by column, nothing without the file."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    return {name: [float(line[name] or "nan") for line in lines] for name in lines[0]} if lines else {}
