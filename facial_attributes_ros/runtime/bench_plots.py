@@ -57,19 +57,23 @@ def detection_figure(findings: Sequence[Finding]) -> "Figure":
             colour = f"C{index}"
             axes.plot(list(recall), list(recall.values()), "o-", ms=3, color=colour, label=f"{finding.size} px")
         axes.axhline(RECALL, color="grey", linestyle="--", linewidth=1)
-        axes.set(title=name, xlabel="side of the face, pixels of the 1280x960 frame", ylabel="recall", xscale="log")
+        axes.set(title=_short(name), xlabel="side of the face, pixels of the 1280x960 frame", ylabel="recall", xscale="log")
         sides = list(own[0].recall or {})
         axes.set_xticks(sides, [str(side) for side in sides])
         axes.minorticks_off()
         axes.set_ylim(0, 1.02)
         axes.legend(fontsize=8, title="searched copy")
         axes.grid(alpha=0.3)
-        times.plot([each.size for each in own], [each.milliseconds for each in own], "o-", label=name)
+        times.plot([each.size for each in own], [each.milliseconds for each in own], "o-", label=_short(name))
     times.set(xlabel="longest side of the searched copy, pixels", ylabel="milliseconds a frame", title="time")
     times.set_ylim(bottom=0)
     times.legend(fontsize=8)
     times.grid(alpha=0.3)
     return figure
+
+
+def _short(detector: str) -> str:
+    return Path(detector).name
 
 
 def memory_figure(samples: Sequence[Memory]) -> "Figure":
