@@ -1,40 +1,70 @@
 """What is believed of one face, from all estimates that the model has made of it.
 
-Recursive Bayesian filtering over the classes of a task. Between estimates the truth may have changed: the belief moves
-towards the uniform distribution, within minutes for age and gender and within seconds for emotion. Each estimate then
-multiplies in, tempered (raised to a power below 1) for two reasons: errors on frames close in time resemble each other,
-so that ten estimates in half a second are not ten witnesses; and a small, blurred or averted face tells less.
+Recursive Bayesian filtering over the classes of a task. Age and gender stay as they are, and old evidence only fades;
+an emotion is a hidden state that changes within seconds. The view of the moment counts in full; when it becomes the
+past it counts only for what is new in it, as errors on frames close in time resemble each other. A small, blurred or
+averted face tells less in either role.
+
+Two more things keep the result honest and steady. Errors of the model that stay with a person do not average out: what
+is published is flattened to the number of independent estimates that there can have been (`evidence.persistent_share`).
+And a label gives way to another only when that is clearly more probable.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, Detection, Distribution, FaceAttributes
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.vision.age import expected_age
+from facial_attributes_ros.vision.evidence import (
+    PLACES,
+    Array,
+    entropy_share,
+    independent_share,
+    log_softmax,
+    persistent_share,
+    place_and_variance,
+)
 from facial_attributes_ros.vision.options import FusionOptions
 
-_LEAST_PROBABILITY = 0.005
-"""No single estimate rules a class out further than this."""
+_WILD = 0.01
+"""Share of estimates that mean nothing: no single one rules a class out further than that."""
 
 _HOLD = 0.7
 """A label that was named stays named down to this share of the threshold, so that it does not come and go."""
 
+_CHANGING = (EMOTION,)
+"""Tasks whose truth changes while one watches."""
 
-def independent_share(seconds: float, correlation: float) -> float:
-    """Return what a further estimate is worth, 0 to 1, of an independent one.
+_NO_LABEL = -1
 
-    For errors with the correlation r = exp(-seconds / correlation) a further estimate adds (1 - r) / (1 + r) if they
-    drift (first-order autoregressive), and 1 - r if they stay and then jump; this is the geometric mean of the two.
+State = np.void | NDArray[np.void]
 
-    Args:
-        seconds: since the last estimate; infinite for the first.
-        correlation: seconds over which errors resemble each other.
-    """
-    correlated = math.exp(-max(seconds, 0.0) / correlation)
-    return (1 - correlated) / math.sqrt(1 + correlated)
+
+def _fields(task: str) -> np.dtype[np.void]:
+    classes, dimensions = PLACES[task].shape
+    return np.dtype(
+        [
+            ("past", float, classes),  # log probabilities of the classes from all views but the last
+            ("witnesses", float),  # how many independent views those are worth
+            ("view", float, classes),  # log likelihoods of the last view, tempered by its weight
+            ("weight", float),
+            ("updated", float),
+            ("believed", float, classes),  # what is published
+            ("uncertainty", float),
+            ("label", int),
+            ("seen", float),  # the running sums of `persistent_share`
+            ("places", float, dimensions),
+            ("squares", float),
+            ("variances", float),
+        ]
+    )
+
+
+_FIELDS = {task: _fields(task) for task in LABELS}
 
 
 class Belief:
@@ -42,50 +72,132 @@ class Belief:
 
     Attributes:
         task: a key of `LABELS`.
-        probabilities: float64 (classes,), sums to 1.
-        updated: time of the last estimate in seconds, None before the first.
     """
 
     def __init__(self, task: str) -> None:
         """Begin knowing nothing."""
         self.task = task
-        self.probabilities: NDArray[np.float64] = np.full(len(LABELS[task]), 1 / len(LABELS[task]))
-        self.updated: float | None = None
-        self._held: int | None = None
+        self._named: int | None = None
+        self.state: State = np.zeros((), _FIELDS[task])
+        self.state["updated"] = -math.inf
+        self.state["believed"] = 1 / len(LABELS[task])
+        self.state["uncertainty"] = 1.0
+        self.state["label"] = _NO_LABEL
+
+    @property
+    def probabilities(self) -> Array:
+        """float64 (classes,): sums to 1; the label is the most probable class."""
+        return np.asarray(self.state["believed"])
+
+    @property
+    def updated(self) -> float | None:
+        """Time of the last estimate in seconds, None before the first."""
+        updated = float(self.state["updated"])
+        return updated if math.isfinite(updated) else None
 
     @property
     def uncertainty(self) -> float:
         """Entropy of the belief as a share of the largest possible: 0 if sure, 1 if nothing is known."""
-        positive = self.probabilities[self.probabilities > 0]
-        return float(-(positive * np.log(positive)).sum() / math.log(len(self.probabilities)))
-
-    def update(self, probabilities: ArrayLike, stamp: float, weight: float, memory: float, correlation: float) -> None:
-        """Take one estimate into account.
-
-        Args:
-            probabilities: (classes,) calibrated distribution from one view.
-            stamp: time of the view in seconds, not before the last one.
-            weight: quality of the view, 0 to 1.
-            memory: mean seconds for which the truth stays as it is.
-            correlation: seconds over which the model's errors resemble each other.
-        """
-        estimate = np.maximum(np.asarray(probabilities, np.float64), _LEAST_PROBABILITY)
-        elapsed = math.inf if self.updated is None else stamp - self.updated
-        if self.updated is not None:
-            changed = 1 - math.exp(-elapsed / memory)
-            self.probabilities = (1 - changed) * self.probabilities + changed / len(estimate)
-        belief = self.probabilities * estimate ** (weight * independent_share(elapsed, correlation))
-        self.probabilities = belief / belief.sum()
-        self.updated = stamp
+        return float(self.state["uncertainty"])
 
     def distribution(self, threshold: float) -> Distribution:
         """Return the belief; its label is unknown below the threshold, and a label named before somewhat longer."""
         if self.updated is None:
             return Distribution.unknown(self.task)
-        best = int(np.argmax(self.probabilities))
-        effective = threshold * _HOLD if best == self._held else threshold
-        self._held = best if self.probabilities[best] >= effective else None
+        label = int(self.state["label"])
+        effective = threshold * _HOLD if label == self._named else threshold
+        self._named = label if self.probabilities[label] >= effective else None
         return Distribution(self.task, self.probabilities.astype(np.float32), effective)
+
+
+def update(
+    beliefs: Sequence[Belief], probabilities: NDArray[np.floating], stamp: float, weights: Array, how: FusionOptions
+) -> None:
+    """Take one estimate of each of several faces into account; all faces at once, as that is many times faster.
+
+    Args:
+        beliefs: of different faces in one task, N of them.
+        probabilities: (N, classes) calibrated distributions from one view of each.
+        stamp: time of the views in seconds, not before the last ones.
+        weights: (N,) quality of the views, 0 to 1.
+        how: the settings.
+    """
+    if not beliefs:
+        return
+    task = beliefs[0].task
+    state = np.stack([belief.state for belief in beliefs])
+    elapsed = stamp - state["updated"]
+    share = independent_share(elapsed, how.correlations[task])
+    kept = np.exp(-elapsed / how.memory[task])
+    _remember(state, task, share, kept)
+    estimates = (1 - _WILD) * np.asarray(probabilities, np.float64) + _WILD / probabilities.shape[1]
+    state["view"] = weights[:, None] * np.log(estimates)
+    state["weight"] = weights
+    state["updated"] = stamp
+    _count(state, task, estimates, weights * share, kept)
+    _conclude(state, task, math.log(how.switch_odds))
+    for belief, row in zip(beliefs, state, strict=True):
+        belief.state = row
+
+
+def _remember(state: NDArray[np.void], task: str, share: Array, kept: Array) -> None:
+    """Make the last view part of the past, and let the past fade."""
+    past = state["past"] + share[:, None] * state["view"]
+    witnesses = state["witnesses"] + share * state["weight"]
+    if task in _CHANGING:
+        state["past"], left = _doubt(log_softmax(past), kept)
+    else:
+        state["past"], left = kept[:, None] * past, kept
+    state["witnesses"] = left * witnesses
+
+
+def _doubt(past: Array, kept: Array) -> tuple[Array, Array]:
+    """Return log probabilities after the truth may have changed to any other, and what share of the evidence is left.
+
+    So nothing is ever surer than that changes are rare, and one that comes is followed soon.
+    """
+    faded = np.log(kept[:, None] * np.exp(past) + (1 - kept[:, None]) / past.shape[1])
+    before, after = np.ptp(past, axis=1), np.ptp(faded, axis=1)
+    return faded, np.divide(after, before, out=np.ones_like(after), where=before > 0)
+
+
+def _count(state: NDArray[np.void], task: str, estimates: Array, weights: Array, kept: Array) -> None:
+    """Take note of how the estimates vary and how sure they are of themselves."""
+    places, variances = place_and_variance(task, estimates)
+    squares = (places**2).sum(axis=1)
+    state["seen"] = kept * state["seen"] + weights
+    state["places"] = kept[:, None] * state["places"] + weights[:, None] * places
+    state["squares"] = kept * state["squares"] + weights * squares
+    state["variances"] = kept * state["variances"] + weights * variances
+
+
+def _conclude(state: NDArray[np.void], task: str, margin: float) -> None:
+    """Choose the label and what is published."""
+    rows = np.arange(len(state))
+    total = state["past"] + state["view"]
+    best, label = total.argmax(axis=1), state["label"]
+    switches = (label == _NO_LABEL) | (total[rows, best] - total[rows, label] > margin)
+    state["label"] = label = np.where(switches, best, label)
+    shared = persistent_share(task, state["seen"], state["places"], state["squares"], state["variances"])
+    witnesses = state["witnesses"] + state["weight"]
+    believed = np.exp(log_softmax(total / (1 + np.maximum(witnesses - 1, 0.0) * shared)[:, None]))
+    state["uncertainty"] = entropy_share(believed)
+    state["believed"] = _level(believed, label)
+
+
+def _level(believed: Array, label: NDArray[np.int64]) -> Array:
+    """Return the probabilities with the label's and all higher ones levelled: one that does not suffice to switch.
+
+    So the label is always the most probable class of what is published, by a hair if need be.
+    """
+    rows = np.arange(len(believed))
+    higher = believed > believed[rows, label][:, None]
+    level = higher.copy()
+    level[rows, label] = True
+    mean = (believed * level).sum(axis=1, keepdims=True) / level.sum(axis=1, keepdims=True)
+    levelled = np.where(level & higher.any(axis=1, keepdims=True), mean, believed)
+    levelled[rows, label] += 1e-6
+    return np.asarray(levelled / levelled.sum(axis=1, keepdims=True))
 
 
 class FaceBelief:
@@ -111,20 +223,34 @@ class FaceBelief:
         belief = self.tasks.get(task)
         return self._born if belief is None or belief.updated is None else belief.updated
 
-    def update(
-        self, estimates: dict[str, NDArray[np.float32]], stamp: float, weight: float, how: FusionOptions
-    ) -> None:
-        """Take one view into account: calibrated float32 (classes,) per task, at a time in seconds, of a quality."""
-        for task, probabilities in estimates.items():
-            belief = self.tasks.setdefault(task, Belief(task))
-            belief.update(probabilities, stamp, weight, how.memory[task], how.correlations[task])
-        self.observations += 1
-        self.updated = stamp
-
     def attributes(self, detection: Detection, tasks: frozenset[str], spec: ModelSpec) -> FaceAttributes:
         """Return what is believed, in the result type; tasks that are not asked for are unknown."""
         found = {task: self.tasks[task].distribution(spec.thresholds[task]) for task in tasks if task in self.tasks}
         return face_attributes(self.id, detection, found, spec, self.observations, self.updated)
+
+
+def update_faces(
+    faces: Sequence[FaceBelief],
+    estimates: dict[str, NDArray[np.float32]],
+    stamp: float,
+    weights: Sequence[float],
+    how: FusionOptions,
+) -> None:
+    """Take one view of each of several faces into account.
+
+    Args:
+        faces: N different faces.
+        estimates: per task, calibrated float32 (N, classes).
+        stamp: time of the views in seconds.
+        weights: quality of each view, 0 to 1.
+        how: the settings.
+    """
+    for task, probabilities in estimates.items():
+        beliefs = [face.tasks.setdefault(task, Belief(task)) for face in faces]
+        update(beliefs, probabilities, stamp, np.asarray(weights, np.float64), how)
+    for face in faces:
+        face.observations += 1
+        face.updated = stamp
 
 
 def face_attributes(

@@ -53,20 +53,23 @@ class FusionOptions:
     """How estimates of one track become one belief.
 
     Attributes:
-        age_memory: mean seconds after which the truth may be another one. Raising it makes the age surer and steadier,
-            and an error at the beginning lasts longer.
+        age_memory: seconds after which an age estimate counts e times less. Raising it makes the age surer and
+            steadier, and an error at the beginning lasts longer.
         gender_memory: the same for the gender.
-        emotion_memory: the same for the emotion. Raising it flickers less and follows changes later.
+        emotion_memory: mean seconds for which an emotion lasts. Raising it flickers less and follows changes later.
         correlation: seconds over which the model's errors on one face resemble each other; estimates closer than that
             count less. Raising it makes the belief surer later.
-        emotion_correlation: the same for the emotion; shorter, so that a change is followed soon.
+        emotion_correlation: the same for the emotion. Raising it flickers less and follows changes later.
+        switch_odds: how many times as probable as the label another one must be to take its place. Raising it
+            flickers less and follows changes later.
     """
 
-    age_memory: float = 300.0
-    gender_memory: float = 300.0
-    emotion_memory: float = 3.5
+    age_memory: float = 60.0
+    gender_memory: float = 60.0
+    emotion_memory: float = 5.0
     correlation: float = 0.5
-    emotion_correlation: float = 0.25
+    emotion_correlation: float = 0.5
+    switch_odds: float = 6.0
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -75,6 +78,8 @@ class FusionOptions:
             UserError: a value is out of its range.
         """
         _check_positive("Fusion", {name: getattr(self, name) for name in self.__dataclass_fields__})
+        if not self.switch_odds >= 1:
+            raise UserError(f"Fusion switch_odds must be at least 1, not {self.switch_odds}.")
 
     @property
     def memory(self) -> dict[str, float]:

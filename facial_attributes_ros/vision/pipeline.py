@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from facial_attributes_ros.attributes import TASKS, Detection, Distribution, FaceAttributes
 from facial_attributes_ros.runtime.engine import Engine, probabilities
 from facial_attributes_ros.vision.detectors.base import FaceDetector
-from facial_attributes_ros.vision.fusion import FaceBelief, face_attributes
+from facial_attributes_ros.vision.fusion import FaceBelief, face_attributes, update_faces
 from facial_attributes_ros.vision.options import PipelineOptions
 from facial_attributes_ros.vision.quality import view_quality
 from facial_attributes_ros.vision.scheduler import Candidate, Scheduler
@@ -90,9 +90,7 @@ class FramePipeline:
         seconds = clock.lap("model")
         if chosen:
             self._scheduler.spent(seconds, len(chosen))
-        for row, (track, quality) in enumerate(zip(chosen, qualities, strict=True)):
-            views = {task: values[row] for task, values in estimates.items()}
-            self._beliefs[track.id].update(views, stamp, quality, self.options.fusion)
+        update_faces([self._beliefs[track.id] for track in chosen], estimates, stamp, qualities, self.options.fusion)
         faces = [self._beliefs[track.id].attributes(track.detection, wanted, self.engine.spec) for track in tracks]
         clock.lap("fusion")
         return FrameResult(faces, clock.timings)

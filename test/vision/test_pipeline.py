@@ -124,7 +124,6 @@ def test_stills_have_the_models_own_distributions(yunet, fake_engine, six_faces)
 def test_timings_name_every_stage(fake_engine):
     timings = FramePipeline(FakeDetector(1), fake_engine).process(FRAME, 0.0).timings
     assert set(timings) == {"detection", "tracking", "quality", "model", "fusion"}
-    assert all(seconds >= 0 for seconds in timings.values())
 
 
 def test_quality_falls_with_size_blur_and_averted_pose(yunet, astronaut):
