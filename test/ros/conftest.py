@@ -189,6 +189,28 @@ class Peer(Process):
             self.publish(message, **details)
             witness.pause_until(condition, 1.0)
 
+    def stamps(self, topic):
+        """Seconds and nanoseconds of the stamps of all messages so far."""
+        return [stamp_of(message) for message in self.messages(topic)]
+
+    def send(self, listener, fields, **details):
+        """Publish one image until its array comes to a listener, and return the array."""
+
+        def arrays():
+            return [message for message in listener.messages("faces") if stamp_of(message) == stamp_of(fields)]
+
+        self.publish_until(listener, arrays, fields, f"the array of {stamp_of(fields)}", **details)
+        return arrays()[0]
+
+    def send_until(self, node, text, fields, **details):
+        """Publish one image until a node says something of it."""
+        self.publish_until(node, lambda: [line for line in node.lines if text in line], fields, text, **details)
+
+
+def stamp_of(message):
+    stamp = message["header"]["stamp"]
+    return stamp["sec"], stamp["nanosec"]
+
 
 class Graph:
     """Processes that share a ROS domain of their own."""
@@ -211,6 +233,14 @@ class Graph:
     def stub(self, *arguments, **env):
         """The perception node with stand-ins; see processes/stub_perception.py."""
         return self._start(Process, [str(PROCESSES / "stub_perception.py"), *arguments], env)
+
+    def running(self, *arguments, **env):
+        """A stub node that is active, a camera, and a listener that hears its arrays."""
+        node = self.stub(*arguments, **env)
+        camera, listener = self.peer(), self.peer()
+        listener.listen("faces", "facial_attributes_ros/FaceAttributesArray")
+        node.wait_for_text("Waiting for images")
+        return node, camera, listener
 
     def close(self):
         for process in self.processes:

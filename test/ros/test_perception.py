@@ -14,40 +14,11 @@ CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = 1, 2, 3, 4
 UNCONFIGURED_SHUTDOWN = 5
 
 
-def stamps(messages):
-    return [(m["header"]["stamp"]["sec"], m["header"]["stamp"]["nanosec"]) for m in messages]
-
-
-def running(graph, *arguments, **env):
-    """A stub node that is active, a camera and a listener that hears its arrays."""
-    node = graph.stub(*arguments, **env)
-    camera, listener = graph.peer(), graph.peer()
-    listener.listen("faces", ARRAY)
-    node.wait_for_text("Waiting for images")
-    return node, camera, listener
-
-
-def send(camera, listener, fields, **details):
-    """Publish one image until its array comes: the first may be lost to discovery."""
-    stamp = (fields["header"]["stamp"]["sec"], fields["header"]["stamp"]["nanosec"])
-
-    def arrays():
-        return [message for message in listener.messages("faces") if stamps([message]) == [stamp]]
-
-    camera.publish_until(listener, arrays, fields, f"the array of {stamp}", **details)
-    return arrays()[0]
-
-
-def send_bad(camera, node, reason, fields, **details):
-    """Publish one image until the log says what is wrong with it."""
-    camera.publish_until(node, lambda: [line for line in node.lines if reason in line], fields, reason, **details)
-
-
 def test_arrays_copy_the_header_and_carry_every_field_in_order(graph, image):
-    node, camera, listener = running(graph)
-    send(camera, listener, image(stamp=(1, 0)))
+    node, camera, listener = graph.running()
+    camera.send(listener, image(stamp=(1, 0)))
     for count in (2, 0, 1):
-        array = send(camera, listener, image(faces=count, stamp=(1700000000 + count, 123456789), frame_id="left_eye"))
+        array = camera.send(listener, image(faces=count, stamp=(1700000000 + count, 123456789), frame_id="left_eye"))
         assert array["header"]["frame_id"] == "left_eye"
         assert (array["image_width"], array["image_height"], array["model"]) == (64, 48, "small")
         assert [face["id"] for face in array["faces"]] == [f"f{index}" for index in range(count)]
@@ -58,14 +29,14 @@ def test_arrays_copy_the_header_and_carry_every_field_in_order(graph, image):
     assert (face["age"], face["age_group"], face["gender"], face["emotion"], face["observations"]) == (30, 1, 1, 1, 3)
     for task in ("age_group", "gender", "emotion"):
         assert math.isclose(sum(face[f"{task}_probabilities"]), 1, abs_tol=1e-5)
-    order = list(dict.fromkeys(stamps(listener.messages("faces"))))
+    order = list(dict.fromkeys(listener.stamps("faces")))
     assert order[-3:] == [(1700000000 + n, 123456789) for n in (2, 0, 1)]
     assert node.interrupt() == 0
 
 
 def test_bad_images_are_named_in_the_log_and_the_next_good_one_counts(graph, image):
-    node, camera, listener = running(graph)
-    send(camera, listener, image(stamp=(1, 0)))
+    node, camera, listener = graph.running()
+    camera.send(listener, image(stamp=(1, 0)))
     bad = [
         ({"encoding": "smell8"}, "smell8"),
         ({"step": 7}, "step is only 7"),
@@ -73,22 +44,22 @@ def test_bad_images_are_named_in_the_log_and_the_next_good_one_counts(graph, ima
         ({"height": 0, "width": 0, "step": 0, "data_base64": ""}, "no pixels"),
     ]
     for change, reason in bad:
-        send_bad(camera, node, reason, image(faces=1, stamp=(50, 0)) | change)
-    send_bad(camera, node, "the picture says so", image(faces=1, fail=1, stamp=(50, 0)))
+        camera.send_until(node, reason, image(faces=1, stamp=(50, 0)) | change)
+    camera.send_until(node, "the picture says so", image(faces=1, fail=1, stamp=(50, 0)))
     one_pixel = image(stamp=(60, 0), size=(1, 1))
-    assert send(camera, listener, one_pixel)["image_width"] == 1
-    assert len(send(camera, listener, image(faces=3, stamp=(61, 0)))["faces"]) == 3
-    assert (50, 0) not in stamps(listener.messages("faces"))
+    assert camera.send(listener, one_pixel)["image_width"] == 1
+    assert len(camera.send(listener, image(faces=3, stamp=(61, 0)))["faces"]) == 3
+    assert (50, 0) not in listener.stamps("faces")
 
 
 def test_the_same_complaint_is_not_repeated_for_every_image(graph, image):
-    node, camera, listener = running(graph)
-    send(camera, listener, image(stamp=(1, 0)))
+    node, camera, listener = graph.running()
+    camera.send(listener, image(stamp=(1, 0)))
     begun = time.monotonic()
-    send_bad(camera, node, "step is only", image(stamp=(50, 0)) | {"step": 7})
+    camera.send_until(node, "step is only", image(stamp=(50, 0)) | {"step": 7})
     for count in range(20):
         camera.publish(image(stamp=(51 + count, 0)) | {"step": 7})
-    send(camera, listener, image(stamp=(99, 0)))
+    camera.send(listener, image(stamp=(99, 0)))
     periods = (time.monotonic() - begun) / 5
     assert len([line for line in node.lines if "step is only" in line]) <= 1 + periods
 
@@ -102,9 +73,9 @@ def values(status):
 
 
 def test_only_the_newest_image_is_worked_on(graph, image, tmp_path):
-    node, camera, listener = running(graph, STUB_GATE=str(tmp_path / "gate"))
+    node, camera, listener = graph.running(STUB_GATE=str(tmp_path / "gate"))
     listener.listen("/diagnostics", "diagnostic_msgs/DiagnosticArray")
-    send_bad(camera, node, "at work", image(hold=1, stamp=(100, 0)))
+    camera.send_until(node, "at work", image(hold=1, stamp=(100, 0)))
     for second in range(200, 220):
         camera.publish(image(faces=1, stamp=(second, 0)))
 
@@ -113,8 +84,8 @@ def test_only_the_newest_image_is_worked_on(graph, image, tmp_path):
 
     camera.publish_until(listener, skipped, image(faces=1, stamp=(220, 0)), "the number of images passed over")
     (tmp_path / "gate").touch()
-    send(camera, listener, image(faces=1, stamp=(300, 0)))
-    worked_on = list(dict.fromkeys(stamps(listener.messages("faces"))))
+    camera.send(listener, image(faces=1, stamp=(300, 0)))
+    worked_on = list(dict.fromkeys(listener.stamps("faces")))
     assert worked_on == sorted(worked_on)
     # One waited in the slot; one or two more may have been on their way there.
     assert len([stamp for stamp in worked_on if 200 <= stamp[0] < 300]) <= 4
@@ -131,7 +102,7 @@ def test_the_lifecycle_goes_round_and_nothing_is_published_while_inactive(graph,
         assert listener.state() == "inactive"
         assert listener.transition(ACTIVATE)
         assert listener.state() == "active"
-        assert send(camera, listener, image(faces=1, stamp=(10 + round_, 0)))["faces"]
+        assert camera.send(listener, image(faces=1, stamp=(10 + round_, 0)))["faces"]
         assert listener.transition(DEACTIVATE)
         listener.wait_for_answer("count", lambda counts: counts[1] == 0, topic="/image")
         assert listener.transition(CLEANUP)
@@ -169,17 +140,17 @@ def test_what_configure_refuses_can_be_mended_one_by_one(graph):
 
 
 def test_parameters_change_while_the_node_works(graph, image):
-    _, camera, listener = running(graph)
-    face = send(camera, listener, image(faces=1, stamp=(10, 0)))["faces"][0]
+    _, camera, listener = graph.running()
+    face = camera.send(listener, image(faces=1, stamp=(10, 0)))["faces"][0]
     assert (face["age_group"], face["gender"], face["emotion"]) == (1, 1, 1)
     assert listener.set_parameter("tasks.age", False)["successful"]
     assert listener.set_parameter("thresholds.emotion", 0.9)["successful"]
-    face = send(camera, listener, image(faces=1, stamp=(11, 0)))["faces"][0]
+    face = camera.send(listener, image(faces=1, stamp=(11, 0)))["faces"][0]
     assert (face["age_group"], face["gender"], face["emotion"]) == (255, 1, 255)
     assert math.isnan(face["age"])
     assert len(set(face["age_group_probabilities"])) == 1
     assert listener.set_parameter("thresholds.age", 0.0)["successful"]
-    face = send(camera, listener, image(faces=1, stamp=(12, 0)))["faces"][0]
+    face = camera.send(listener, image(faces=1, stamp=(12, 0)))["faces"][0]
     assert face["age_group"] == 255
 
 
@@ -199,7 +170,7 @@ def test_parameters_that_cannot_be_are_refused_with_a_reason(graph):
 
 
 def test_compressed_images_come_in_and_a_truncated_one_does_no_harm(graph, image):
-    node, camera, listener = running(graph, "--ros-args", "-p", "image_transport:=compressed")
+    node, camera, listener = graph.running("--ros-args", "-p", "image_transport:=compressed")
     picture = np.zeros((48, 64, 3), np.uint8)
     picture[:16, :16] = (2, 0, 0)
     data = cv2.imencode(".png", picture)[1].tobytes()
@@ -209,22 +180,23 @@ def test_compressed_images_come_in_and_a_truncated_one_does_no_harm(graph, image
         return {"header": header, "format": "png", "data_base64": b64encode(content).decode()}
 
     kind = {"topic": "image/compressed", "kind": "sensor_msgs/CompressedImage"}
-    assert len(send(camera, listener, fields(data, 5), **kind)["faces"]) == 2
-    send_bad(camera, node, "cut short", fields(data[:-20], 6), **kind)
-    assert len(send(camera, listener, fields(data, 7), **kind)["faces"]) == 2
+    assert len(camera.send(listener, fields(data, 5), **kind)["faces"]) == 2
+    camera.send_until(node, "cut short", fields(data[:-20], 6), **kind)
+    assert len(camera.send(listener, fields(data, 7), **kind)["faces"]) == 2
 
 
 def test_debug_pictures_are_made_only_while_somebody_looks(graph, image):
-    _, camera, listener = running(graph)
-    send(camera, listener, image(faces=1, stamp=(10, 0)))
+    _, camera, listener = graph.running()
+    camera.send(listener, image(faces=1, stamp=(10, 0)))
     listener.listen("faces/image", "sensor_msgs/Image")
     listener.listen("faces/image/compressed", "sensor_msgs/CompressedImage")
 
     def both():
-        raw, compressed = (listener.messages(topic)[-1:] for topic in ("faces/image", "faces/image/compressed"))
-        return raw + compressed if stamps(raw) == stamps(compressed) == [(11, 5)] else []
+        last = [listener.messages(topic)[-1:] for topic in ("faces/image", "faces/image/compressed")]
+        return [message for messages in last for message in messages if message["header"]["stamp"]["sec"] == 11]
 
-    camera.publish_until(listener, both, image(faces=1, stamp=(11, 5), frame_id="eye"), "a debug picture")
+    eleventh = image(faces=1, stamp=(11, 5), frame_id="eye")
+    camera.publish_until(listener, lambda: len(both()) == 2, eleventh, "a debug picture")
     picture, compressed = both()
     assert picture["header"] == compressed["header"] == {"stamp": {"sec": 11, "nanosec": 5}, "frame_id": "eye"}
     assert (picture["width"], picture["height"], picture["encoding"]) == (64, 48, "bgr8")
@@ -243,10 +215,10 @@ def test_quality_of_service_is_overridden_by_parameters(graph):
 
 
 def test_diagnostics_tell_of_the_faces_and_warn_when_images_stop(graph, image):
-    _, camera, listener = running(graph)
+    _, camera, listener = graph.running()
     listener.listen("/diagnostics", "diagnostic_msgs/DiagnosticArray")
     first = image(faces=1, stamp=(10, 0))
-    send(camera, listener, first)
+    camera.send(listener, first)
 
     def working():
         heard = [s for s in statuses(listener.messages("/diagnostics")) if "not of this clock" in s["message"]]
@@ -274,7 +246,7 @@ def test_ctrl_c_ends_the_node_while_it_imports_and_loads(graph, seconds):
 
 
 def test_ctrl_c_ends_a_node_that_works(graph, image, tmp_path):
-    node, camera, listener = running(graph, STUB_GATE=str(tmp_path / "never"))
-    send(camera, listener, image(stamp=(1, 0)))
-    send_bad(camera, node, "at work", image(hold=1, stamp=(20, 0)))
+    node, camera, listener = graph.running(STUB_GATE=str(tmp_path / "never"))
+    camera.send(listener, image(stamp=(1, 0)))
+    camera.send_until(node, "at work", image(hold=1, stamp=(20, 0)))
     assert node.interrupt() == 0
