@@ -111,7 +111,7 @@ def _start_nodes(group: Group, source: str, args: argparse.Namespace, env: dict[
     # The slowest to get ready goes first.
     parameters = ["--ros-args", "--params-file", config, *_parameters(perception)]
     start = partial(group.start, env=env, cwd=ROOT, blocked=(signal.SIGINT, signal.SIGTERM))
-    start("perception node", node("perception", *parameters))
+    start("perception node", node("perception", "--must-start", *parameters))
     start("camera", node("camera", "--ros-args", *_parameters(camera)), last=True, patience=1.0)
     start("listener", node("listener", *_listener_options(args)), last=True)
 

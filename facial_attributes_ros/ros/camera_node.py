@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import cv2
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
@@ -133,4 +134,8 @@ def create(finish: Finish, argv: Sequence[str]) -> Camera:
     """
     if argv:
         raise UserError(f"The camera node takes ROS arguments only, not {' '.join(argv)}.")
+    # The source says in a sentence what is wrong; OpenCV would warn of the same in several lines.
+    logging = getattr(cv2.utils, "logging", None)  # older releases have none
+    if logging is not None:
+        logging.setLogLevel(logging.LOG_LEVEL_ERROR)
     return Camera(finish)

@@ -2,8 +2,9 @@
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,10 +52,12 @@ class Perception(LifecycleNode):
 
     Args:
         name: of the node, unless remapped.
+        refused: called when the node should configure itself at the start and cannot; by default it waits to be mended.
     """
 
-    def __init__(self, name: str = "perception", **options: Any) -> None:
+    def __init__(self, name: str = "perception", refused: Callable[[], None] = lambda: None, **options: Any) -> None:
         super().__init__(name, **options)
+        self._refused = refused
         self._table = ParameterTable(self)
         self._settings: Settings | None = None
         self._applied: Settings | None = None
@@ -92,8 +95,12 @@ class Perception(LifecycleNode):
 
     def begin(self) -> None:
         """Configure and activate, if the parameter `autostart` says so."""
-        if self.get_parameter("autostart").value and self.trigger_configure() == _SUCCESS:
+        if not self.get_parameter("autostart").value:
+            return
+        if self.trigger_configure() == _SUCCESS:
             self.trigger_activate()
+        else:
+            self._refused()
 
     def end(self) -> None:
         """Stop and free everything."""
@@ -270,12 +277,18 @@ def _newest() -> Any:
     return profile
 
 
-def create(_finish: Finish, argv: Sequence[str]) -> Perception:
+def create(finish: Finish, argv: Sequence[str]) -> Perception:
     """Return the node.
 
+    Args:
+        finish: ends the process.
+        argv: nothing, or `--must-start`, with which a node that cannot configure itself at the start ends with code 2.
+
     Raises:
-        UserError: there are arguments, of which it takes none.
+        UserError: there are other arguments.
     """
+    if list(argv) == ["--must-start"]:
+        return Perception(refused=partial(finish, 2))
     if argv:
-        raise UserError(f"The perception node takes ROS arguments only, not {' '.join(argv)}.")
+        raise UserError(f"The perception node takes ROS arguments and --must-start, not {' '.join(argv)}.")
     return Perception()

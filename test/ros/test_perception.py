@@ -139,6 +139,12 @@ def test_what_configure_refuses_can_be_mended_one_by_one(graph):
     assert not [line for line in node.lines if "Traceback" in line]
 
 
+def test_a_node_that_must_start_ends_when_it_cannot(graph):
+    node = graph.stub("--must-start", "--ros-args", "-p", "model:=broken")
+    node.wait_for_text("wrong hash")
+    assert node.child.wait(100) == 2
+
+
 def test_parameters_change_while_the_node_works(graph, image):
     _, camera, listener = graph.running()
     face = camera.send(listener, image(faces=1, stamp=(10, 0)))["faces"][0]
