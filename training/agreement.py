@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from facial_attributes_training.evaluation import data_sets
 from facial_attributes_training.metrics import Estimate, bootstrap_mean
 from facial_attributes_training.predictions import Predictions
+from facial_attributes_training.subsets import data_sets
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import MISSING

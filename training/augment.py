@@ -95,7 +95,7 @@ def augmented_crop(reader: CropReader, row: int, options: Augmentation, draws: D
 
 def augment(crop: Tensor, options: Augmentation, draws: Draws) -> Tensor:
     """Return a changed copy of a crop, uint8 (3, S, S), RGB; the box's own changes are `augmented_crop`'s."""
-    image: Picture = np.ascontiguousarray(crop.numpy().transpose(1, 2, 0))
+    image: Picture = np.array(crop.numpy().transpose(1, 2, 0), np.uint8, order="C")
     if draws.happens(options.flip):
         image = np.ascontiguousarray(image[:, ::-1])
     if options.tilt:
@@ -105,7 +105,7 @@ def augment(crop: Tensor, options: Augmentation, draws: Draws) -> Tensor:
         (options.occlusion, _cover),
         (1.0 if options.colour else 0.0, _jitter_colour),
         (options.colour_cast, _cast),
-        (options.grey, lambda image, _options, _draws: cv2.cvtColor(_grey(image), cv2.COLOR_GRAY2RGB)),
+        (options.grey, _take_colour),
         (options.blur, _blur),
         (options.low_resolution, _reduce),
         (options.low_light, _darken),
@@ -134,18 +134,19 @@ def _cover(image: Picture, _options: Augmentation, draws: Draws) -> Picture:
 
 def _jitter_colour(image: Picture, options: Augmentation, draws: Draws) -> Picture:
     brightness, contrast, saturation = (1 + draws.uniform(-options.colour, options.colour) for _ in range(3))
-    pixels = image * np.float32(brightness)
+    pixels: Pixels = image * np.float32(brightness)
     pixels = (pixels - pixels.mean()) * np.float32(contrast) + pixels.mean()
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None]
     return _as_picture((pixels - grey) * np.float32(saturation) + grey)
 
 
 def _cast(image: Picture, _options: Augmentation, draws: Draws) -> Picture:
-    return _as_picture(image * np.array([draws.uniform(0.75, 1.2) for _ in range(3)], np.float32))
+    gains = np.array([draws.uniform(0.75, 1.2) for _ in range(3)], np.float32)
+    return _as_picture(image.astype(np.float32) * gains)
 
 
-def _grey(image: Picture) -> Picture:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+def _take_colour(image: Picture, _options: Augmentation, _draws: Draws) -> Picture:
+    return np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
 
 
 def _blur(image: Picture, _options: Augmentation, draws: Draws) -> Picture:
@@ -162,15 +163,15 @@ def _reduce(image: Picture, options: Augmentation, draws: Draws) -> Picture:
 
 def _darken(image: Picture, _options: Augmentation, draws: Draws) -> Picture:
     # The curve is a table of 256 levels, so that no pixel is raised to a power by itself.
-    levels = np.linspace(0, 1, 256, dtype=np.float32) ** draws.uniform(1.0, 1.8) * draws.uniform(0.25, 0.8) * 255
-    return _as_picture(levels.astype(np.float32)[image] + draws.noise(image.shape, draws.uniform(2, 12)))
+    levels = (np.linspace(0, 1, 256) ** draws.uniform(1.0, 1.8) * draws.uniform(0.25, 0.8) * 255).astype(np.float32)
+    return _as_picture(levels[image] + draws.noise(image.shape, draws.uniform(2, 12)))
 
 
 def _compress(image: Picture, options: Augmentation, draws: Draws) -> Picture:
     quality = round(draws.uniform(options.lowest_quality, 90))
-    # Which channel is called red matters to JPEG: it keeps brightness, not colour.
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+    # Which channel is called red matters to JPEG: it keeps brightness better than colour.
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
 
 
 def _as_picture(pixels: Pixels) -> Picture:
