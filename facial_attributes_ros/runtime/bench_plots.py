@@ -57,7 +57,9 @@ def detection_figure(findings: Sequence[Finding]) -> "Figure":
             colour = f"C{index}"
             axes.plot(list(recall), list(recall.values()), "o-", ms=3, color=colour, label=f"{finding.size} px")
         axes.axhline(RECALL, color="grey", linestyle="--", linewidth=1)
-        axes.set(title=_short(name), xlabel="side of the face, pixels of the 1280x960 frame", ylabel="recall", xscale="log")
+        axes.set(
+            title=_short(name), xlabel="side of the face, pixels of the 1280x960 frame", ylabel="recall", xscale="log"
+        )
         sides = list(own[0].recall or {})
         axes.set_xticks(sides, [str(side) for side in sides])
         axes.minorticks_off()

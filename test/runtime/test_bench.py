@@ -57,11 +57,11 @@ def test_the_command_prints_every_stage_as_json(tiny_model: Path, capsys: pytest
     assert set(report["estimate_per_backbone"]) == {"1", "2"}
 
 
-def test_end_to_end_without_ros_is_told(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_live_graph_without_ros_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    from facial_attributes_ros.runtime.bench_ros import bench_end_to_end
+    from facial_attributes_ros.runtime.bench_ros import live_graph
 
     monkeypatch.setitem(sys.modules, "facial_attributes_ros.ros.arrivals", None)
-    with pytest.raises(UserError, match="needs ROS 2 and this package's messages"):
-        bench_end_to_end(str(tiny_model))
+    with pytest.raises(UserError, match="need ROS 2 and this package's messages"), live_graph("small"):
+        pass
