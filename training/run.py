@@ -156,7 +156,9 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows
     sampler = recipe.sampler
     share = sampler.emotion_share if len(tasks) > 1 else None
     manifest = replace(train.manifest, labels=labels)
-    chances = row_probabilities(labels, sampler.balance, share, train.weights, _column(train.manifest, sampler.within))
+    # A mapping by task names, which a type checker would not take for one by texts.
+    balance: float | dict[str, float] = sampler.balance if isinstance(sampler.balance, float) else {**sampler.balance}
+    chances = row_probabilities(labels, balance, share, train.weights, _column(train.manifest, sampler.within))
     inputs, epoch_rows = train.inputs, int((chances > 0).sum())
     if isinstance(inputs, StreamedCrops):
         accepted = acceptance(chances, sampler.stream_share)
