@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from facial_attributes_training.paired import Outcomes, read_outcomes
@@ -37,6 +38,7 @@ class FinishedRun:
         epochs: that it took, over all stages.
         steps: likewise.
         minutes: that the steps took, 0 if that was not logged.
+        metrics: figures per data set and task, as the model's description has them.
     """
 
     recipe: Recipe
@@ -45,6 +47,7 @@ class FinishedRun:
     epochs: int
     steps: int
     minutes: float
+    metrics: dict[str, Any]
 
     @property
     def single_task(self) -> bool:
@@ -185,6 +188,7 @@ def _read(recipe: Recipe) -> FinishedRun:
         epochs=sum(int(max(steps["epoch"])) + 1 for steps in columns if steps),
         steps=sum(int(max(steps["step"])) for steps in columns if steps),
         minutes=sum(_seconds(steps) for steps in columns if steps) / 60,
+        metrics=spec.metrics,
     )
 
 
@@ -197,7 +201,8 @@ def _seconds(steps: dict[str, list[float]]) -> float:
 def _count(recipe: Recipe, tasks: Sequence[str]) -> Counts:
     backbone = recipe.backbone
     adaptation = Adaptation.from_dict(recipe.adaptation)
-    return count(backbone.name, adaptation, tasks, backbone.image_size, **backbone.architecture)
+    in_years = recipe.age_in_years
+    return count(backbone.name, adaptation, tasks, backbone.image_size, in_years, **backbone.architecture)
 
 
 def _drawn(recipe: Recipe, task: str) -> int:

@@ -14,7 +14,7 @@ from facial_attributes_training.plots import DPI
 from facial_attributes_training.tables import table
 from matplotlib.figure import Figure
 
-from facial_attributes_ros.attributes import TASKS
+from facial_attributes_ros.attributes import AGE, TASKS
 from facial_attributes_ros.files import atomic_target, disk_errors
 
 REPORT_FILE, PAGE_FILE, FIGURES_FILE, PLOT_FILE = (
@@ -57,7 +57,7 @@ def write_comparison(folder: Path, runs: Sequence[FinishedRun], failures: Sequen
             ]
             parts += ["## Accuracy by data set, %\n", _by_data_set(rows, accuracies)]
             parts += ["## Balanced accuracy by data set, %\n", _by_data_set(rows, balanced)]
-            parts += [_costs(rows), _budget(runs)]
+            parts += [*_years(runs), _costs(rows), _budget(runs)]
         parts += _failures(failures)
         text = "\n".join(parts)
         content = {
@@ -149,6 +149,23 @@ def _by_data_set(rows: Sequence[Rung], figures: Sequence[Figures]) -> str:
         ("run", *(f"{source} {task}" for source, task in keys)),
         [(rung.title, *(_percent(found.get(key)) for key in keys)) for rung, found in zip(rows, figures, strict=True)],
     )
+
+
+def _years(runs: Sequence[FinishedRun]) -> Iterator[str]:
+    names = ("mae_years", "plcc", "srocc")
+    rows = [
+        (run.recipe.name, data, *(_plain(entry[name], entry[f"{name}_95"]) for name in names))
+        for run in runs
+        for data, tasks in run.metrics.items()
+        if "plcc_95" in (entry := tasks.get(AGE, {}))
+    ]
+    if rows:
+        yield "## Age in years\n"
+        yield table(("run", "data set", "mean error, years", "PLCC (Pearson)", "SROCC (Spearman)"), rows)
+
+
+def _plain(value: float, interval: Sequence[float]) -> str:
+    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 def _costs(rows: Sequence[Rung]) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from facial_attributes_ros.attributes import MISSING
+from facial_attributes_ros.attributes import AGE, MISSING
 
 Draw = tuple[int, int, int]
 """Row, epoch, and place in the epoch: everything that a sample depends on besides the seed."""
@@ -45,11 +45,15 @@ class Batch:
     usable: NDArray[np.bool_]
     errors: list[str]
 
-    def labels(self, manifest: Manifest, tasks: Sequence[str]) -> dict[str, Tensor]:
-        """Return int64 (N,) per task; unusable rows have none."""
-        return {
-            task: torch.from_numpy(np.where(self.usable, manifest.labels[task][self.rows], MISSING)) for task in tasks
-        }
+    def labels(self, manifest: Manifest, tasks: Sequence[str], age_in_years: bool = False) -> dict[str, Tensor]:
+        """Return (N,) per task, `MISSING` where a row has no label; unusable rows have none.
+
+        Class indices are int64; with `age_in_years` the age is float32, in years.
+        """
+        columns = {task: manifest.labels[task][self.rows] for task in tasks}
+        if age_in_years and AGE in columns:
+            columns[AGE] = np.nan_to_num(manifest.age_years[self.rows], nan=MISSING)
+        return {task: torch.from_numpy(np.where(self.usable, column, MISSING)) for task, column in columns.items()}
 
 
 class Crops(Dataset[Sample]):

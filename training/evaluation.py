@@ -198,7 +198,7 @@ def _measure(
     predicted = predictions.logits[task][rows].argmax(axis=1).astype(np.int64)
     confusion = confusion_matrix(truth, predicted, classes)
     f1 = f1_scores(truth, predicted, classes)
-    years = _years(manifest.age_years[rows], ages[rows]) if task == AGE and ages is not None else None
+    years = measure_years(manifest.age_years[rows], ages[rows]) if task == AGE and ages is not None else None
     groups = _groups(manifest.take(rows), task, predicted, None if ages is None else ages[rows])
     return TaskResult(
         rows=int(rows.sum()),
@@ -237,7 +237,13 @@ def _calibration(predictions: Predictions, task: str, rows: NDArray[np.bool_], f
     )
 
 
-def _years(true: NDArray[np.float32], expected: NDArray[np.float64]) -> Years | None:
+def measure_years(true: NDArray[np.float32], expected: NDArray[np.float64]) -> Years | None:
+    """Return how well ages in years are told; None with fewer than two of them.
+
+    Args:
+        true: float32 (rows,), NaN where not known.
+        expected: float64 (rows,).
+    """
     known = ~np.isnan(true)
     if known.sum() < 2:
         return None

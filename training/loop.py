@@ -182,7 +182,7 @@ class Trainer:
     def _step(self, parts: list[Batch]) -> dict[str, float]:
         """Make one optimiser step and return its mean loss per task."""
         tasks, device = self.stage.tasks, self.accelerator.device
-        labels = [part.labels(self.stage.train_manifest, tasks) for part in parts]
+        labels = [part.labels(self.stage.train_manifest, tasks, self.recipe.age_in_years) for part in parts]
         known = torch.tensor([[float((part[task] >= 0).sum()) for task in tasks] for part in labels]).sum(0)
         counts = self.accelerator.reduce(known.to(device), "sum")
         total = torch.zeros(len(tasks), device=device)

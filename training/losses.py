@@ -8,6 +8,7 @@ from facial_attributes_training.recipe import LossRecipe
 from torch import Tensor, nn
 
 from facial_attributes_ros.attributes import AGE, LABELS, MISSING
+from facial_attributes_ros.models.regression import AgeRegression
 
 EMA = 0.95
 """How much of the running mean of a loss stays at every step."""
@@ -33,6 +34,24 @@ def masked_cross_entropy(
         losses = losses * weights[classes]
     # Not a product with the mask: a row without a label must not count even where its loss is infinite.
     return torch.where(known, losses, torch.zeros_like(losses)).sum()
+
+
+def masked_year_error(outputs: Tensor, years: Tensor, ages: AgeRegression, squared: bool = False) -> Tensor:
+    """Return the sum of the rows' errors in units of the ages' deviation; 0 with a gradient if no row has an age.
+
+    Args:
+        outputs: float (N, 1).
+        years: float (N,), `MISSING` where a row has none.
+        ages: the scale that is learned on.
+        squared: half the squared error everywhere, instead of the smooth L1 loss (Girshick 2015).
+    """
+    given, wanted = outputs[:, 0].float(), ages.outputs(years)
+    losses = (
+        F.mse_loss(given, wanted, reduction="none") / 2
+        if squared
+        else F.smooth_l1_loss(given, wanted, reduction="none")
+    )
+    return torch.where(years != MISSING, losses, torch.zeros_like(losses)).sum()
 
 
 def smoothed_targets(classes: int, everywhere: float, neighbours: float = 0.0) -> Tensor:
@@ -67,12 +86,20 @@ class CombinedLoss(nn.Module):
         tasks: whose losses come.
         recipe: how to compute and add them.
         counts: rows per class of every task, for class weights.
+        ages: the scale of an age learned in years; None if it is learned in groups.
     """
 
     running_means: Tensor
 
-    def __init__(self, tasks: Sequence[str], recipe: LossRecipe, counts: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        recipe: LossRecipe,
+        counts: Mapping[str, Tensor],
+        ages: AgeRegression | None = None,
+    ) -> None:
         super().__init__()
+        self.ages = ages
         self.tasks = tuple(tasks)
         self.recipe = recipe
         self.log_variances = nn.Parameter(torch.zeros(len(tasks)), requires_grad=recipe.combine == "uncertainty")
@@ -87,14 +114,12 @@ class CombinedLoss(nn.Module):
 
     def sums(self, logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
         """Return float (tasks,): each task's summed loss over the labelled rows."""
-        return torch.stack(
-            [
-                masked_cross_entropy(
-                    logits[task], labels[task], getattr(self, f"weights_{task}"), getattr(self, f"targets_{task}")
-                )
-                for task in self.tasks
-            ]
-        )
+        return torch.stack([self._sum(task, logits[task], labels[task]) for task in self.tasks])
+
+    def _sum(self, task: str, logits: Tensor, labels: Tensor) -> Tensor:
+        if task == AGE and self.ages is not None:
+            return masked_year_error(logits, labels, self.ages, self.recipe.years == "squared")
+        return masked_cross_entropy(logits, labels, getattr(self, f"weights_{task}"), getattr(self, f"targets_{task}"))
 
     def forward(self, sums: Tensor, counts: Tensor, part: float = 1.0) -> Tensor:
         """Return the loss to minimise, a scalar.

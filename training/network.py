@@ -27,7 +27,8 @@ def build_network(recipe: Recipe) -> MultiTaskModel:
     Raises:
         UserError: the backbone, its weights or the model to go on from are missing or don't fit.
     """
-    model = build_model(build_starting_backbone(recipe), Adaptation.from_dict(recipe.adaptation), recipe.tasks)
+    adaptation = Adaptation.from_dict(recipe.adaptation)
+    model = build_model(build_starting_backbone(recipe), adaptation, recipe.tasks, recipe.age_in_years)
     if recipe.backbone.start is not None:
         go_on_from(model, recipe.backbone.start)
     for head in model.heads.values():

@@ -1,6 +1,7 @@
 """The plots of an evaluation report; each function draws one figure and returns it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from facial_attributes_training.evaluation import Calibration, Group, TaskResult, Years
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import LABELS
+from facial_attributes_ros.files import atomic_target, disk_errors
 
 DPI = 110
 _DARK_CELL = 0.55
@@ -98,6 +100,17 @@ def ages_histogram(ages: Mapping[str, NDArray[np.floating]], title: str) -> Figu
     panels[-1].set_xlabel("true age, years")
     figure.suptitle(title)
     return figure
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure as a picture, atomically, and return its path.
+
+    Raises:
+        UserError: no space or no write access.
+    """
+    with disk_errors(path), atomic_target(path) as partial:
+        figure.savefig(partial, dpi=DPI, bbox_inches="tight")
+    return path
 
 
 def _matrix(axes: Axes, values: NDArray[np.float64], task: str, form: str) -> None:

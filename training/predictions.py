@@ -64,6 +64,11 @@ class Predictions:
         years = None if ages is None or AGE not in outputs else ages.years(outputs[AGE][:, 0].astype(np.float64))
         return cls(manifest, class_logits(outputs, ages), list(skipped), years)
 
+    def take(self, rows: NDArray[np.bool_]) -> Self:
+        """Return the predictions of some rows, bool (rows,)."""
+        logits = {task: values[rows] for task, values in self.logits.items()}
+        return type(self)(self.manifest.take(rows), logits, [], None if self.years is None else self.years[rows])
+
     def probabilities(self, task: str, temperature: float = 1.0) -> NDArray[np.float64]:
         """Return float64 (rows, classes): the distributions of a task at a temperature."""
         return np.asarray(softmax(self.logits[task].astype(np.float64) / temperature, axis=1))

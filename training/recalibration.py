@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from facial_attributes_training.evaluation import Evaluation
+from facial_attributes_training.evaluation import Evaluation, evaluate
 from facial_attributes_training.predictions import Predictions
 from facial_attributes_training.results import figures
 from facial_attributes_training.subsets import first_half
@@ -34,5 +34,5 @@ def save_calibration(folder: Path, evaluation: Evaluation, predictions: Predicti
         temperatures=spec.temperatures | evaluation.temperatures,
         thresholds=spec.thresholds | evaluation.thresholds,
     )
-    measured = figures(predictions.logits, predictions.manifest, spec, ~first_half(predictions.manifest))
-    return replace(spec, metrics=measured).write(folder)
+    measured = evaluate(predictions.take(~first_half(predictions.manifest)), spec)
+    return replace(spec, metrics=figures(measured)).write(folder)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from facial_attributes_training.augment import Augmentation
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from facial_attributes_ros.attributes import TASKS
+from facial_attributes_ros.attributes import AGE, TASKS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptation import Adaptation
 
@@ -65,12 +65,14 @@ class DataRecipe(Section):
     Attributes:
         train, validation: the sets; epochs are chosen and temperatures fitted on one half of the validation rows,
             and the figures of the model are measured on the other.
+        test: what the figures are measured on instead, if given; then all validation rows are chosen and fitted on.
         crop_margin: as in `vision.crop`.
         rows: take so many rows of each, spread evenly, to try things out; all by default.
     """
 
     train: Annotated[tuple[DataSetRecipe, ...], Field(min_length=1)]
     validation: Annotated[tuple[DataSetRecipe, ...], Field(min_length=1)]
+    test: tuple[DataSetRecipe, ...] = ()
     crop_margin: Annotated[float, Field(ge=-0.4, le=4)] = 0.0
     rows: PositiveInt | None = None
 
@@ -117,12 +119,15 @@ class LossRecipe(Section):
         label_smoothing: share of the probability spread over all classes.
         neighbour_smoothing: share of an age group's probability given to the groups beside it, since being wrong by
             one is less wrong; a person of 29 and one of 31 hardly differ.
+        years: of an age told in years, in units of the training ages' deviation: `smooth-l1` is squared up to one unit
+            and linear beyond, so that wrong labels weigh less; `squared` everywhere.
     """
 
     combine: Literal["uncertainty", "running-means", "sum"] = "uncertainty"
     class_weights: Literal["none", "inverse"] = "none"
     label_smoothing: Share = 0.0
     neighbour_smoothing: Share = 0.0
+    years: Literal["smooth-l1", "squared"] = "smooth-l1"
 
 
 class OptimiserRecipe(Section):
@@ -167,6 +172,8 @@ class Recipe(Section):
         adaptation: a name of the ladder, or an object with a name and the fields to change.
         head_dropout: share of features that the heads drop in training.
         tasks: what is learned.
+        age_as: whether age is learned as a distribution over age groups or as a number of years; the latter only from
+            rows that have one.
         one_after_another: train task by task, each on the rows with its label, instead of all together.
         augmentation: None leaves the crops as they are.
         cache: None computes everything anew; only possible where something before the heads is frozen.
@@ -188,6 +195,7 @@ class Recipe(Section):
     adaptation: dict[str, Any] = {"name": "lp"}
     head_dropout: Share = 0.5
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)] = ("age", "gender", "emotion")
+    age_as: Literal["groups", "years"] = "groups"
     one_after_another: bool = False
     data: DataRecipe
     sampler: SamplerRecipe = SamplerRecipe()
@@ -244,6 +252,11 @@ class Recipe(Section):
         if low_rank and self.stored_rank:
             raise ValueError("stored_rank suits ft-K and full; adapters have a rank of their own")
         return self
+
+    @property
+    def age_in_years(self) -> bool:
+        """Whether age is learned as a number of years."""
+        return self.age_as == "years" and AGE in self.tasks
 
     @property
     def folder(self) -> Path:

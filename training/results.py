@@ -1,8 +1,7 @@
 """The model folder at the end of a run: weights, age centroids, calibration, thresholds, figures."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,12 @@ import numpy as np
 import torch
 from facial_attributes_training.calibration import calibrate
 from facial_attributes_training.datasets import collate
-from facial_attributes_training.evaluation import evaluate
+from facial_attributes_training.evaluation import Evaluation, evaluate, expected_ages
 from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.network import Forward, build_starting_backbone
 from facial_attributes_training.predictions import Predictions, write_predictions
 from facial_attributes_training.recipe import Recipe
+from facial_attributes_training.regression import with_measured_deviation
 from facial_attributes_training.run_data import Rows
 from facial_attributes_training.run_files import PREDICTIONS_FILE
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from facial_attributes_ros.models.adaptation import Adaptation, trained_tensors
 from facial_attributes_ros.models.checkpoint import save_model
 from facial_attributes_ros.models.low_rank import compress
 from facial_attributes_ros.models.multitask import MultiTaskModel
+from facial_attributes_ros.models.regression import AgeRegression
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
 _BATCH = 256
@@ -35,33 +36,55 @@ MIN_GROUP_ROWS = 10
 _DEFAULT_CENTROIDS = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
 
 
+@dataclass(frozen=True, slots=True)
+class RunRows:
+    """What a model is written from.
+
+    Attributes:
+        training: gives the age centroids.
+        validation: gives temperatures and thresholds.
+        half: bool (rows,): the validation rows that these are fitted on.
+        test: what the figures are of; None for the validation rows that nothing was fitted on.
+    """
+
+    training: Rows
+    validation: Rows
+    half: NDArray[np.bool_]
+    test: Rows | None = None
+
+    def manifests(self) -> dict[str, Manifest]:
+        """Return the rows by what they are for."""
+        found = {"training": self.training.manifest, "validation": self.validation.manifest}
+        return found if self.test is None else found | {"test": self.test.manifest}
+
+
 def write_model(
     folder: Path,
     recipe: Recipe,
     model: MultiTaskModel,
     forward: Forward,
-    training: Rows,
-    validation: Rows,
-    half: NDArray[np.bool_],
+    rows: RunRows,
+    ages: AgeRegression | None = None,
 ) -> None:
-    """Write a trained model's folder, and beside it what it says of the validation rows that its figures are of.
+    """Write a trained model's folder, and beside it what it says of the rows that its figures are of.
 
     Args:
         folder: to write to.
         recipe: of the run.
         model: trained, on any device.
         forward: from the rows' inputs to logits.
-        training: gives the age centroids.
-        validation: gives temperatures, thresholds and figures.
-        half: bool (rows,): the validation rows that temperatures and thresholds are fitted on; the figures are of
-            the others.
+        rows: to calibrate and measure on.
+        ages: the scale of an age learned in years.
 
     Raises:
         UserError: no space or no write access.
     """
-    logits, usable = predict_rows(model, forward, validation)
-    manifest, half = validation.manifest.take(usable), half[usable]
-    fit = calibrate(logits, manifest, half)
+    outputs, usable = predict_rows(model, forward, rows.validation)
+    manifest, half = rows.validation.manifest.take(usable), rows.half[usable]
+    if ages is not None:
+        ages = with_measured_deviation(ages, outputs[AGE][half], manifest.age_years[half])
+    predictions = Predictions.from_outputs(manifest, outputs, ages)
+    fit = calibrate(predictions.logits, manifest, half)
     preprocess = model.backbone.preprocess
     spec = ModelSpec(
         name=recipe.name,
@@ -73,15 +96,21 @@ def write_model(
         tasks=model.tasks,
         adaptation=Adaptation.from_dict(recipe.adaptation).to_dict(),
         crop_margin=recipe.data.crop_margin,
-        age_centroids=age_centroids(training.manifest),
+        age_centroids=age_centroids(rows.training.manifest),
+        age_regression=ages,
         temperatures=fit.temperatures,
         thresholds=fit.thresholds,
         licence=recipe.licence,
     )
-    measured = figures(logits, manifest, spec, ~half)
-    held_out = Predictions(manifest.take(~half), {task: values[~half] for task, values in logits.items()}, [])
-    write_predictions(folder.parent / PREDICTIONS_FILE, held_out, fit.temperatures, None)
-    save_model(folder, replace(spec, metrics=measured), _stored_tensors(recipe, model))
+    if rows.test is None:
+        measured = predictions.take(~half)
+    else:
+        outputs, usable = predict_rows(model, forward, rows.test)
+        measured = Predictions.from_outputs(rows.test.manifest.take(usable), outputs, ages)
+    evaluation = evaluate(measured, spec)
+    years = expected_ages(measured, spec, fit.temperatures.get(AGE, 1.0))
+    write_predictions(folder.parent / PREDICTIONS_FILE, measured, fit.temperatures, years)
+    save_model(folder, replace(spec, metrics=figures(evaluation)), _stored_tensors(recipe, model))
 
 
 def _stored_tensors(recipe: Recipe, model: MultiTaskModel) -> dict[str, Tensor]:
@@ -112,7 +141,7 @@ def _reference(recipe: Recipe, folder: Path) -> BackboneReference:
 def predict_rows(
     model: MultiTaskModel, forward: Forward, rows: Rows
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.bool_]]:
-    """Return float32 (usable rows, classes) per task, and bool (rows,): which rows' pictures could be read."""
+    """Return float32 (usable rows, outputs) per task, and bool (rows,): which rows' pictures could be read."""
     model.eval()
     device = next(model.parameters()).device
     parts, usable = [], []
@@ -138,20 +167,10 @@ def age_centroids(manifest: Manifest) -> tuple[float, ...]:
     return tuple(round(years, 2) for years in found)
 
 
-def figures(
-    logits: Mapping[str, NDArray[np.float32]], manifest: Manifest, spec: ModelSpec, rows: NDArray[np.bool_]
-) -> dict[str, Any]:
-    """Return the main figures per data set and task, with confidence intervals, on some validation rows.
-
-    Args:
-        logits: float32 (rows, classes) per task.
-        manifest: the rows.
-        spec: gives centroids and temperatures.
-        rows: bool (rows,): those that nothing was chosen or fitted on.
-    """
-    predictions = Predictions(manifest.take(rows), {task: values[rows] for task, values in logits.items()}, [])
+def figures(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the main figures per data set and task, with confidence intervals, for model.json."""
     found: dict[str, Any] = {}
-    for name, tasks in evaluate(predictions, spec).results.items():
+    for name, tasks in evaluation.results.items():
         for task, result in tasks.items():
             entry: dict[str, Any] = {
                 "rows": result.rows,
@@ -171,6 +190,10 @@ def figures(
             if result.off_by_one is not None:
                 entry["off_by_one"] = round(result.off_by_one.value, 4)
             if result.years is not None:
-                entry["mae_years"] = round(result.years.mae.value, 2)
+                years = {"mae_years": result.years.mae, "plcc": result.years.plcc, "srocc": result.years.srocc}
+                for figure, estimate in years.items():
+                    if not np.isnan(estimate.value):
+                        entry[figure] = round(estimate.value, 3)
+                        entry[f"{figure}_95"] = [round(estimate.low, 3), round(estimate.high, 3)]
             found.setdefault(name, {})[task] = entry
     return found

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from facial_attributes_training.losses import CombinedLoss
 from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.network import Forward, build_network, forward_from_inputs, frozen_depth
 from facial_attributes_training.recipe import Recipe
-from facial_attributes_training.results import write_model
+from facial_attributes_training.regression import training_ages
+from facial_attributes_training.results import RunRows, write_model
 from facial_attributes_training.run_data import Rows, Subset, read_rows, warn_of_shared_pictures
 from facial_attributes_training.run_files import DISTRIBUTION_FILE, RECIPE_FILE, stage_folder
 from facial_attributes_training.sampling import class_counts, distribution_table, draw_rows, row_probabilities
@@ -35,6 +36,7 @@ from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.models.adaptation import Adaptation
 from facial_attributes_ros.models.loraplus import parameter_groups
 from facial_attributes_ros.models.multitask import MultiTaskModel
+from facial_attributes_ros.models.regression import AgeRegression
 
 _LOGGER = logging.getLogger(__name__)
 _PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
@@ -73,31 +75,37 @@ def train(
     with accelerator.main_process_first():
         training = read_rows(recipe, recipe.data.train, model.backbone, depth, True, feature_progress)
         validation = read_rows(recipe, recipe.data.validation, model.backbone, depth, False, feature_progress)
+        tested = recipe.data.test
+        test = read_rows(recipe, tested, model.backbone, depth, False, feature_progress) if tested else None
     shared = warn_of_shared_pictures(recipe, training.manifest, validation.manifest)
     forward = forward_from_inputs(model, recipe, depth)
-    half = first_half(validation.manifest)
+    half = first_half(validation.manifest) if test is None else np.ones(len(validation.manifest), np.bool_)
+    ages = training_ages(training.manifest) if recipe.age_in_years else None
     for tasks in recipe.stages:
         stage = _stage(recipe, tasks, training, validation, half)
         if accelerator.is_main_process:
             _write_distribution(stage, recipe.seed)
         report = make_report(tasks, stage.folder)
-        _train_stage(recipe, stage, model, forward, accelerator, report, limit, resume)
+        _train_stage(recipe, stage, model, forward, accelerator, report, limit, ages, resume)
     _train_only(model, recipe.tasks, recipe)
     folder = recipe.folder / "model"
     if accelerator.is_main_process:
-        write_model(folder, recipe, model, forward, training, validation, half)
-        _write_report(recipe, shared)
+        rows = RunRows(training, validation, half, test)
+        write_model(folder, recipe, model, forward, rows, ages)
+        _write_report(recipe, shared, rows.manifests())
     accelerator.wait_for_everyone()
     return folder
 
 
-def _write_report(recipe: Recipe, shared: int) -> None:
+def _write_report(recipe: Recipe, shared: int, splits: Mapping[str, Manifest]) -> None:
     try:
+        from facial_attributes_training.age_plots import write_age_plots
         from facial_attributes_training.run_summary import write_run_report
     except ModuleNotFoundError as error:
         # A machine that is lent to train on may have no more than training needs.
         _LOGGER.warning("No report is written, since %s is missing.", error.name)
         return
+    write_age_plots(recipe.folder, splits)
     write_run_report(recipe, [f"{shared} validation rows show pictures that were trained on."] if shared else [])
 
 
@@ -109,11 +117,12 @@ def _train_stage(
     accelerator: Accelerator,
     report: StepReport,
     limit: TimeLimit,
+    ages: AgeRegression | None,
     resume: bool,
 ) -> None:
     _train_only(model, stage.tasks, recipe)
     counts = {task: torch.from_numpy(n) for task, n in class_counts(stage.train_manifest.labels).items()}
-    loss = CombinedLoss(stage.tasks, recipe.losses, counts).to(accelerator.device)
+    loss = CombinedLoss(stage.tasks, recipe.losses, counts, ages).to(accelerator.device)
     optimiser = recipe.optimiser
     adaptation = Adaptation.from_dict(recipe.adaptation)
     groups = parameter_groups(

@@ -15,6 +15,7 @@ from facial_attributes_training.features import FeatureOptions, Progress, cached
 from facial_attributes_training.manifest import Manifest, read_manifest
 from facial_attributes_training.prepare.overlap import shared_pictures
 from facial_attributes_training.recipe import DataSetRecipe, Recipe
+from facial_attributes_training.regression import without_age_groups
 from facial_attributes_training.sampling import spread_subset
 from facial_attributes_training.stream_inputs import StreamedCrops
 from numpy.typing import NDArray
@@ -79,6 +80,8 @@ def read_rows(
     weights = np.concatenate([np.full(len(part), s.weight) for part, s in zip(parts, sets, strict=True)])
     chosen = spread_subset(len(manifest), recipe.data.rows)
     manifest, weights = manifest.take(chosen), weights[chosen]
+    if recipe.age_in_years:
+        manifest = without_age_groups(manifest)
     margin, augmentation = recipe.data.crop_margin, recipe.augmentation if training else None
     if any(map(is_remote, manifest.paths.tolist())):
         if not training or recipe.cache:

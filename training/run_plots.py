@@ -12,7 +12,7 @@ Columns = Mapping[str, Sequence[float]]
 
 
 def losses_figure(history: Columns, tasks: Sequence[str], title: str) -> Figure:
-    """Draw the losses of training and validation, and the accuracies of validation, by epoch.
+    """Draw the losses of training and validation, and the accuracies or errors of validation, by epoch.
 
     Args:
         history: as `history.csv` has it.
@@ -26,12 +26,17 @@ def losses_figure(history: Columns, tasks: Sequence[str], title: str) -> Figure:
         colour = f"C{index}"
         losses.plot(epochs, history[f"train_loss_{task}"], "--o", color=colour, markersize=3, label=f"{task}, training")
         losses.plot(epochs, history[f"loss_{task}"], "-o", color=colour, markersize=3, label=f"{task}, validation")
+        if f"error_{task}" in history:
+            accuracies.plot(epochs, history[f"error_{task}"], "-o", color=colour, markersize=3, label=f"{task}, years")
+            continue
         accuracy = [100 * value for value in history[f"accuracy_{task}"]]
         balanced = [100 * value for value in history[f"balanced_accuracy_{task}"]]
         accuracies.plot(epochs, accuracy, "-o", color=colour, markersize=3, label=task)
         accuracies.plot(epochs, balanced, ":o", color=colour, markersize=3, label=f"{task}, balanced")
     best = min(range(len(epochs)), key=lambda place: history["loss"][place])
-    for axes, label in ((losses, "cross-entropy"), (accuracies, "accuracy on validation rows, %")):
+    errors = [f"error_{task}" in history for task in tasks]
+    kinds = [kind for kind, there in (("accuracy, %", not all(errors)), ("mean error, years", any(errors))) if there]
+    for axes, label in ((losses, "loss"), (accuracies, f"validation: {'; '.join(kinds)}")):
         axes.axvline(epochs[best], color="grey", linewidth=1, label="lowest validation loss")
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)

@@ -24,6 +24,12 @@ def _bar(what: str, total: int, unit: str) -> Any:
     return tqdm(total=total, desc=what, unit=unit, dynamic_ncols=True, mininterval=pause, file=sys.stderr)
 
 
+def _told(task: str, figures: dict[str, float]) -> str:
+    if f"error_{task}" in figures:
+        return f"{task} wrong by {figures[f'error_{task}']:.2f} years"
+    return f"{task} {figures[f'accuracy_{task}']:.1%} ({figures[f'balanced_accuracy_{task}']:.1%} balanced)"
+
+
 class FeatureBar:
     """Shows how many pictures have features, how fast, and the time left."""
 
@@ -105,10 +111,7 @@ class RunReport(StepReport):
             self._writer.add_scalar(f"epoch/{name}", value, progress.epoch)
         self._writer.add_scalar("epoch/lr", lr, progress.epoch)
         self._writer.flush()
-        told = [
-            f"{task} {figures[f'accuracy_{task}']:.1%} ({figures[f'balanced_accuracy_{task}']:.1%} balanced)"
-            for task in self._tasks
-        ]
+        told = [_told(task, figures) for task in self._tasks]
         best = ", the best so far" if progress.best_epoch == progress.epoch else ""
         tqdm.write(
             f"epoch {progress.epoch + 1}: validation loss {figures['loss']:.4f}{best}; {', '.join(told)}; "

@@ -4,7 +4,9 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from facial_attributes_training.age_plots import HISTOGRAM_FILE, SCATTER_FILE
 from facial_attributes_training.page import self_contained
 from facial_attributes_training.plots import DPI
 from facial_attributes_training.recipe import Recipe
@@ -21,6 +23,7 @@ from facial_attributes_training.step_log import read_steps
 from facial_attributes_training.tables import table
 from matplotlib.figure import Figure
 
+from facial_attributes_ros.attributes import AGE
 from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.models.adaptation import Adaptation
 from facial_attributes_ros.models.spec import ModelSpec
@@ -40,7 +43,7 @@ def write_run_report(recipe: Recipe, notes: Sequence[str] = ()) -> Path:
     parts = [f"# Training of {recipe.name}\n", *(f"**{note}**\n" for note in notes), _recipe_table(recipe)]
     parts += [text for tasks in recipe.stages for text in _stage(recipe, tasks)]
     if (folder / "model" / "model.json").is_file():
-        parts.append(_figures(ModelSpec.read(folder / "model")))
+        parts += [_figures(ModelSpec.read(folder / "model")), *_ages(folder)]
     text = "\n".join(parts)
     for path, content in ((folder / REPORT_FILE, text), (folder / PAGE_FILE, self_contained(text, folder))):
         with disk_errors(path), atomic_target(path) as partial:
@@ -55,8 +58,10 @@ def _recipe_table(recipe: Recipe) -> str:
         ("backbone", f"{recipe.backbone.name}, weights {recipe.backbone.start or recipe.backbone.weights or 'random'}"),
         ("adaptation", Adaptation.from_dict(recipe.adaptation).name),
         ("tasks", ", ".join(recipe.tasks) + (", one after another" if recipe.one_after_another else "")),
+        *([("age", f"learned as {recipe.age_as}")] if AGE in recipe.tasks else []),
         ("trained on", ", ".join(str(part.manifest) for part in data.train)),
         ("validated on", ", ".join(str(part.manifest) for part in data.validation)),
+        ("measured on", ", ".join(str(part.manifest) for part in data.test) or "one half of the validation rows"),
         ("rows of each", str(data.rows or "all")),
         ("sampling", f"balance {sampler.balance}, emotion share {sampler.emotion_share}"),
         ("optimiser", f"AdamW, rate {optimiser.lr:g}, the backbone's share of it {optimiser.backbone_rate:g}"),
@@ -117,15 +122,28 @@ def _figures(spec: ModelSpec) -> str:
             str(entry["rows"]),
             _with_interval(entry, "accuracy"),
             _with_interval(entry, "balanced_accuracy"),
-            f"{entry['mae_years']:.2f}" if "mae_years" in entry else "",
+            *(_years(entry, name) for name in ("mae_years", "plcc", "srocc")),
         )
         for data_set, tasks in spec.metrics.items()
         for task, entry in tasks.items()
     ]
-    text = (
-        "## Figures\n\nOf the validation rows that nothing was chosen or fitted on, with 95 % bootstrap intervals.\n\n"
-    )
-    return text + table(("data set", "task", "faces", "accuracy, %", "balanced, %", "error, years"), rows)
+    text = "## Figures\n\nOf rows that nothing was chosen or fitted on, with 95 % bootstrap intervals.\n\n"
+    header = ("data set", "task", "faces", "accuracy, %", "balanced, %", "error, years", "PLCC", "SROCC")
+    return text + table(header, rows)
+
+
+def _ages(folder: Path) -> Iterator[str]:
+    titles = {HISTOGRAM_FILE: "Ages of the splits", SCATTER_FILE: "True against expected age"}
+    for name, title in titles.items():
+        if (folder / PLOTS / name).is_file():
+            yield f"![{title}]({PLOTS}/{name})\n"
+
+
+def _years(entry: dict[str, Any], name: str) -> str:
+    if name not in entry:
+        return ""
+    interval = entry.get(f"{name}_95")
+    return f"{entry[name]:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
 
 
 def _with_interval(entry: dict[str, object], name: str) -> str:

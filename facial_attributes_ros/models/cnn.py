@@ -86,7 +86,7 @@ def published_weights(name: str, which: str) -> Path:
     known = {entry.name: entry for entry in torchvision.models.get_model_weights(name)}
     if which not in known:
         raise UserError(f"torchvision has no weights {which!r} of {name}; give hub@NAME with {' or '.join(known)}.")
-    address = known[which].url
+    address = str(known[which].url)
     path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
     try:
         with disk_errors(path), locked(path):
