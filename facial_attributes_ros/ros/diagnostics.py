@@ -16,9 +16,7 @@ ERROR: Final = 2
 """The levels of `diagnostic_msgs/DiagnosticStatus`."""
 
 IMAGE_MISSING = 2.0
-"""Seconds without an image after which we warn."""
-FACES_KNOWN = 2.0
-"""Seconds that an array of faces is the present; after them nobody knows how many faces there are."""
+"""Seconds without an image after which we warn, and without image or array after which faces are not known."""
 LATENCY_WARN, LATENCY_ERROR = 0.5, 2.0
 """Seconds from an image's stamp to its published attributes."""
 OTHER_CLOCK = 3600.0
@@ -36,7 +34,7 @@ class Report:
         totals: the same since the start.
         latencies: seconds from stamp to publication, one an array.
         timings: mean seconds of every stage.
-        faces: in the last array; None without one in the last `FACES_KNOWN` seconds.
+        faces: in the last array; None without an image and an array in the last `IMAGE_MISSING` seconds.
         silence: seconds since the last image, or since the start.
     """
 
@@ -106,13 +104,14 @@ class Statistics:
         with self._lock:
             done = max(self._counts["out"], 1)
             timings = {stage: seconds / done for stage, seconds in self._timings.items()}
+            known_at = min(self._last_array, self._last_image)
             report = Report(
                 seconds=now - self._begun,
                 counts=self._counts,
                 totals=Counter(self._totals),
                 latencies=tuple(self._latencies),
                 timings=timings,
-                faces=self._faces if now - self._last_array <= FACES_KNOWN else None,
+                faces=self._faces if now - known_at <= IMAGE_MISSING else None,
                 silence=now - self._last_image,
             )
             self._begun = now

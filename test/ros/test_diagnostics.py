@@ -70,6 +70,11 @@ def test_faces_and_images_are_known_for_two_seconds_only(monkeypatch):
         now[0] += later
         health = assess(statistics.report(), "active")
         assert (health.values["faces"], health.level) == (faces, level)
+    # An array that comes late is of a scene that was.
+    statistics.published(1, 3.0, {})
+    assert assess(statistics.report(), "active").values["faces"] == ""
+    statistics.count("in")
     statistics.published(1, 0.05, {})
+    assert assess(statistics.report(), "active").values["faces"] == "1"
     statistics.restart()
     assert assess(statistics.report(), "active").values["faces"] == ""
