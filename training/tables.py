@@ -14,7 +14,8 @@ Json = Mapping[str, Any]
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table that ends with a line break."""
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    lines += [f"| {' | '.join(cells)} |" for cells in rows]
+    # Names out of people's files may hold what parts cells.
+    lines += [f"| {' | '.join(_escaped(cell) for cell in cells)} |" for cells in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -115,3 +116,7 @@ def _cell(figures: Json | None, figure: str) -> str:
 
 def _tasks(ways: Sequence[Json]) -> list[str]:
     return list(ways[0]["tasks"]) if ways else []
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")
