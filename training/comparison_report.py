@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from facial_attributes_training.comparison import Failure, FinishedRun, Rung, rungs
 from facial_attributes_training.metrics import BOOTSTRAP_SAMPLES, INTERVAL, Estimate
@@ -154,7 +155,7 @@ def _by_data_set(rows: Sequence[Rung], figures: Sequence[Figures]) -> str:
 def _years(runs: Sequence[FinishedRun]) -> Iterator[str]:
     names = ("mae_years", "plcc", "srocc")
     rows = [
-        (run.recipe.name, data, *(_plain(entry[name], entry[f"{name}_95"]) for name in names))
+        (run.recipe.name, data, *(_with_interval(entry, name) for name in names))
         for run in runs
         for data, tasks in run.metrics.items()
         if "plcc_95" in (entry := tasks.get(AGE, {}))
@@ -164,8 +165,9 @@ def _years(runs: Sequence[FinishedRun]) -> Iterator[str]:
         yield table(("run", "data set", "mean error, years", "PLCC (Pearson)", "SROCC (Spearman)"), rows)
 
 
-def _plain(value: float, interval: Sequence[float]) -> str:
-    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+def _with_interval(entry: Mapping[str, Any], name: str) -> str:
+    low, high = entry[f"{name}_95"]
+    return f"{entry[name]:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _costs(rows: Sequence[Rung]) -> str:

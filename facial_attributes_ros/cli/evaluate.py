@@ -205,6 +205,8 @@ def _print_table(rows: list[dict[str, object]]) -> None:
         "balanced_accuracy",
         "off_by_one",
         "mae_years",
+        "plcc",
+        "srocc",
         "ece",
         "ece_calibrated",
         "named",

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from facial_attributes_training.comparison import finished_run
+from facial_attributes_training.comparison_report import write_comparison
 from facial_attributes_training.evaluation import evaluate
 from facial_attributes_training.losses import CombinedLoss, masked_year_error
 from facial_attributes_training.manifest import Manifest, Row, read_manifest, write_manifest
@@ -119,6 +121,8 @@ def test_a_run_leaves_a_model_its_figures_and_pictures(aged):
     assert all(Image.open(folder.parent / "plots" / name).size[0] > 300 for name in ("years.png", "ages.png"))
     report = (folder.parent / "report.md").read_text()
     assert all(text in report for text in ("plots/years.png", "plots/ages.png", "learned as years", "SROCC"))
+    compared = write_comparison(aged.parent / "compared", [finished_run(recipe_of(aged), train)], [], "compare")
+    assert f"| years | aged | {figures['mae_years']:.3f} [" in compared.read_text()
 
 
 def test_the_engines_agree_and_give_a_distribution_over_groups(aged, monkeypatch):
