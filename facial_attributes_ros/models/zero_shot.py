@@ -55,7 +55,8 @@ def build_clip(name: str, weights: str | Path | None = None) -> Any:
 
     if open_clip.get_model_config(name) is None:
         raise UserError(f"zero-shot needs a text encoder, and open_clip has no model {name!r}.")
-    device = torch.get_default_device()
+    # torch.get_default_device() overlooks `with torch.device(...)` before torch 2.6.
+    device = torch.empty(0).device
     root = logging.getLogger()
     root.addFilter(_is_no_reproach)
     try:

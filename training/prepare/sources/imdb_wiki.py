@@ -92,7 +92,7 @@ def _entries(table: Path) -> Iterator[Entry]:
     try:
         record = loadmat(table, squeeze_me=True, struct_as_record=False, variable_names=[table.stem])[table.stem]
         columns = [np.atleast_1d(getattr(record, name)) for name in _FIELDS]
-    except (MatReadError, OSError, ValueError, NotImplementedError, KeyError, AttributeError) as error:
+    except (MatReadError, OSError, ValueError, NotImplementedError, LookupError, AttributeError) as error:
         raise UserError(f"{table} is not the .mat file of IMDB-WIKI ({error}); get it again.") from error
     for born, taken, path, gender, name, score, second in zip(*columns, strict=True):
         yield Entry(
