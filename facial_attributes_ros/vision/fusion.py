@@ -46,18 +46,19 @@ State = np.void | NDArray[np.void]
 
 def _fields(task: str) -> np.dtype[np.void]:
     classes, dimensions = PLACES[task].shape
+    # Shapes are tuples: numpy 1 takes a length of 1 for no shape at all.
     return np.dtype(
         [
-            ("past", float, classes),  # log probabilities of the classes from all views but the last
+            ("past", float, (classes,)),  # log probabilities of the classes from all views but the last
             ("witnesses", float),  # how many independent views those are worth
-            ("view", float, classes),  # log likelihoods of the last view, tempered by its weight
+            ("view", float, (classes,)),  # log likelihoods of the last view, tempered by its weight
             ("weight", float),
             ("updated", float),
-            ("believed", float, classes),  # what is published
+            ("believed", float, (classes,)),  # what is published
             ("uncertainty", float),
             ("label", int),
             ("seen", float),  # the running sums of `persistent_share`
-            ("places", float, dimensions),
+            ("places", float, (dimensions,)),
             ("squares", float),
             ("variances", float),
         ]
