@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,22 +120,25 @@ def _write_tensorrt(deployed: DeployedModel, spec: ModelSpec, path: Path, _: boo
         raise UserError("TensorRT could not build this network; its log above says why. Use onnx.")
     path.write_bytes(serialised)
     onnx.unlink()
-    runner = _tensorrt_runner(trt.Runtime(logger).deserialize_cuda_engine(serialised), deployed.tasks)
+    outputs = {task: spec.outputs(task) for task in deployed.tasks}
+    runner = _tensorrt_runner(trt.Runtime(logger).deserialize_cuda_engine(serialised), outputs)
     return _accepted(largest_difference(runner, deployed.cuda(), side, as_probabilities=True), HALF_TOLERANCE)
 
 
-def _tensorrt_runner(engine: Any, tasks: Sequence[str]) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
+def _tensorrt_runner(
+    engine: Any, widths: Mapping[str, int]
+) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
     context = engine.create_execution_context()
 
     def run(crops: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         inputs = torch.from_numpy(crops).cuda()
-        outputs = {task: torch.empty(len(crops), len(LABELS[task]), device="cuda") for task in tasks}
+        outputs = {task: torch.empty(len(crops), width, device="cuda") for task, width in widths.items()}
         context.set_input_shape(INPUT, tuple(inputs.shape))
         for name, tensor in {INPUT: inputs, **outputs}.items():
             context.set_tensor_address(name, tensor.data_ptr())
         context.execute_async_v3(torch.cuda.current_stream().cuda_stream)
         torch.cuda.synchronize()
-        return [outputs[task].cpu().numpy() for task in tasks]
+        return [outputs[task].cpu().numpy() for task in widths]
 
     return run
 
@@ -152,8 +155,8 @@ _WRITERS: Final = {"onnx": _write_onnx, "pt2": _write_pt2, "tensorrt": _write_te
 
 def _notes(spec: ModelSpec, tasks: Sequence[str], kind: str, precision: str, difference: float) -> dict[str, Any]:
     """Return what another program must do before and after the network."""
-    side = spec.image_size
-    outputs = {
+    side, regression = spec.image_size, spec.age_regression
+    outputs: dict[str, Any] = {
         task: {
             "labels": list(LABELS[task]),
             "temperature": spec.temperatures[task],
@@ -161,6 +164,10 @@ def _notes(spec: ModelSpec, tasks: Sequence[str], kind: str, precision: str, dif
         }
         for task in tasks
     }
+    years: dict[str, Any] = {"mean_of": list(spec.age_centroids)}
+    if regression is not None and AGE in tasks:
+        outputs[AGE] = {"standard_deviation_in_years": regression.deviation}
+        years = {"mean": regression.mean, "plus_output_times": regression.std}
     return {
         "model": spec.name,
         "format": kind,
@@ -177,7 +184,7 @@ def _notes(spec: ModelSpec, tasks: Sequence[str], kind: str, precision: str, dif
         "normalisation": {"where": "inside the network", "channels": "RGB", "mean": spec.mean, "std": spec.std},
         "outputs": outputs,
         "probabilities": "softmax(logits / temperature)",
-        **({"age_in_years": {"mean_of": list(spec.age_centroids)}} if AGE in tasks else {}),
+        **({"age_in_years": years} if AGE in tasks else {}),
         "check": {"against": f"PyTorch {torch.__version__}", "largest_difference": difference},
         "licence": spec.licence,
     }

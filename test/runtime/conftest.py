@@ -9,12 +9,13 @@ import torch
 from facial_attributes_ros.models.adaptation import Adaptation
 from facial_attributes_ros.models.checkpoint import save_model
 from facial_attributes_ros.models.registry import build_network
+from facial_attributes_ros.models.regression import AgeRegression
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
 SIZE = 32
 
 
-def write_random_model(folder: Path, adaptation: Adaptation) -> Path:
+def write_random_model(folder: Path, adaptation: Adaptation, ages: AgeRegression | None = None) -> Path:
     """Save a tiny ViT with random weights everywhere, adapters included, and return its folder."""
     spec = ModelSpec(
         name="tiny",
@@ -24,6 +25,7 @@ def write_random_model(folder: Path, adaptation: Adaptation) -> Path:
         std=(0.229, 0.224, 0.225),
         adaptation=adaptation.to_dict(),
         crop_margin=0.2,
+        age_regression=ages,
     )
     torch.manual_seed(3)
     network = build_network(spec)
@@ -47,6 +49,13 @@ def engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder whose adapters are merged when it is loaded."""
     return write_random_model(tmp_path_factory.mktemp("tiny"), Adaptation.named("lora", rank=4, alpha=4.0))
+
+
+@pytest.fixture(scope="session")
+def years_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder whose age is one number, in years."""
+    ages = AgeRegression(mean=35.0, std=15.0, deviation=6.0)
+    return write_random_model(tmp_path_factory.mktemp("years"), Adaptation.named("lp"), ages)
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,12 @@ import torch
 
 from facial_attributes_ros.cli.main import main
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.registry import load_model
 from facial_attributes_ros.runtime import export as module
+from facial_attributes_ros.runtime.deployed import DeployedModel
 from facial_attributes_ros.runtime.engine import load_engine
 from facial_attributes_ros.runtime.export import export
-from facial_attributes_ros.runtime.onnx_export import example_crops
+from facial_attributes_ros.runtime.onnx_export import example_crops, largest_difference
 
 
 def test_an_onnx_file_runs_without_this_package(tiny_model: Path, tmp_path: Path) -> None:
@@ -30,6 +32,27 @@ def test_an_onnx_file_runs_without_this_package(tiny_model: Path, tmp_path: Path
     assert described["outputs"]["gender"]["labels"] == ["male", "female"]
     assert described["input"]["crop_margin"] == pytest.approx(0.2)
     assert sorted(file.name for file in path.parent.iterdir()) == ["tiny.onnx", "tiny.onnx.json"]
+
+
+def test_the_notes_say_how_an_age_in_years_is_read(years_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "years.onnx"
+    notes, _ = export(years_model, "onnx", path, ["age"])
+    described = json.loads(notes.read_text())
+    assert described["outputs"] == {"age": {"standard_deviation_in_years": 6.0}}
+    assert described["age_in_years"] == {"mean": 35.0, "plus_output_times": 15.0}
+    (outputs,) = onnxruntime.InferenceSession(str(path)).run(None, {"crops": example_crops(2, 32)})
+    assert outputs.shape == (2, 1)
+
+
+def test_a_difference_of_ages_in_years_is_seen(years_model: Path) -> None:
+    network, spec = load_model(years_model)
+    deployed = DeployedModel(network, spec, ["age"]).eval().requires_grad_(False)
+
+    def other(crops: np.ndarray) -> list[np.ndarray]:
+        return [deployed(torch.from_numpy(crops))[0].numpy() + 1]
+
+    # A softmax over one number would hide it.
+    assert largest_difference(other, deployed, 32, as_probabilities=True) == pytest.approx(1.0)
 
 
 def test_a_pt2_file_takes_any_number_of_faces(tiny_model: Path, tmp_path: Path) -> None:

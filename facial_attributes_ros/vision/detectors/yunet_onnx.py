@@ -57,7 +57,7 @@ class OnnxYuNet:
         """
         height, width = picture.shape[:2]
         below, right = -height % _STRIDES[-1], -width % _STRIDES[-1]
-        padded = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_CONSTANT)
+        padded = np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_CONSTANT), np.uint8)
         outputs = dict(zip(_OUTPUTS, self._session.run(_OUTPUTS, {self._input: _blob(padded)}), strict=True))
         columns = padded.shape[1]
         rows = np.concatenate([_decode(outputs, stride, columns, score_threshold) for stride in _STRIDES])
@@ -104,4 +104,4 @@ def _distinct(rows: Rows, score_threshold: float, overlap_threshold: float) -> R
     whole = np.trunc(rows[:, :4]).astype(int).tolist()
     scores = rows[:, 14].tolist()
     kept = cv2.dnn.NMSBoxes(whole, scores, score_threshold, overlap_threshold, 1.0, CANDIDATES)
-    return rows[np.asarray(kept, int).reshape(-1)]
+    return np.asarray(rows[np.asarray(kept, int).reshape(-1)], np.float32)
