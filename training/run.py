@@ -166,7 +166,7 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows
     share = sampler.emotion_share if len(tasks) > 1 else None
     manifest = replace(train.manifest, labels=labels)
     # A mapping by task names, which a type checker would not take for one by texts.
-    balance: float | dict[str, float] = sampler.balance if isinstance(sampler.balance, float) else {**sampler.balance}
+    balance = sampler.balance if isinstance(sampler.balance, float) else {str(k): v for k, v in sampler.balance.items()}
     chances = row_probabilities(labels, balance, share, train.weights, _column(train.manifest, sampler.within))
     inputs, epoch_rows = train.inputs, int((chances > 0).sum())
     if isinstance(inputs, StreamedCrops):

@@ -212,7 +212,10 @@ def bench_bare(
     detector: "FaceDetector", bare: Callable[[int], object], frame: Image, faces: int, seconds: float
 ) -> dict[str, Timing]:
     """Time the detector and the backbone of one face alone, in turns; by their names."""
-    functions = {"detection": partial(detector.detect, frame), "backbone": partial(bare, 1)}
+    functions: dict[str, Callable[[], object]] = {
+        "detection": partial(detector.detect, frame),
+        "backbone": partial(bare, 1),
+    }
     return {timing.stage: timing for timing in measure_together(functions, faces, seconds)}
 
 

@@ -16,7 +16,7 @@ PLACES: Final[dict[str, Array]] = {
 }
 """Per task, float64 (classes, dimensions): where the classes lie, so that near ones differ less; ages on a line."""
 
-_PRIOR_SHARE = 0.5
+_PRIOR_SHARE = 0.3
 """Share of the error that is taken to stay with a person before the estimates of that person say anything."""
 
 _PRIOR_WITNESSES = 2.0
@@ -61,7 +61,7 @@ def persistent_share(task: str, seen: Array, places: Array, squares: Array, vari
     A calibrated distribution says how wrong it expects to be in all: its variance V. By the law of total variance,
     calibrated estimates whose errors are all independent scatter around their mean by V (1 - V / V0), V0 being the
     variance before any estimate. Estimates of one face that scatter less than that share the rest of their error,
-    and no number of them averages it out. Until there are enough estimates to tell, half of it is taken to be shared.
+    and no number of them averages it out. Until there are enough estimates to tell, some of it is taken to be shared.
 
     Args:
         task: a key of `LABELS`.
