@@ -37,6 +37,8 @@ from facial_attributes_ros.vision.pipeline import FramePipeline
 WARM_BATCHES = (1, 2, 4, 8)
 """Numbers of faces the model is tried with before the first frame."""
 WARM_FRAME = (480, 640, 3)
+OUT_OF_ORDER = 0.5
+"""Seconds that an image may be older than the one before it and still be only late; older ones begin anew."""
 STOP_TIMEOUT = 5.0
 """Seconds a frame in work may take to finish when the node is deactivated."""
 
@@ -69,6 +71,7 @@ class Perception(LifecycleNode):
         self._about: dict[str, str] = {}
         self._state = "unconfigured"
         self._problem: str | None = None
+        self._last_frame = 0.0
         self._statistics, self._throttle = Statistics(), Throttle()
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
@@ -229,6 +232,12 @@ class Perception(LifecycleNode):
             return
         self._apply_settings(pipeline, outputs)
         seconds = self._seconds(header.stamp)
+        late = self._last_frame - seconds
+        if 0 < late < OUT_OF_ORDER:
+            self._statistics.count("skipped")
+            self._complain(f"An image that is {late * 1000:.0f} ms older than the one before it is passed over.")
+            return
+        self._last_frame = seconds
         result = pipeline.process(image, seconds, outputs.wanted_tasks())
         faces = outputs.publish_attributes(header, seconds, image, result.faces)
         latency = (self.get_clock().now() - Time.from_msg(header.stamp)).nanoseconds * 1e-9

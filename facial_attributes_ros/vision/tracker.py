@@ -5,6 +5,7 @@ first the detections that the detector is sure of, then the weak ones for the tr
 (Zhang et al., 2022).
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,9 @@ _WEAK_GATE = 2 / 3
 
 _SLOW_CAMERA = 1.5
 """A face may be unseen for this many intervals between frames, however slow the camera is."""
+
+_INTERVALS = 4
+"""The longest of so many intervals is the camera's, since slow cameras and busy machines are uneven."""
 
 _OUT_OF_REACH = 1e9
 
@@ -72,7 +76,7 @@ class Tracker:
         self._candidates: list[_Candidate] = []
         self._time: float | None = None
         self._detected_at: float | None = None
-        self._interval: float | None = None
+        self._intervals: deque[float] = deque(maxlen=_INTERVALS)
 
     @property
     def ids(self) -> set[str]:
@@ -100,7 +104,8 @@ class Tracker:
         if detections is not None:
             self._bury(stamp)
             self._assign(detections, stamp)
-            self._interval = None if self._detected_at is None else stamp - self._detected_at
+            if self._detected_at is not None:
+                self._intervals.append(stamp - self._detected_at)
             self._detected_at = stamp
         return [
             _view(item, stamp) for item in self._candidates if item.confirmed and item.last_seen == self._detected_at
@@ -146,10 +151,8 @@ class Tracker:
 
     def _patience(self, seconds: float, stamp: float) -> float:
         """Return how long a face may be unseen: some seconds, or one and a half frames of a camera slower than that."""
-        interval = self._interval
-        if interval is None:
-            interval = 0.0 if self._detected_at is None else stamp - self._detected_at
-        return max(seconds, _SLOW_CAMERA * interval)
+        first = 0.0 if self._detected_at is None else stamp - self._detected_at
+        return max(seconds, _SLOW_CAMERA * max(self._intervals, default=first))
 
 
 def _costs(candidates: list[_Candidate], detections: list[Detection], gate: float) -> NDArray[np.float64]:

@@ -36,6 +36,13 @@ def test_faces_are_born_and_kept_at_any_frame_rate(rate):
     assert len(seen - {()}) == 1
 
 
+def test_a_slow_camera_may_be_uneven():
+    tracker = Tracker()
+    times = np.cumsum([0.7, 1.4, 0.6, 1.7, 0.5, 0.8, 1.9, 1.1, 0.6, 2.0, 0.9])
+    seen = {tuple(ids(tracker.update([face(100)], float(now)))) for now in times}
+    assert len(seen - {()}) == 1
+
+
 def test_two_detections_that_lie_too_far_apart_in_time_are_no_birth():
     tracker = Tracker()
     for k in range(10):
