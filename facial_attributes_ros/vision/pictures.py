@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image  # comes with torchvision
+from PIL import Image
 
 from facial_attributes_ros.errors import UserError
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
 ROS_PACKAGES = {
     "builtin_interfaces",
+    "cv_bridge",
     "diagnostic_msgs",
     "launch",
     "launch_ros",
@@ -23,7 +24,7 @@ ROS_PACKAGES = {
     "sensor_msgs",
     "std_msgs",
 }
-OPTIONAL = {"cv_bridge", "hri_msgs"}
+OPTIONAL = {"hri_msgs"}
 """Imported where they are installed; the node works without them."""
 
 
@@ -54,13 +55,14 @@ def test_package_xml_is_format_3_with_the_version_of_the_code_and_a_licence_file
 
 def test_every_ros_package_that_is_imported_is_a_dependency():
     assert imported() & ROS_PACKAGES <= dependencies()
+    assert "cv_bridge" in dependencies(), "which is imported by name"
     assert dependencies().isdisjoint(OPTIONAL)
 
 
 def test_every_library_has_a_rosdep_key_or_stands_in_the_robots_requirements():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {re.split(r"[<>=;\[ ]", requirement)[0] for requirement in project["dependencies"]}
-    keys = {"pyyaml": "python3-yaml", "opencv-python-headless": "python3-opencv"}
+    keys = {"pyyaml": "python3-yaml", "pillow": "python3-pil", "opencv-python-headless": "python3-opencv"}
     without_key = {"accelerate", "onnx", "open_clip_torch", "peft", "safetensors"}
     expected = {keys.get(name, f"python3-{name}") for name in names - without_key}
     given = {key.removesuffix("-pip") for key in dependencies()}
