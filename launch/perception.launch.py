@@ -23,10 +23,10 @@ SHARE = Path(get_package_share_directory(PACKAGE))
 
 ARGUMENTS = {
     "namespace": ("", "Namespace of the nodes and their topics."),
-    "use_sim_time": ("false", "Take the time from /clock."),
+    "use_sim_time": ("", "Take the time from /clock, true or false; false if neither this nor params_file says."),
     "params_file": (str(SHARE / "config" / "perception.yaml"), "Parameters of the perception node."),
     "log_level": ("info", "How much the nodes say."),
-    "autostart": ("true", "Let the perception node configure and activate itself."),
+    "autostart": ("", "Let the perception node configure and activate itself; true if params_file does not say."),
     "model": ("", "Name or folder of the model; the one of params_file if empty."),
     "device": ("", "auto, cpu or cuda; the one of params_file if empty."),
     "image_topic": ("image", "Topic of the pictures; its compressed twin is image_topic/compressed."),
@@ -36,7 +36,7 @@ ARGUMENTS = {
     "camera_rate": ("15.0", "Frames a second of that camera."),
 }
 
-YES_OR_NO = ["true", "false", "True", "False"]
+YES_OR_NO = ["", "true", "false", "True", "False"]
 CHOICES = {"use_sim_time": YES_OR_NO, "autostart": YES_OR_NO, "log_level": ["debug", "info", "warn", "error", "fatal"]}
 
 
@@ -53,9 +53,10 @@ def make_nodes(context: LaunchContext) -> list[LifecycleNode | Node]:
         "arguments": ["--ros-args", "--log-level", value["log_level"]],
         "output": "screen",
     }
-    clock = {"use_sim_time": json.loads(value["use_sim_time"].lower())}
+    # What is not given is left to params_file.
+    clock = {name: json.loads(value[name].lower()) for name in ("use_sim_time",) if value[name]}
+    autostart = {name: json.loads(value[name].lower()) for name in ("autostart",) if value[name]}
     overrides = {name: ParameterValue(value[name], value_type=str) for name in ("model", "device") if value[name]}
-    autostart = {"autostart": json.loads(value["autostart"].lower())}
     perception = LifecycleNode(
         name="perception",
         executable="perception",

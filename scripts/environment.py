@@ -25,7 +25,7 @@ def make_environment(venv: Path, lock: Path) -> None:
         SetUpError: it could not be made or filled.
     """
     _make_venv(venv, lock)
-    packages = Stamp(venv / "stamps" / "packages", [lock])
+    packages = Stamp(venv / "stamps" / "packages", [_pins(lock)])
     if not packages.valid():
         check_disk()
         _install_uv(venv, lock)
@@ -51,7 +51,7 @@ def uv(venv: Path, what: str, *arguments: str | Path) -> None:
 def _make_venv(venv: Path, lock: Path) -> None:
     """Make the virtual environment; another Python, another lock file or a moved checkout mean making it anew."""
     stamp = venv / "stamps" / "venv"
-    made = Stamp(stamp, [str(venv), lock])
+    made = Stamp(stamp, [str(venv), _pins(lock)])
     if made.valid() and _works(venv):
         return
     check_platform()
@@ -61,6 +61,11 @@ def _make_venv(venv: Path, lock: Path) -> None:
     base = getattr(sys, "_base_executable", sys.executable)
     command("make the virtual environment", [base, "-m", "venv", *clear, venv])
     made.set()
+
+
+def _pins(lock: Path) -> str:
+    """Return the names, versions and markers of a lock file; other comments in it are no reason to install anew."""
+    return "\n".join(re.findall(r"^[A-Za-z0-9._-]+==.*?(?= *\\?$)", lock.read_text(), re.MULTILINE))
 
 
 def _works(venv: Path) -> bool:
@@ -97,7 +102,7 @@ def make_robot_environment() -> Path:
     system = _answer("python3", "import rclpy, sys; print(sys._base_executable)")
     if not system:
         raise SetUpError("ROS 2 is sourced, but python3 cannot import rclpy: leave the active virtual environment.")
-    stamp = Stamp(ROBOT / "stamps" / "packages", [str(ROBOT), system, ROBOT_LOCK])
+    stamp = Stamp(ROBOT / "stamps" / "packages", [str(ROBOT), system, _pins(ROBOT_LOCK)])
     if not stamp.valid():
         check_disk()
         say(f"Making {ROBOT.name} beside the packages of ROS 2 and installing {ROBOT_LOCK.relative_to(ROOT)} ...")

@@ -31,6 +31,7 @@ from facial_attributes_ros.models.spec import ModelSpec
 ROOT: Final = Path(__file__).resolve().parent.parent
 MEASURED: Final = ROOT / "docs" / "models" / "small"
 TEMPLATE, CARD = MEASURED / "card.md.in", ROOT / "docs" / "model-card-small.md"
+SPOILT_ROWS: Final = 1500
 SAMPLE_ROWS: Final = 240
 """Rows of the small evaluation that the tests repeat."""
 ALLOWED_LOSS: Final = 0.005
@@ -47,7 +48,7 @@ def main() -> int:
     parser.add_argument("--manifest", type=Path, default=Path("work/faces/manifest-val.csv"))
     parser.add_argument("--rows", type=int, help="take so many rows only, to try it")
     parser.add_argument(
-        "--robustness", type=int, default=1500, help="rows for every spoilt view (default: %(default)s)"
+        "--robustness", type=int, help=f"rows for every spoilt view (default: {SPOILT_ROWS}, or those of the card)"
     )
     parser.add_argument("--peers", type=Path, default=Path("work/peers/accuracy.md"), help="table of scripts/peers.py")
     parser.add_argument("--work", type=Path, default=Path("work/card"), help="for raw results (default: %(default)s)")
@@ -73,7 +74,7 @@ def measure(args: argparse.Namespace) -> int:
     _say(f"int8 loses up to {100 * lost:.2f} points of accuracy, so {'it' if int8 else 'float32'} is the default.")
     replace(ModelSpec.read(folder), int8=int8).write(folder)
     chosen, other = ("onnx-int8", "onnx") if int8 else ("onnx", "onnx-int8")
-    spoilt = ["--robustness", str(args.robustness)]
+    spoilt = ["--robustness", str(args.robustness or SPOILT_ROWS)]
     _evaluate(args, args.work / "card", "--engine", chosen, "--calibrate", "--save-calibration", *spoilt)
     _evaluate(args, args.work / "sample", "--engine", chosen, "--rows", str(SAMPLE_ROWS))
     reports = {engine: _bench(args.model, engine) for engine in (chosen, other)}
@@ -103,7 +104,8 @@ def check(args: argparse.Namespace) -> int:
     if args.card.read_text(encoding="utf-8") != write_card(TEMPLATE, sources):
         found.append("The card is not what its figures say: write it again.")
     engine = sources.evaluation["run"]["engine"].partition(" ")[0]
-    spoilt = ["--robustness", str(args.robustness)] if args.robustness else []
+    command = shlex.split(sources.evaluation["run"]["command"])
+    spoilt = ["--robustness", str(args.robustness or command[command.index("--robustness") + 1])]
     _evaluate(args, args.work / "check", "--engine", engine, "--calibrate", *spoilt)
     found += differences(sources.evaluation, read_json(args.work / "check" / "evaluation.json"), TOLERANCE)
     _say("\n".join(found) or "Everything in the card was measured again, and it holds.")

@@ -3,9 +3,9 @@
 .venv/bin/python scripts/stage.py pack config/recipes/small-gpu.yaml     # here: writes work/stage/part-00, part-01, ...
 python3 scripts/stage.py unpack                                          # there: puts them together in work/staged
 
-Packed are the recipe, its manifests, the archives or pictures that these name, and the backbone's weights. Each part
-holds an index with the hashes of all of them, so that `unpack` says which are still missing. It needs nothing but the
-standard library.
+Packed are the recipe, its manifests, the archives or pictures that these name, and the weights that it starts from.
+Each part holds an index with the hashes of all of them, so that `unpack` says which are still missing. It needs nothing
+but the standard library.
 """
 
 import argparse
@@ -94,11 +94,15 @@ def _pack(recipe_file: Path, out: Path, at: Path, limit: int) -> int:
         packer = _Packer(archive)
         changed = {
             kind: [_staged_set(packer, wanted, f"{kind}-{number}.csv", at) for number, wanted in enumerate(sets)]
-            for kind, sets in (("train", recipe.data.train), ("validation", recipe.data.validation))
+            for kind, sets in (
+                ("train", recipe.data.train),
+                ("validation", recipe.data.validation),
+                ("test", recipe.data.test),
+            )
         }
-        _add_weights(packer, recipe)
         staged = recipe.model_dump(mode="json")
         staged["data"] |= changed
+        staged["backbone"] |= _staged_weights(packer, recipe, at)
         packer.add_text(RECIPE, json.dumps(staged, indent=1) + "\n")
     return writer.finish()
 
@@ -189,11 +193,25 @@ def _moved(packer: _Packer, manifest: "Manifest", folder: Path) -> "Manifest":
     return replace(manifest, paths=np.array(paths))
 
 
-def _add_weights(packer: _Packer, recipe: "Recipe") -> None:
+def _staged_weights(packer: _Packer, recipe: "Recipe", at: Path) -> dict[str, str]:
+    """Pack what the backbone starts from, and return the fields of the staged recipe that name it."""
     from facial_attributes_ros.assets import asset
+    from facial_attributes_ros.models.registry import NAMES
+    from facial_attributes_ros.models.spec import is_hub_reference
 
-    if recipe.backbone.weights == "asset":
+    weights, start = recipe.backbone.weights, recipe.backbone.start
+    changed = {}
+    if weights == "asset":
         packer.add(str(asset(recipe.backbone.name)), "")
+    elif is_hub_reference(weights):
+        raise StageError(f"backbone.weights {weights} would be fetched, which a lent machine can't: give a file.")
+    elif weights is not None:
+        changed["weights"] = (at / packer.add(weights, "weights")).as_posix()
+    if start is not None and start not in NAMES:
+        if not start.endswith(".pt"):
+            raise StageError(f"backbone.start {start} is a folder; name a checkpoint (….pt) or a shipped model.")
+        changed["start"] = (at / packer.add(start, "weights")).as_posix()
+    return changed
 
 
 class _PartWriter(io.RawIOBase):

@@ -94,6 +94,8 @@ def load_checkpoint(path: Path, purpose: str | None = None) -> dict[str, Any]:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         raise UserError(f"the checkpoint {path} can't be read ({error}); remove its folder to start anew.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is not a checkpoint of a run of this package.")
     if purpose is not None and content.get("purpose") != purpose:
         raise UserError(
             f"the checkpoint {path} was made with another recipe or other data; give the same ones, or another output."

@@ -25,6 +25,8 @@ Train = Callable[[Recipe], Path]
 """Trains a recipe, or goes on with it, and returns the model's folder."""
 
 _LOGGER = logging.getLogger(__name__)
+_MEANS = {"output", "checkpoint_minutes", "workers", "licence"}
+"""Fields of a recipe that figures do not depend on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,9 @@ def run_all(
 def finished_run(recipe: Recipe, train: Train) -> FinishedRun | Failure:
     """Return the run of a recipe, which is trained if it is not finished yet, or why there is none."""
     try:
-        if not all((recipe.folder / name).is_file() for name in ("model/model.json", PREDICTIONS_FILE)):
+        if all((recipe.folder / name).is_file() for name in ("model/model.json", PREDICTIONS_FILE)):
+            _check_same(recipe, _recipe_of(recipe.folder))
+        else:
             train(recipe)
         return _read(recipe)
     except UserError as error:
@@ -176,6 +180,21 @@ def _belongs(run: FinishedRun, group: Sequence[FinishedRun]) -> bool:
     taken = {task for other in group for task in other.recipe.tasks}
     alone = all(len(other.recipe.tasks) == 1 for other in (run, *group))
     return alike and alone and taken.isdisjoint(run.recipe.tasks)
+
+
+def _check_same(asked: Recipe, found: Recipe) -> None:
+    """Refuse the figures of a run that another recipe made.
+
+    Raises:
+        UserError: the recipes differ in more than how they were run.
+    """
+    one, other = (recipe.model_dump(mode="json", exclude=_MEANS) for recipe in (asked, found))
+    different = sorted(key for key in one if one[key] != other[key])
+    if different:
+        raise UserError(
+            f"{asked.folder} holds a run of another recipe (another {', '.join(different)}): choose another folder "
+            "with --runs or --set output=FOLDER, or remove that one."
+        )
 
 
 def _read(recipe: Recipe) -> FinishedRun:

@@ -5,6 +5,7 @@ the backbone's weights, how far it was run, the crop, the augmentation, and the 
 shard is either right or absent, a stopped run goes on where it was, and a changed row makes only its shard anew.
 """
 
+import functools
 import hashlib
 import json
 import logging
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from facial_attributes_training.archive import PictureError, split_member
+from facial_attributes_training.archive import PictureError, file_state, split_member
 from facial_attributes_training.augment import Augmentation, Draws, augmented_crop
 from facial_attributes_training.crops import CropReader, normalised
 from facial_attributes_training.manifest import Manifest
@@ -108,9 +109,11 @@ def cached_features(
         path = folder / f"{name}.npy"
         rows = range(number * SHARD_ROWS, min((number + 1) * SHARD_ROWS, len(manifest)))
         if not path.exists():
-            shard = _compute(backbone, crops, rows, options, progress)
+            shard = np.ascontiguousarray(_compute(backbone, crops, rows, options, progress))
             with disk_errors(path), atomic_target(path) as temporary, temporary.open("wb") as file:
-                np.save(file, shard, allow_pickle=False)
+                # np.save would report a full disk without the system's error number.
+                np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(shard))
+                file.write(shard.data)
         elif progress:
             progress(rows.stop, len(manifest))
     return Features([np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names])
@@ -129,11 +132,11 @@ def _shard_names(backbone: Backbone, manifest: Manifest, options: FeatureOptions
     settings = asdict(options) | {"backbone": weights_digest(backbone), "preprocess": asdict(backbone.preprocess)}
     if options.variant == 0:
         del settings["augmentation"], settings["seed"]
-    states = {file: _file_state(file) for file in {_file_of(str(path)) for path in manifest.paths}}
+    state = functools.cache(file_state)
     for start in range(0, len(manifest), SHARD_ROWS):
         part = slice(start, start + SHARD_ROWS)
         rows = [
-            (str(path), states[_file_of(str(path))], box.tolist())
+            (str(path), state(_file_of(str(path))), box.tolist())
             for path, box in zip(manifest.paths[part], manifest.boxes[part], strict=True)
         ]
         # Augmentation draws from the row's number, so there the place in the manifest counts too.
@@ -144,14 +147,6 @@ def _shard_names(backbone: Backbone, manifest: Manifest, options: FeatureOptions
 def _file_of(path: str) -> str:
     member = split_member(path)
     return member[0] if member else path
-
-
-def _file_state(path: str) -> tuple[int, int]:
-    try:
-        state = Path(path).stat()
-    except OSError:
-        return (0, 0)
-    return (state.st_size, state.st_mtime_ns)
 
 
 def _read(crops: CropReader, rows: range, options: FeatureOptions) -> tuple[Tensor, list[int]]:

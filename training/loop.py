@@ -27,14 +27,14 @@ from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.sampling import draw_rows
 from facial_attributes_training.schedule import Schedule
 from facial_attributes_training.stream_inputs import StreamedCrops, StreamPlan
-from facial_attributes_training.time_limit import OutOfTimeError, TimeLimit
+from facial_attributes_training.time_limit import OutOfTimeError, TimeLimit, anywhere
 from facial_attributes_training.validation import Validation, validate
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import disk_errors
+from facial_attributes_ros.files import disk_errors, remove_leftovers
 from facial_attributes_ros.models.adaptation import trained_tensors
 
 LAST, BEST, BROKEN_BATCH = "last.pt", "best.pt", "broken-batch.csv"
@@ -135,6 +135,9 @@ class Trainer:
             OutOfTimeError: the time was up, and a checkpoint is written.
         """
         last = self.stage.folder / LAST
+        if self.accelerator.is_main_process:
+            for name in (LAST, BEST):
+                remove_leftovers(self.stage.folder / name)
         if resume and last.exists():
             self._load(load_checkpoint(last, self.stage.purpose))
         while not self.progress.finished:
@@ -161,7 +164,9 @@ class Trainer:
             now = time.perf_counter()
             self.report.step(progress, means, recipe.batch_size, started - waited, now - started)
             up = self.limit.is_up(self.accelerator)
-            if up or time.monotonic() - self._saved_at >= recipe.checkpoint_minutes * 60:
+            # Every process has a clock of its own, but they save together.
+            due = time.monotonic() - self._saved_at >= recipe.checkpoint_minutes * 60
+            if up or anywhere(self.accelerator, due):
                 self._save()
             if up:
                 raise OutOfTimeError
@@ -199,8 +204,11 @@ class Trainer:
         means = total / counts.clamp(min=1)
         if not bool(torch.isfinite(means).all()):
             self._stop_for(parts, means)
-        if self.recipe.optimiser.clip is not None:
-            self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.recipe.optimiser.clip)
+        clip = self.recipe.optimiser.clip
+        norm = self.accelerator.clip_grad_norm_(self.wrapped.parameters(), math.inf if clip is None else clip)
+        # In half precision the scaler leaves out steps whose gradients are too large, and goes on.
+        if self.scaler is None and norm is not None and not bool(torch.isfinite(norm)):
+            self._stop_for(parts, means)
         self.prepared.step()
         self.prepared.zero_grad()
         self.objective.loss.note(means, counts)
@@ -231,9 +239,10 @@ class Trainer:
             path.write_text("row,path\n" + "\n".join(lines) + "\n", encoding="utf-8")
         losses = ", ".join(f"{task} {mean:g}" for task, mean in zip(self.stage.tasks, means.tolist(), strict=True))
         raise UserError(
-            f"the loss is not a finite number any more ({losses}) in epoch {self.progress.epoch + 1}, step "
-            f"{self.progress.step + 1}; the rows of the batch are in {path}. Lower optimiser.lr, set optimiser.clip "
-            "or mend the rows, and go on with --resume from the last checkpoint."
+            f"the loss or its gradient is not a finite number any more ({losses}) in epoch {self.progress.epoch + 1}, "
+            f"step {self.progress.step + 1}; the rows of the batch are in {path}. Mend these pictures and go on with "
+            "--resume from the last checkpoint, or begin anew with a lower optimiser.lr or an optimiser.clip and "
+            "another output."
         )
 
     def _validate(self) -> Validation:
@@ -248,6 +257,13 @@ class Trainer:
 
     def _end_epoch(self, validation: Validation) -> None:
         progress, recipe = self.progress, self.recipe
+        if not math.isfinite(validation.loss):
+            raise UserError(
+                f"the validation loss of epoch {progress.epoch + 1} is not a finite number, so nothing of the epoch is "
+                "kept; begin anew with a lower optimiser.lr or an optimiser.clip and another output."
+            )
+        if not any(rows for _, rows in progress.totals.values()):
+            raise UserError("none of the training pictures of an epoch could be read; the log above says why.")
         losses = {f"train_loss_{task}": loss / max(rows, 1) for task, (loss, rows) in progress.totals.items()}
         progress.history.append({"epoch": progress.epoch, **losses, **validation.figures()})
         if validation.loss < progress.best:
@@ -259,8 +275,6 @@ class Trainer:
         progress.epoch, progress.step, progress.totals = progress.epoch + 1, 0, {}
         early = recipe.early_stopping is not None and waited >= recipe.early_stopping
         progress.finished = early or progress.epoch >= recipe.epochs
-        if progress.best_epoch < 0:
-            raise UserError("the validation loss was never a finite number; lower optimiser.lr.")
         self._save()
 
     def _save(self) -> None:

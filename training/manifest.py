@@ -283,7 +283,7 @@ def _box(texts: list[str]) -> tuple[float, float, float, float] | None:
     if not all(texts):
         raise ValueError("the box is only partly given")
     x, y, width, height = (_number(text, name) for text, name in zip(texts, BOX_COLUMNS, strict=True))
-    if not (width > 0 and height > 0):
+    if not (np.float32(width) > 0 and np.float32(height) > 0):
         raise ValueError(f"the box is {width:g} by {height:g} pixels, but must be larger than nothing")
     return x, y, width, height
 
@@ -293,7 +293,8 @@ def _number(text: str, name: str) -> float:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not np.isfinite(value):
+    # Boxes and ages are kept in single precision.
+    if not np.isfinite(value) or not abs(value) < np.finfo(np.float32).max:
         raise ValueError(f"{name} {text!r} is not a number")
     return value
 

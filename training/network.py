@@ -76,11 +76,12 @@ def go_on_from(model: MultiTaskModel, start: str) -> None:
 
 
 def _go_on_from_checkpoint(model: MultiTaskModel, path: Path) -> None:
-    tensors = {
-        name.removeprefix("model."): value
-        for name, value in load_checkpoint(path)["model"].items()
-        if name.startswith("model.")
-    }
+    if not path.is_file():
+        raise UserError(f"backbone.start {path}: there is no such checkpoint; a run's is OUTPUT/stage/last.pt.")
+    found = load_checkpoint(path).get("model")
+    if not isinstance(found, dict):
+        raise UserError(f"backbone.start {path} is not a checkpoint of a run of this package.")
+    tensors = {name.removeprefix("model."): value for name, value in found.items() if name.startswith("model.")}
     state, trained = model.state_dict(), trained_tensors(model)
     unfit = [name for name, value in tensors.items() if name not in trained or value.shape != state[name].shape]
     if unfit:

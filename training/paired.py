@@ -5,12 +5,14 @@ A difference of two runs, a mean over data sets or over tasks is then taken draw
 """
 
 import csv
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+from facial_attributes_training.archive import is_remote
 from facial_attributes_training.manifest import LABEL_COLUMNS
 from facial_attributes_training.metrics import BOOTSTRAP_SAMPLES, INTERVAL, Estimate
 from numpy.typing import NDArray
@@ -58,7 +60,7 @@ class Outcomes:
     """What a run said of its rows, as `predictions.csv` has it.
 
     Attributes:
-        rows: data set and path of every row; the second row of the same path ends in `#1`, and so on.
+        rows: data set and whole path of every row; the second row of the same path ends in `#1`, and so on.
         truth, predicted: int64 (rows,) per task: class indices; -1 in `truth` where the class is not known.
     """
 
@@ -80,8 +82,10 @@ def read_outcomes(path: Path) -> Outcomes:
         seen: dict[str, int] = {}
         rows = []
         for line in lines:
-            count = seen[line["path"]] = seen.get(line["path"], -1) + 1
-            rows.append((line["source"] or "unnamed", f"{line['path']}#{count}"))
+            # Paths are relative to the file they stand in, and runs lie in different folders.
+            where = line["path"] if is_remote(line["path"]) else os.path.normpath(path.parent.resolve() / line["path"])
+            count = seen[where] = seen.get(where, -1) + 1
+            rows.append((line["source"] or "unnamed", f"{where}#{count}"))
         truth = {task: _indices([line[LABEL_COLUMNS[task]] for line in lines], task) for task in tasks}
         columns = {task: f"predicted_{LABEL_COLUMNS[task]}" for task in tasks}
         predicted = {task: _indices([line[column] for line in lines], task) for task, column in columns.items()}

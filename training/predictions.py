@@ -176,36 +176,45 @@ def _batches(cutter: _Cutter, rows: int, readers: int) -> Iterator[list[_Cut]]:
 
 
 def write_predictions(
-    path: Path, predictions: Predictions, temperatures: dict[str, float], ages: NDArray[np.float64] | None
+    path: Path,
+    predictions: Predictions,
+    temperatures: dict[str, float],
+    ages: NDArray[np.float64] | None,
+    first_half: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Write one line a row: the truth, the predicted label, and the probability of every class.
+    """Write one line a row: the truth, the predicted label, the probability of every class, and further columns.
 
     Args:
         path: of the CSV; pictures are named relative to it.
         predictions: what to write.
         temperatures: per task; the probabilities are calibrated with them.
         ages: float64 (rows,): expected ages in years, None if the model does not tell ages.
+        first_half: bool (rows,): which rows are of the half that calibrations are fitted on, for the column `half`.
 
     Raises:
         UserError: the file can't be written.
     """
     tasks = list(predictions.logits)
     spread = {task: predictions.probabilities(task, temperatures[task]) for task in tasks}
+    manifest = predictions.manifest
     header = ["path", "split", "source", "age_years", "expected_age"]
     for task in tasks:
         column = LABEL_COLUMNS[task]
         header += [column, f"predicted_{column}", *(f"{task} {label}" for label in LABELS[task])]
+    further = {name: column.tolist() for name, column in manifest.extra.items() if name not in header}
+    if first_half is not None:
+        further["half"] = np.where(first_half, "first", "second").tolist()
     folder = str(path.parent.resolve())
     with disk_errors(path), atomic_target(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        for index, row in enumerate(predictions.manifest.rows()):
+        writer.writerow([*header, *further])
+        for index, row in enumerate(manifest.rows()):
             where = row.path if is_remote(row.path) else os.path.relpath(row.path, folder)
             cells: list[object] = [where, row.split, row.source, "" if row.age_years is None else f"{row.age_years:g}"]
             cells.append("" if ages is None else f"{ages[index]:.2f}")
             for task in tasks:
                 values = spread[task][index]
-                truth = predictions.manifest.labels[task][index]
+                truth = manifest.labels[task][index]
                 cells += ["" if truth == MISSING else LABELS[task][truth], LABELS[task][int(values.argmax())]]
                 cells += [f"{value:.6g}" for value in values]
-            writer.writerow(cells)
+            writer.writerow([*cells, *(column[index] for column in further.values())])

@@ -222,9 +222,11 @@ class Recipe(Section):
         values = {"name": value} if isinstance(value, str) else value
         if isinstance(values, dict):
             try:
-                Adaptation.from_dict(values)
+                adaptation = Adaptation.from_dict(values)
             except UserError as error:
                 raise ValueError(str(error)) from error
+            if adaptation.name == "zero-shot":
+                raise ValueError("zero-shot trains nothing, so it needs no recipe; lp trains the heads alone")
         return values
 
     @field_validator("tasks")

@@ -29,7 +29,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         values = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the recipe {path} can't be read: {error}.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # such as a date that there is not
         raise UserError(f"the recipe {path} is not valid YAML: {_yaml_fault(error)}.") from error
     if node is None or not isinstance(values, dict):
         raise UserError(f"the recipe {path} must be a mapping of keys to values, such as `name: my-run`.")
@@ -71,7 +71,7 @@ def _parse_override(text: str) -> tuple[_Place, Any]:
         raise UserError(f"--set {text} is not of the form key.key=value, such as --set optimiser.lr=1e-4.")
     try:
         return tuple(int(part) if part.isdigit() else part for part in key.split(".")), yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"--set {text}: the value is not valid YAML: {_yaml_fault(error)}.") from error
 
 
@@ -143,7 +143,7 @@ def _section_of(annotation: Any) -> Any:
     return next((found for part in get_args(annotation) if (found := _section_of(part))), None)
 
 
-def _yaml_fault(error: yaml.YAMLError) -> str:
+def _yaml_fault(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     line = f"line {mark.line + 1}: " if mark else ""
     return f"{line}{getattr(error, 'problem', None) or error}"

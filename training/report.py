@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,13 @@ from facial_attributes_training.page import self_contained
 from facial_attributes_training.plots import DPI, ages_figure, confusion_figure, groups_figure, reliability_figure
 from facial_attributes_training.robustness import Condition
 from facial_attributes_training.subsets import ALL
-from facial_attributes_training.tables import calibration_table, robustness_columns, robustness_table, threshold_table
+from facial_attributes_training.tables import (
+    calibration_table,
+    escaped,
+    robustness_columns,
+    robustness_table,
+    threshold_table,
+)
 from matplotlib.figure import Figure
 
 from facial_attributes_ros.attributes import LABELS
@@ -176,12 +183,18 @@ def _plain(value: Any) -> Any:
 def _plots(evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
     for name, task, result in _each(evaluation):
         title = f"{task}, {name}"
-        yield f"{name}-{task}-confusion.png", confusion_figure(result, task, title)
-        yield f"{name}-{task}-reliability.png", reliability_figure(result.calibration, title)
+        stem = _stem(name, task)
+        yield f"{stem}-confusion.png", confusion_figure(result, task, title)
+        yield f"{stem}-reliability.png", reliability_figure(result.calibration, title)
         if result.groups:
-            yield f"{name}-{task}-groups.png", groups_figure(result.groups, title)
+            yield f"{stem}-groups.png", groups_figure(result.groups, title)
         if result.years:
-            yield f"{name}-{task}-years.png", ages_figure(result.years, title)
+            yield f"{stem}-years.png", ages_figure(result.years, title)
+
+
+def _stem(name: str, task: str) -> str:
+    """Return the beginning of plots' file names; data sets may be called anything."""
+    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}-{task}"
 
 
 def _save(figure: Figure, path: Path) -> Path:
@@ -239,12 +252,12 @@ def _main_table(evaluation: Evaluation) -> str:
             f"{result.macro_f1:.3f}", off_by_one, years, calibration, _percent(result.calibration.named.coverage),
             _percent(result.calibration.named.precision) if result.calibration.named.precision else "",
         )  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join(escaped(cell) for cell in cells)} |")
     return "\n".join([*lines, ""])
 
 
 def _section(name: str, task: str, result: TaskResult) -> str:
-    stem = f"{PLOTS}/{name}-{task}"
+    stem = f"{PLOTS}/{_stem(name, task)}"
     lines = [f"## {task}, {name}", "", "| class | faces | recall, % | F1 |", "|---|---|---|---|"]
     for index, label in enumerate(LABELS[task]):
         rows = int(result.confusion[index].sum())
@@ -266,10 +279,10 @@ def _section(name: str, task: str, result: TaskResult) -> str:
 
 def _group_table(column: str, groups: dict[str, Group], gap: float | None) -> list[str]:
     with_years = any(group.mae is not None for group in groups.values())
-    lines = [f"| {column} | faces | accuracy, % | balanced, % |" + (" error, years |" if with_years else "")]
+    lines = [f"| {escaped(column)} | faces | accuracy, % | balanced, % |" + (" error, years |" if with_years else "")]
     lines.append("|---|---|---|---|" + ("---|" if with_years else ""))
     for value, group in groups.items():
-        row = f"| {value} | {group.rows} | {_percent(group.accuracy)} | {_percent(group.balanced_accuracy)} |"
+        row = f"| {escaped(value)} | {group.rows} | {_percent(group.accuracy)} | {_percent(group.balanced_accuracy)} |"
         lines.append(row + (f" {'' if group.mae is None else f'{group.mae:.2f}'} |" if with_years else ""))
     if gap is not None:
         note = (

@@ -28,7 +28,7 @@ from facial_attributes_ros.models.checkpoint import save_model
 from facial_attributes_ros.models.low_rank import compress
 from facial_attributes_ros.models.multitask import MultiTaskModel
 from facial_attributes_ros.models.regression import AgeRegression
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.spec import BackboneReference, ModelSpec, is_hub_reference
 
 _BATCH = 256
 MIN_GROUP_ROWS = 10
@@ -131,7 +131,7 @@ def _reference(recipe: Recipe, folder: Path) -> BackboneReference:
         weights = "included"
     elif weights == "asset":
         sha256 = ASSETS[name].sha256
-    elif not weights.startswith("hub"):
+    elif not is_hub_reference(weights):
         sha256 = file_sha256(Path(weights))
         weights = os.path.relpath(weights, folder)
     return BackboneReference(name, weights, sha256, architecture)

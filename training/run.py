@@ -6,14 +6,18 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs
+from facial_attributes_training.checkpointing import Progress
 from facial_attributes_training.features import Progress as FeatureProgress
-from facial_attributes_training.loop import Objective, Stage, StepReport, Trainer
+from facial_attributes_training.loop import LAST, Objective, Stage, StepReport, Trainer
 from facial_attributes_training.losses import CombinedLoss
 from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.network import Forward, build_network, forward_from_inputs, frozen_depth
@@ -39,6 +43,8 @@ from facial_attributes_ros.models.multitask import MultiTaskModel
 from facial_attributes_ros.models.regression import AgeRegression
 
 _LOGGER = logging.getLogger(__name__)
+_PATIENCE = timedelta(days=1)
+"""How long processes wait for one that computes features or writes the model."""
 _PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 
 ReportFactory = Callable[[tuple[str, ...], Path], StepReport]
@@ -66,7 +72,7 @@ def train(
         OutOfTimeError: the minutes are over; a checkpoint is written, and the run goes on when it is resumed.
     """
     limit = TimeLimit(minutes)
-    accelerator = Accelerator(mixed_precision=_PRECISIONS[recipe.precision])
+    accelerator = _accelerator(recipe)
     _start_folder(recipe, resume, accelerator)
     _seed(recipe.seed)
     model = build_network(recipe).to(accelerator.device)
@@ -81,23 +87,32 @@ def train(
     forward = forward_from_inputs(model, recipe, depth)
     half = first_half(validation.manifest) if test is None else np.ones(len(validation.manifest), np.bool_)
     ages = training_ages(training.manifest) if recipe.age_in_years else None
+    unreadable: set[int] = set()
     for tasks in recipe.stages:
         stage = _stage(recipe, tasks, training, validation, half)
         if accelerator.is_main_process:
             _write_distribution(stage, recipe.seed)
         report = make_report(tasks, stage.folder)
-        _train_stage(recipe, stage, model, forward, accelerator, report, limit, ages, resume)
+        progress = _train_stage(recipe, stage, model, forward, accelerator, report, limit, ages, resume)
+        unreadable.update(progress.skipped)
     _train_only(model, recipe.tasks, recipe)
     folder = recipe.folder / "model"
     if accelerator.is_main_process:
         rows = RunRows(training, validation, half, test)
         write_model(folder, recipe, model, forward, rows, ages)
-        _write_report(recipe, shared, rows.manifests())
+        _write_report(recipe, _notes(shared, len(unreadable)), rows.manifests())
     accelerator.wait_for_everyone()
     return folder
 
 
-def _write_report(recipe: Recipe, shared: int, splits: Mapping[str, Manifest]) -> None:
+def _notes(shared: int, unreadable: int) -> list[str]:
+    notes = [f"{shared} validation rows show pictures that were trained on."] if shared else []
+    if unreadable:
+        notes.append(f"{unreadable} training rows were passed over, as their pictures could not be read (see the log).")
+    return notes
+
+
+def _write_report(recipe: Recipe, notes: Sequence[str], splits: Mapping[str, Manifest]) -> None:
     try:
         from facial_attributes_training.age_plots import write_age_plots
         from facial_attributes_training.run_summary import write_run_report
@@ -106,7 +121,7 @@ def _write_report(recipe: Recipe, shared: int, splits: Mapping[str, Manifest]) -
         _LOGGER.warning("No report is written, since %s is missing.", error.name)
         return
     write_age_plots(recipe.folder, splits)
-    write_run_report(recipe, [f"{shared} validation rows show pictures that were trained on."] if shared else [])
+    write_run_report(recipe, notes)
 
 
 def _train_stage(
@@ -119,7 +134,7 @@ def _train_stage(
     limit: TimeLimit,
     ages: AgeRegression | None,
     resume: bool,
-) -> None:
+) -> Progress:
     _train_only(model, stage.tasks, recipe)
     counts = {task: torch.from_numpy(n) for task, n in class_counts(stage.train_manifest.labels).items()}
     loss = CombinedLoss(stage.tasks, recipe.losses, counts, ages).to(accelerator.device)
@@ -129,7 +144,16 @@ def _train_stage(
         model, adaptation, optimiser.lr, optimiser.weight_decay, optimiser.backbone_rate, optimiser.layer_decay
     )
     objective = Objective(_for_tasks(forward, stage.tasks), model, loss)
-    Trainer(recipe, stage, objective, groups, accelerator, report, limit).fit(resume)
+    return Trainer(recipe, stage, objective, groups, accelerator, report, limit).fit(resume)
+
+
+def _accelerator(recipe: Recipe) -> Accelerator:
+    # What an earlier run in this process set up is for its own precision only; the process group stays.
+    AcceleratorState._reset_state()
+    return Accelerator(
+        mixed_precision=_PRECISIONS[recipe.precision],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+    )
 
 
 def _start_folder(recipe: Recipe, resume: bool, accelerator: Accelerator) -> None:
@@ -139,7 +163,8 @@ def _start_folder(recipe: Recipe, resume: bool, accelerator: Accelerator) -> Non
             f"{recipe.folder} holds a run already: give --resume to go on with it, or --set output=FOLDER for another."
         )
     accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
+    begun = any((stage_folder(recipe, tasks) / LAST).exists() for tasks in recipe.stages)
+    if accelerator.is_main_process and not (begun and path.exists()):
         with disk_errors(path), atomic_target(path) as temporary:
             temporary.write_text(recipe.model_dump_json(indent=1) + "\n", encoding="utf-8")
 

@@ -3,6 +3,7 @@
 import csv
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -94,11 +95,8 @@ class RunReport(StepReport):
         rate = rows / max(waited + worked, 1e-9)
         shown = {task: f"{loss:.3f}" for task, loss in losses.items()}
         self._bar.set_postfix({**shown, "images/s": f"{rate:.0f}", "data": f"{self._share():.0%}"}, refresh=False)
-        for task, loss in losses.items():
-            self._writer.add_scalar(f"loss/{task}", loss, progress.steps)
-        self._writer.add_scalar("seconds/data", waited, progress.steps)
-        self._writer.add_scalar("seconds/step", worked, progress.steps)
-        self._writer.add_scalar("images per second", rate, progress.steps)
+        times = {"seconds/data": waited, "seconds/step": worked, "images per second": rate}
+        self._show({f"loss/{task}": loss for task, loss in losses.items()} | times, progress.steps)
 
     def epoch(self, progress: Progress, lr: float) -> None:
         """Write the epoch's figures to the terminal, TensorBoard and the CSV."""
@@ -107,10 +105,7 @@ class RunReport(StepReport):
         self._bar.close()
         self._log.flush(progress)
         figures = progress.history[-1]
-        for name, value in figures.items():
-            self._writer.add_scalar(f"epoch/{name}", value, progress.epoch)
-        self._writer.add_scalar("epoch/lr", lr, progress.epoch)
-        self._writer.flush()
+        self._show({f"epoch/{name}": value for name, value in (figures | {"lr": lr}).items()}, progress.epoch, True)
         told = [_told(task, figures) for task in self._tasks]
         best = ", the best so far" if progress.best_epoch == progress.epoch else ""
         tqdm.write(
@@ -119,6 +114,16 @@ class RunReport(StepReport):
             file=sys.stderr,
         )
         self._write_history(progress)
+
+    def _show(self, scalars: Mapping[str, float], place: int, flush: bool = False) -> None:
+        """Hand numbers to TensorBoard, whose thread raises here what it met on the disk."""
+        if self._writer is None:
+            return
+        with disk_errors(self._folder):
+            for name, value in scalars.items():
+                self._writer.add_scalar(name, value, place)
+            if flush:
+                self._writer.flush()
 
     def _share(self) -> float:
         return self._waited / max(self._waited + self._worked, 1e-9)

@@ -15,7 +15,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table that ends with a line break."""
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     # Names out of people's files may hold what parts cells.
-    lines += [f"| {' | '.join(_escaped(cell) for cell in cells)} |" for cells in rows]
+    lines += [f"| {' | '.join(escaped(cell) for cell in cells)} |" for cells in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -118,5 +118,6 @@ def _tasks(ways: Sequence[Json]) -> list[str]:
     return list(ways[0]["tasks"]) if ways else []
 
 
-def _escaped(cell: str) -> str:
+def escaped(cell: str) -> str:
+    """Return text without what would part the cells of a table."""
     return cell.replace("|", "\\|")

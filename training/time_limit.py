@@ -10,6 +10,13 @@ class OutOfTimeError(Exception):
     """The time is up: the run has written a checkpoint, and goes on from it when it is resumed."""
 
 
+def anywhere(accelerator: Accelerator, here: bool) -> bool:
+    """Return whether something is so in any process; all of them must ask, and get the same answer."""
+    if accelerator.num_processes == 1:
+        return here
+    return bool(accelerator.reduce(torch.tensor(float(here), device=accelerator.device), "sum") > 0)
+
+
 class TimeLimit:
     """Counts from when it is made.
 
@@ -22,10 +29,4 @@ class TimeLimit:
 
     def is_up(self, accelerator: Accelerator) -> bool:
         """Return whether the time is up in any process; all of them must ask, and get the same answer."""
-        if self._end is None:
-            return False
-        up = time.monotonic() >= self._end
-        if accelerator.num_processes == 1:
-            return up
-        anywhere = accelerator.reduce(torch.tensor(float(up), device=accelerator.device), "sum")
-        return bool(anywhere > 0)
+        return self._end is not None and anywhere(accelerator, time.monotonic() >= self._end)

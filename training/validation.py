@@ -1,5 +1,6 @@
 """Losses and accuracies on validation rows, summed over all processes."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,10 +13,13 @@ from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.metrics import accuracy, balanced_accuracy
 from numpy.typing import NDArray
 
-from facial_attributes_ros.attributes import AGE, LABELS
+from facial_attributes_ros.attributes import AGE, LABELS, MISSING
+from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
     from facial_attributes_training.loop import Objective
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +27,21 @@ class Validation:
     """Figures of one epoch.
 
     Attributes:
-        losses: mean loss per task.
+        rows: per task, how many rows with a label could be read.
+        losses: mean loss per task; not a number for a task without rows.
         confusions: int64 (classes, classes) per task of classes: rows by true and predicted class.
         errors: mean absolute error in years per task that is learned in years.
     """
 
+    rows: dict[str, int]
     losses: dict[str, float]
     confusions: dict[str, NDArray[np.int64]]
     errors: dict[str, float]
 
     @property
     def loss(self) -> float:
-        """Mean of the tasks' losses."""
-        return float(np.mean(list(self.losses.values())))
+        """Mean of the losses of all tasks that have rows."""
+        return float(np.mean([loss for task, loss in self.losses.items() if self.rows[task]]))
 
     def figures(self) -> dict[str, float]:
         """Return everything as numbers by name."""
@@ -54,7 +60,11 @@ def validate(
     tasks: tuple[str, ...],
     accelerator: Accelerator,
 ) -> Validation:
-    """Measure a model in evaluation mode on the rows that the processes' loaders give."""
+    """Measure a model in evaluation mode on the rows that the processes' loaders give.
+
+    Raises:
+        UserError: a task has labels, but none of their pictures can be read.
+    """
     device, ages = accelerator.device, objective.loss.ages
     in_years = [task for task in tasks if task == AGE and ages is not None]
     sums = torch.zeros(len(tasks), device=device, dtype=torch.float64)
@@ -62,6 +72,8 @@ def validate(
     sizes = {task: len(LABELS[task]) for task in tasks if task not in in_years}
     cells = {task: torch.zeros(size**2, device=device, dtype=torch.int64) for task, size in sizes.items()}
     for batch in loader:
+        for error in batch.errors:
+            _LOGGER.warning("A validation picture is passed over: %s", error)
         labels = {task: column.to(device) for task, column in batch.labels(manifest, tasks, ages is not None).items()}
         with accelerator.autocast():
             logits = objective.forward_logits(batch.inputs.to(device))
@@ -75,8 +87,20 @@ def validate(
                 found = labels[task][known] * sizes[task] + logits[task][known].argmax(1)
                 cells[task] += torch.bincount(found, minlength=sizes[task] ** 2)
     sums, rows, errors = (accelerator.reduce(total, "sum").cpu() for total in (sums, rows, errors))
-    means, years = (dict(zip(tasks, (total / rows.clamp(min=1)).tolist(), strict=True)) for total in (sums, errors))
+    counts = {task: int(count) for task, count in zip(tasks, rows.tolist(), strict=True)}
+    _check_readable(counts, manifest, in_years)
+    means, years = (dict(zip(tasks, (total / rows).tolist(), strict=True)) for total in (sums, errors))
     confusions = {
         task: accelerator.reduce(found, "sum").cpu().numpy().reshape(sizes[task], -1) for task, found in cells.items()
     }
-    return Validation(means, confusions, {task: years[task] for task in in_years})
+    return Validation(counts, means, confusions, {task: years[task] for task in in_years})
+
+
+def _check_readable(counts: dict[str, int], manifest: Manifest, in_years: list[str]) -> None:
+    for task, count in counts.items():
+        labelled = ~np.isnan(manifest.age_years) if task in in_years else manifest.labels[task] != MISSING
+        if not count and labelled.any():
+            raise UserError(
+                f"none of the {int(labelled.sum())} validation pictures with a label of {task} can be read, so nothing "
+                "can be measured; the log above says why."
+            )

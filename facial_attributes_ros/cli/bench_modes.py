@@ -49,7 +49,7 @@ def end_to_end(args: argparse.Namespace) -> Report:
     from facial_attributes_ros.vision.detectors import load_detector
 
     # Loading it here builds it where it has never been used; that is not to be measured.
-    engine, detector = load_engine(args.model, "cpu", args.engine), load_detector(_detector(args))
+    engine, detector = load_engine(args.model, args.device, args.engine), load_detector(_detector(args))
     bare, seconds = bare_backbone(model_folder(args.model), engine), args.seconds or 20.0
     report = _about(model=engine.spec.name, engine=engine.name, rate=args.rate, seconds=seconds, faces={})
     with _Bar(len(args.faces) * args.runs * seconds) as bar:
@@ -59,7 +59,7 @@ def end_to_end(args: argparse.Namespace) -> Report:
             runs = []
             for _ in range(args.runs):
                 timings = bench_bare(detector, bare, frame, count, min(seconds / 10, 5.0))
-                with live_graph(args.model, engine.name, _detector(args)) as graph:
+                with live_graph(args.model, engine.name, _detector(args), engine.device) as graph:
                     measured = asdict(graph.measure(frame, args.rate, seconds, bar.tell))
                 runs.append(measured | {stage: timing.median for stage, timing in timings.items()})
             report["faces"][count] = {"median": _median(runs), "overhead": asdict(own), "runs": runs}
@@ -77,12 +77,13 @@ def load(args: argparse.Namespace) -> Report:
     axes = args.axes or tuple(AXES)
     if set(axes) - set(AXES):
         raise UserError(f"--axes are of {', '.join(AXES)}, not {', '.join(sorted(set(axes) - set(AXES)))}.")
-    engine, points, seconds = load_engine(args.model, "cpu", args.engine), load_points(axes), args.seconds or 10.0
+    engine, points, seconds = load_engine(args.model, args.device, args.engine), load_points(axes), args.seconds or 10.0
     results = []
     if not args.json:
         tables.print_load_header()
-    with _Bar(len(points) * seconds) as bar, live_graph(args.model, engine.name, _detector(args)) as graph:
-        for point, result in bench_load(graph, points, seconds, bar.tell):
+    graph = live_graph(args.model, engine.name, _detector(args), engine.device)
+    with _Bar(len(points) * seconds) as bar, graph as live:
+        for point, result in bench_load(live, points, seconds, bar.tell):
             results.append((point, result))
             if not args.json:
                 with bar.aside():
@@ -142,7 +143,7 @@ def ladder(args: argparse.Namespace) -> Report:
     from facial_attributes_ros.runtime.bench_ladder import bench_ladder, device_name, ladder_steps
     from facial_attributes_ros.runtime.engine import resolve_device
 
-    device = resolve_device(args.device)
+    device = resolve_device(args.device, "torch")
     precision = args.precision or ("float32" if device == "cpu" else "bfloat16")
     backbone, image_size = BACKBONES.get(args.ladder_model, (args.ladder_model, None))
     steps = ladder_steps(args.ladder_batches)

@@ -4,6 +4,7 @@ import argparse
 import json
 import shlex
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -21,6 +22,7 @@ HELP = "measure a model on labelled pictures: accuracy, errors in years, calibra
 
 PREDICTIONS_FILE = "predictions.csv"
 AGAINST_FILE = "against.json"
+LEFT_OUT_FILE = "left-out.csv"
 ROBUSTNESS_ROWS = 1500
 """So many rows are measured under every degradation by default: some 30,000 faces in all."""
 
@@ -73,8 +75,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         from facial_attributes_training.evaluation import evaluate, expected_ages
         from facial_attributes_training.predictions import predict_manifest, write_predictions
+        from facial_attributes_training.prepare.left_out import write_left_out
         from facial_attributes_training.recalibration import save_calibration
         from facial_attributes_training.report import Run, summary_rows, to_json, write_report
+        from facial_attributes_training.subsets import first_half
     except ModuleNotFoundError as error:
         raise UserError(
             f"evaluate needs the training extra ({error.name} is missing): pip install '.[train]'."
@@ -103,7 +107,9 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         write_report(args.out, evaluation, about, robustness)
         ages = expected_ages(predictions, engine.spec, evaluation.temperatures.get("age", 1.0))
-        write_predictions(args.out / PREDICTIONS_FILE, predictions, evaluation.temperatures, ages)
+        half = first_half(predictions.manifest)
+        write_predictions(args.out / PREDICTIONS_FILE, predictions, evaluation.temperatures, ages, half)
+        write_left_out(args.out / LEFT_OUT_FILE, predictions.skipped)
     if args.save_calibration:
         path = save_calibration(model_folder(args.model), evaluation, predictions)
         print(f"The calibration is in {path}.", file=sys.stderr)
@@ -132,9 +138,11 @@ def _against(
         rows = agreement_rows(compare_engines(tested, predict_manifest(other, tested.manifest, crop, detector, bar)))
     if args.out:
         (args.out / AGAINST_FILE).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    print(f"{args.engine} against {other.name} on {other.device}", file=sys.stderr if args.json else sys.stdout)
-    if not args.json:
-        _print_columns(rows, tuple(rows[0]))
+    # Standard output is for the JSON alone.
+    with redirect_stdout(sys.stderr if args.json else sys.stdout):
+        print(f"{args.engine} against {other.name} on {other.device}")
+        if rows:
+            _print_columns(rows, tuple(rows[0]))
 
 
 def _read(args: argparse.Namespace) -> "Manifest":

@@ -9,6 +9,8 @@ from facial_attributes_ros.attributes import AGE, TASKS
 from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from facial_attributes_ros.models.counts import Counts
 
 HELP = "Parameters, share trained, operations and checkpoint size of a model's adaptations, without any weights."
@@ -45,12 +47,17 @@ def run(args: argparse.Namespace) -> int:
     """Print the counts and return the exit code."""
     from facial_attributes_ros.models.counts import ladder
 
-    backbone, image_size = _backbone(args.model)
-    image_size = args.image_size or image_size
+    if args.rank is not None and args.rank < 1:
+        raise UserError(f"a rank is a whole number from 1 on, not {args.rank}.")
+    network = _network(args.model)
+    backbone = network.pop("backbone")
+    network["image_size"] = args.image_size or network["image_size"]
+    tasks = args.tasks or network.pop("tasks", None)
+    network.pop("tasks", None)
     if args.adaptation is None:
-        rows = ladder(backbone, image_size, args.tasks)
+        rows = ladder(backbone, tasks=tasks, rank=args.rank, **network)
     else:
-        rows = _one_adaptation(backbone, image_size, args)
+        rows = _one_adaptation(backbone, args.adaptation, args.rank, tasks, network)
     if args.json:
         print(
             json.dumps({"model": args.model, "backbone": backbone, "rungs": [row.to_dict() for row in rows]}, indent=2)
@@ -60,29 +67,32 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _backbone(model: str) -> tuple[str, int | None]:
-    """Return the name of the backbone and the image size of a named model, a model folder, or a backbone."""
+def _network(model: str) -> dict[str, Any]:
+    """Return what `counts.count` takes of a named model, a model folder, or a backbone."""
     if model in BACKBONES:
-        return BACKBONES[model]
+        backbone, image_size = BACKBONES[model]
+        return {"backbone": backbone, "image_size": image_size}
     if Path(model).is_dir():
         from facial_attributes_ros.models.spec import ModelSpec
 
         spec = ModelSpec.read(Path(model))
-        return spec.backbone.name, spec.image_size
-    return model, None
+        own = {"backbone": spec.backbone.name, "image_size": spec.image_size, "tasks": spec.tasks}
+        return own | {"age_in_years": spec.age_regression is not None, **spec.backbone.architecture}
+    return {"backbone": model, "image_size": None}
 
 
-def _one_adaptation(backbone: str, image_size: int | None, args: argparse.Namespace) -> "list[Counts]":
+def _one_adaptation(
+    backbone: str, name: str, rank: int | None, tasks: "Sequence[str] | None", network: dict[str, Any]
+) -> "list[Counts]":
     from facial_attributes_ros.models.adaptation import Adaptation
-    from facial_attributes_ros.models.counts import SINGLE_HEAD, count
+    from facial_attributes_ros.models.counts import SINGLE_HEAD, count, with_rank
 
-    if args.rank is not None and args.rank < 1:
-        raise UserError(f"a rank is a whole number from 1 on, not {args.rank}.")
-    changes: dict[str, Any] = {} if args.rank is None else {"rank": args.rank, "alpha": float(args.rank)}
-    adaptation = Adaptation.named(args.adaptation, **changes)
+    adaptation = Adaptation.named(name)
+    if rank is not None and not adaptation.rank:
+        raise UserError(f"{name} has no low-rank matrices, so --rank says nothing of it: leave it out.")
     default = [(AGE,), TASKS] if adaptation.name in SINGLE_HEAD else [TASKS]
-    heads = [tuple(args.tasks)] if args.tasks else default
-    return [count(backbone, adaptation, tasks, image_size) for tasks in heads]
+    heads = [tuple(tasks)] if tasks else default
+    return [count(backbone, with_rank(adaptation, rank), each, **network) for each in heads]
 
 
 def _print_table(model: str, backbone: str, rows: "list[Counts]") -> None:

@@ -81,7 +81,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--workers must be at least 1, and --keep above 0 and at most 1.")
     source = SOURCES.get(args.source, SOURCES["manifest"])
     shares = parse_shares(args.splits) if args.splits else None
-    rows = assign_splits(_read(args, source), shares, args.keep, args.seed)[: args.limit]
+    # Manifests hold absolute paths, and what is found in a picture is looked up by them.
+    args.path = Path.cwd() / os.path.normpath(args.path)
+    base = args.path if args.path.is_dir() else args.path.parent
+    rows = assign_splits(_read(args, source), shares, args.keep, args.seed, base)[: args.limit]
     several: Literal["main", "leave-out"] = args.several_faces or ("leave-out" if source.single_face else "main")
     policy = FacePolicy(args.boxes, several, args.no_face)
     make_detector, settings = _detector(args, source)
@@ -104,7 +107,8 @@ def _read(args: argparse.Namespace, source: "Source") -> "Found":
         column, pair = _pair(text, "--value COLUMN:YOURS=OURS", ":")
         theirs, ours = _pair(pair, "--value COLUMN:YOURS=OURS")
         values.setdefault(column, {})[theirs] = ours
-    options = TableOptions(columns, values, args.name, args.pictures)
+    pictures = Path.cwd() / os.path.normpath(args.pictures) if args.pictures else None
+    options = TableOptions(columns, values, args.name, pictures)
     return read_csv(args.path, options) if args.source == "csv" else read_folders(args.path, options)
 
 

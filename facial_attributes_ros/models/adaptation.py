@@ -4,6 +4,7 @@ LoRA: Hu et al. 2022, h = W x + B A x. DoRA: Liu et al. 2024, the same with a le
 MTLoRA: Agiza et al. 2024, see `mtlora`. The low-rank layers are peft's; only the task streams are ours.
 """
 
+import math
 import re
 import sys
 import warnings
@@ -28,6 +29,7 @@ DEFAULT_ADAPTER: Final = "default"
 POOL_LAYERS: Final[dict[str, tuple[str, ...]]] = {"all": (), "reference": ("q", "kv"), "mlp": ("q", "kv", "proj")}
 """Layers of the pooling that are left out: none; those that the reference's code fuses in a bare parameter; and those
 and the output layer, on which the reference's adapter never acts."""
+_KINDS: Final[dict[object, str]] = {bool: "true or false", int: "a whole number", float: "a number", str: "a name"}
 _PROBE_BATCH: Final = 6
 """Even, so that it is never the side of a table of relative positions, which is odd."""
 
@@ -63,6 +65,30 @@ class Adaptation:
     hidden: bool = True
     loraplus_ratio: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Check types and ranges, as values may come from people's files.
+
+        Raises:
+            UserError: a value is not of its type or out of its range.
+        """
+        for field in fields(self):
+            value, kind = getattr(self, field.name), field.type
+            fits = isinstance(value, (int, float) if kind is float else kind)  # type: ignore[arg-type]
+            if not fits or (isinstance(value, bool) and kind is not bool):
+                raise UserError(f"an adaptation's {field.name} is {_KINDS[kind]}, not {value!r}.")
+        if self.pool_layers not in POOL_LAYERS:
+            raise UserError(f"pool_layers is one of {', '.join(POOL_LAYERS)}, not {self.pool_layers!r}.")
+        checks = {
+            "blocks": (self.blocks >= EVERY_BLOCK, "-1 (all of them) or more"),
+            "rank": (self.rank >= 0, "0 (none) or more"),
+            "alpha": (0 <= self.alpha < math.inf, "0 or more"),
+            "dropout": (0 <= self.dropout < 1, "from 0 to below 1"),
+            "loraplus_ratio": (0 < self.loraplus_ratio < math.inf, "above 0"),
+        }
+        for name, (fits, wanted) in checks.items():
+            if not fits:
+                raise UserError(f"an adaptation's {name} is {wanted}, not {getattr(self, name)!r}.")
+
     @classmethod
     def named(cls, name: str, **changes: Any) -> Self:
         """Return the adaptation of a name, with some fields changed.
@@ -79,8 +105,6 @@ class Adaptation:
         known = [field.name for field in fields(cls)]
         if unknown := [change for change in changes if change not in known]:
             raise UserError(f"an adaptation has {', '.join(known)}, but no {unknown[0]}.")
-        if changes.get("pool_layers", "all") not in POOL_LAYERS:
-            raise UserError(f"pool_layers is one of {', '.join(POOL_LAYERS)}, not {changes['pool_layers']!r}.")
         return replace(found, **changes)
 
     @classmethod
@@ -250,12 +274,13 @@ def adapter_layers(model: nn.Module) -> list[Any]:
 
 
 def add_adapter(model: MultiTaskModel, adaptation: Adaptation, name: str) -> None:
-    """Add another low-rank adapter beside those there are, and make it the active one.
+    """Add another low-rank adapter beside those there are, and make it the active one; merged ones are taken out.
 
     Raises:
         UserError: the adaptation has no low-rank matrices or has task streams, or the name is taken.
     """
     layers = adapter_layers(model)
+    unmerge(model)
     if not adaptation.rank or adaptation.task_specific:
         raise UserError(f"{adaptation.name} is not a low-rank adapter of the backbone, so it can't be added by name.")
     if any(name in layer.lora_A for layer in layers):
@@ -273,6 +298,8 @@ def add_adapter(model: MultiTaskModel, adaptation: Adaptation, name: str) -> Non
 def set_adapters(model: nn.Module, names: Sequence[str]) -> None:
     """Make these adapters the active ones: one to switch, several to stack (their updates are added).
 
+    Adapters that are merged are taken out first, as they would stay in effect.
+
     Raises:
         UserError: no layer has an adapter of a name.
     """
@@ -280,6 +307,7 @@ def set_adapters(model: nn.Module, names: Sequence[str]) -> None:
     known = {name for layer in layers for name in layer.lora_A}
     if unknown := [name for name in names if name not in known]:
         raise UserError(f"the model has no adapter {unknown[0]!r}; it has {', '.join(sorted(known)) or 'none'}.")
+    unmerge(model)
     for layer in layers:
         layer.set_adapter([name for name in names if name in layer.lora_A])
 
@@ -303,7 +331,8 @@ def merge(model: nn.Module, unload: bool = True) -> None:
 def unmerge(model: nn.Module) -> None:
     """Take merged adapters back out of the weights, in place."""
     for layer in adapter_layers(model):
-        layer.unmerge()
+        if layer.merged:
+            layer.unmerge()
 
 
 def trained_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -28,6 +28,7 @@ def save_model(folder: Path, spec: ModelSpec, tensors: "Mapping[str, Tensor]", *
         UserError: no space or no write access.
         ValueError: a tensor is not finite, which no later loading would accept.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     stored = {name: _for_disk(tensor, half) for name, tensor in tensors.items()}
@@ -35,7 +36,10 @@ def save_model(folder: Path, spec: ModelSpec, tensors: "Mapping[str, Tensor]", *
         raise ValueError(f"tensors that are not finite: {_listed(broken)}")
     path = Path(folder) / TENSORS_FILE
     with disk_errors(path), atomic_target(path) as temporary:
-        save_file(stored, temporary, metadata={"format": "pt"})
+        try:
+            save_file(stored, temporary, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise UserError(f"{path} can't be written, perhaps for lack of space: {error}.") from error
     spec.write(folder)
 
 

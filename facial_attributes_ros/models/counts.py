@@ -1,7 +1,7 @@
 """Parameters, operations and sizes of every rung of the ladder, counted on the meta device without any weights."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -83,29 +83,44 @@ def count(
     return Counts(adaptation.name, tuple(tasks), parameters, trained, _parameters(model), linear, attention, size)
 
 
-def ladder(backbone: str, image_size: int | None = None, tasks: Sequence[str] | None = None) -> list[Counts]:
+def ladder(
+    backbone: str,
+    image_size: int | None = None,
+    tasks: Sequence[str] | None = None,
+    rank: int | None = None,
+    age_in_years: bool = False,
+    **architecture: Any,
+) -> list[Counts]:
     """Count every rung that suits a backbone, from zero-shot to full fine-tuning.
 
     Args:
         backbone: a name that `build_backbone` knows.
         image_size: side of the input in pixels, if not the backbone's own.
         tasks: heads to count; by default all, and for `SINGLE_HEAD` the age head alone too.
+        rank: of the low-rank matrices, if not the rung's own.
+        age_in_years: as in `count`.
+        architecture: as in `build_backbone`.
 
     Raises:
         UserError: there is no such backbone.
     """
     counted: list[Counts] = []
     for name in LADDER:
-        adaptation = Adaptation.named(name)
+        adaptation = with_rank(Adaptation.named(name), rank)
         default = ((AGE,), TASKS) if name in SINGLE_HEAD else (TASKS,)
         for heads in default if tasks is None else (tuple(tasks),):
             try:
-                counted.append(count(backbone, adaptation, heads, image_size))
+                counted.append(count(backbone, adaptation, heads, image_size, age_in_years, **architecture))
             except UserError:
                 # A CNN has no low-rank rungs, and only open_clip's models have a text encoder.
                 if name == "lp":
                     raise
     return counted
+
+
+def with_rank(adaptation: Adaptation, rank: int | None) -> Adaptation:
+    """Return the adaptation with low-rank matrices of another rank, scaled by 1; as it is where it has none."""
+    return replace(adaptation, rank=rank, alpha=float(rank)) if rank and adaptation.rank else adaptation
 
 
 def operations(run: Callable[[], object]) -> tuple[float, float]:

@@ -127,7 +127,7 @@ def import_reference(
     """
     from facial_attributes_ros.files import file_sha256
     from facial_attributes_ros.models.checkpoint import load_into, save_model
-    from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+    from facial_attributes_ros.models.spec import BackboneReference, ModelSpec, is_hub_reference
 
     if weights is None:
         with torch.device("meta"):
@@ -140,7 +140,7 @@ def import_reference(
     with torch.device("meta") if weights is None else torch.device("cpu"):
         model = build_model(network, checkpoint.adaptation, checkpoint.tasks)
     load_into(model, checkpoint.tensors, expected=trained_tensors(model).keys())
-    local = Path(weights).resolve() if weights is not None and not weights.startswith("hub@") else None
+    local = None if weights is None or is_hub_reference(weights) else Path(weights).resolve()
     reference = BackboneReference(
         backbone, str(local or weights or "hub"), None if local is None else file_sha256(local)
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec
+from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec, is_hub_reference
 
 if TYPE_CHECKING:
     from facial_attributes_ros.models.multitask import MultiTaskModel
@@ -140,7 +140,7 @@ def _from_hub(repository: str, revision: str) -> Path:
         raise UserError(f"To fetch {repository}, install the package huggingface-hub.") from error
     try:
         folder = snapshot_download(repository, revision=revision, allow_patterns=["model.json", "model.safetensors"])
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:  # the last for an impossible name
         raise UserError(
             f"{repository} at {revision} can't be fetched ({error}): check the name and the network."
         ) from error
@@ -160,7 +160,7 @@ def _backbone_weights(spec: ModelSpec, folder: Path) -> str | Path | None:
         if expected is None or reference.sha256 not in (None, expected):
             raise UserError(f"Model {spec.name} stands on other weights of {reference.name} than this release fetches.")
         return "asset"
-    if reference.weights is not None and reference.weights.startswith("hub"):
+    if is_hub_reference(reference.weights):
         return reference.weights
     path = folder / Path(str(reference.weights)).expanduser()
     if not path.is_file():

@@ -22,6 +22,11 @@ INTERPOLATIONS: Final = ("area", "bilinear", "bicubic")
 Triple = tuple[float, float, float]
 
 
+def is_hub_reference(weights: str | None) -> bool:
+    """Return whether weights are named as the backbone's own place on the hub: `hub`, or `hub@REVISION`."""
+    return weights is not None and (weights == "hub" or weights.startswith("hub@"))
+
+
 @dataclass(frozen=True, slots=True)
 class BackboneReference:
     """Which backbone a model stands on, and where the weights it started from are.

@@ -156,7 +156,8 @@ def in_open_clip(name: str) -> bool:
     """Return whether open_clip has a model of this name."""
     import open_clip
 
-    return open_clip.get_model_config(name) is not None
+    # Not `get_model_config`, which would go to the hub for names of its own kind.
+    return name in open_clip.list_models()
 
 
 def build(name: str, image_size: int | None, architecture: dict[str, Any]) -> ViTBackbone:
@@ -239,6 +240,8 @@ def _open_clip_backbone(name: str, image_size: int | None, architecture: dict[st
     tower = _build_vision_tower(config["embed_dim"], {**config["vision_cfg"], **architecture})
     trunk = tower.trunk
     _check_plain(name, trunk)
+    if any(True for _ in tower.head.parameters()):
+        raise UserError(f"the image tower of {name} ends in a trained projection, which is not supported here.")
     if image_size is not None:
         trunk.set_input_size(img_size=(image_size, image_size))
     tags = open_clip.list_pretrained_tags_by_model(name)

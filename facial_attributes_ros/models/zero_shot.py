@@ -13,6 +13,9 @@ from torch.nn import functional
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, TASKS
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.vit import in_open_clip
+
+_LOGGER = logging.getLogger(__name__)
 
 Prompts = Mapping[str, Sequence[Sequence[str]]]
 """Task to one list of prompts per class, in label order; the embeddings of a class's prompts are averaged."""
@@ -53,7 +56,7 @@ def build_clip(name: str, weights: str | Path | None = None) -> Any:
     """
     import open_clip
 
-    if open_clip.get_model_config(name) is None:
+    if not in_open_clip(name):
         raise UserError(f"zero-shot needs a text encoder, and open_clip has no model {name!r}.")
     # torch.get_default_device() overlooks `with torch.device(...)` before torch 2.6.
     device = torch.empty(0).device
@@ -113,13 +116,17 @@ class ZeroShotClassifier(nn.Module):
 
     def _text_embeddings(self, tokenizer: Tokenizer, cache: Path | None) -> dict[str, Tensor]:
         """Return task to unit embeddings (classes, D), from the cache if it holds them for these prompts."""
+        from safetensors import SafetensorError
         from safetensors.torch import load_file, save_file
 
         from facial_attributes_ros.files import atomic_target
 
         path = None if cache is None else cache / f"text-{self._key(tokenizer)}.safetensors"
         if path is not None and path.is_file():
-            return load_file(path)
+            try:
+                return load_file(path, device=str(self.clip.logit_scale.device))
+            except SafetensorError:
+                _LOGGER.warning("%s is damaged and made anew.", path)
         embeddings = {
             task: torch.stack([self._embed(tokenizer, list(prompts)) for prompts in classes])
             for task, classes in self.prompts.items()

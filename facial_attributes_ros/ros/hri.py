@@ -105,12 +105,16 @@ class HriPublisher:
                 tasks.add(EMOTION)
         return tasks
 
-    def close(self) -> None:
-        """Say that no face is tracked any more, and destroy all publishers."""
+    def forget(self) -> None:
+        """Say that no face is tracked any more, and destroy the faces' own publishers."""
         self._tracked.publish(self._hri.IdsList())
         for publishers in self._faces.values():
             self._destroy(publishers)
         self._faces.clear()
+
+    def close(self) -> None:
+        """Say that no face is tracked any more, and destroy all publishers."""
+        self.forget()
         self._node.destroy_publisher(self._tracked)
 
     def _publisher(self, kind: Any, name: str) -> Publisher:

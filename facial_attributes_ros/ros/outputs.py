@@ -1,8 +1,7 @@
 """Everything the perception node publishes for a frame: attributes, debug pictures, REP-155 topics."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
-from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, Distribution, FaceAttributes
+from facial_attributes_ros.attributes import FaceAttributes
 from facial_attributes_ros.msg import FaceAttributesArray
 from facial_attributes_ros.ros.conversion import bgr_fields, jpeg_bytes
 from facial_attributes_ros.ros.hri import HriPublisher, load_hri_messages
@@ -21,15 +20,13 @@ from facial_attributes_ros.vision.drawing import annotate
 
 FACES_DEPTH, DEBUG_DEPTH = 10, 1
 
-_FIELDS: Final = {AGE: "age_group", GENDER: "gender", EMOTION: "emotion"}
-
 
 class Outputs:
     """The publishers of a configured node.
 
     Args:
         node: whose publishers they are.
-        settings: thresholds, tasks and the quality of pictures; may be set anew at any time.
+        settings: tasks and the quality of pictures; may be set anew at any time.
         model: name of the model.
 
     Raises:
@@ -67,8 +64,8 @@ class Outputs:
 
     def publish_attributes(
         self, header: Any, seconds: float, image: NDArray[np.uint8], faces: Sequence[FaceAttributes]
-    ) -> list[FaceAttributes]:
-        """Publish the attributes of one frame, and return the faces as they were published.
+    ) -> None:
+        """Publish the attributes of one frame.
 
         Args:
             header: of the image.
@@ -76,14 +73,11 @@ class Outputs:
             image: uint8 (H, W, 3), BGR.
             faces: what the pipeline returned.
         """
-        settings = self.settings
-        shown = [with_thresholds(face, settings.thresholds) for face in faces]
         size = (image.shape[1], image.shape[0])
-        self._faces.publish(self._builder.build(header, seconds, size, shown))
+        self._faces.publish(self._builder.build(header, seconds, size, faces))
         if self._hri is not None:
-            self._hri.tasks = settings.pipeline.tasks
-            self._hri.publish(header, image, shown)
-        return shown
+            self._hri.tasks = self.settings.pipeline.tasks
+            self._hri.publish(header, image, faces)
 
     def publish_picture(self, header: Any, image: NDArray[np.uint8], faces: Sequence[FaceAttributes]) -> None:
         """Publish the annotated picture, raw and compressed, each only if somebody listens.
@@ -101,22 +95,14 @@ class Outputs:
             data = jpeg_bytes(drawn, self.settings.jpeg_quality)
             self._compressed.publish(CompressedImage(header=header, format="bgr8; jpeg compressed bgr8", data=data))
 
+    def forget_faces(self) -> None:
+        """Say where each face has topics of its own that none is in view any more."""
+        if self._hri is not None:
+            self._hri.forget()
+
     def close(self) -> None:
         """Destroy all publishers."""
         for publisher in (self._faces, self._picture, self._compressed):
             self._node.destroy_lifecycle_publisher(publisher)
         if self._hri is not None:
             self._hri.close()
-
-
-def with_thresholds(face: FaceAttributes, thresholds: Mapping[str, float]) -> FaceAttributes:
-    """Return the face with other thresholds below which a label is unknown, for the tasks that are named.
-
-    A uniform distribution, as of a task that is switched off or has no estimate yet, stays unknown.
-    """
-    changes: dict[str, Any] = {}
-    for task, threshold in thresholds.items():
-        distribution: Distribution = getattr(face, _FIELDS[task])
-        if np.ptp(distribution.probabilities) > 0:
-            changes[_FIELDS[task]] = replace(distribution, threshold=threshold)
-    return replace(face, **changes) if changes else face

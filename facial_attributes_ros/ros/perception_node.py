@@ -17,13 +17,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.bridge import image_converter
 from facial_attributes_ros.ros.conversion import ConversionError, compressed_to_bgr
 from facial_attributes_ros.ros.diagnostics import ERROR, OK, WARN, Statistics, assess
+from facial_attributes_ros.ros.order import ArrivalOrder
 from facial_attributes_ros.ros.outputs import Outputs
 from facial_attributes_ros.ros.parameters import ParameterTable
 from facial_attributes_ros.ros.process import Finish
@@ -37,8 +37,6 @@ from facial_attributes_ros.vision.pipeline import FramePipeline
 WARM_BATCHES = (1, 2, 4, 8)
 """Numbers of faces the model is tried with before the first frame."""
 WARM_FRAME = (480, 640, 3)
-OUT_OF_ORDER = 0.5
-"""Seconds that an image may be older than the one before it and still be only late; older ones begin anew."""
 STOP_TIMEOUT = 5.0
 """Seconds a frame in work may take to finish when the node is deactivated."""
 
@@ -71,7 +69,7 @@ class Perception(LifecycleNode):
         self._about: dict[str, str] = {}
         self._state = "unconfigured"
         self._problem: str | None = None
-        self._last_frame = 0.0
+        self._order = ArrivalOrder()
         self._statistics, self._throttle = Statistics(), Throttle()
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
@@ -146,6 +144,8 @@ class Perception(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening and working."""
         self._stop(STOP_TIMEOUT)
+        if self._outputs is not None:
+            self._outputs.forget_faces()
         self._state = "inactive"
         return super().on_deactivate(state)
 
@@ -232,17 +232,15 @@ class Perception(LifecycleNode):
             return
         self._apply_settings(pipeline, outputs)
         seconds = self._seconds(header.stamp)
-        late = self._last_frame - seconds
-        if 0 < late < OUT_OF_ORDER:
+        if late := self._order.late(seconds):
             self._statistics.count("skipped")
             self._complain(f"An image that is {late * 1000:.0f} ms older than the one before it is passed over.")
             return
-        self._last_frame = seconds
         result = pipeline.process(image, seconds, outputs.wanted_tasks())
-        faces = outputs.publish_attributes(header, seconds, image, result.faces)
-        latency = (self.get_clock().now() - Time.from_msg(header.stamp)).nanoseconds * 1e-9
-        self._statistics.published(len(faces), latency, result.timings)
-        outputs.publish_picture(header, image, faces)
+        outputs.publish_attributes(header, seconds, image, result.faces)
+        latency = self.get_clock().now().nanoseconds * 1e-9 - seconds
+        self._statistics.published(len(result.faces), latency, result.timings)
+        outputs.publish_picture(header, image, result.faces)
 
     def _apply_settings(self, pipeline: FramePipeline, outputs: Outputs) -> None:
         """Take changed parameters between two frames, where nothing is in work."""

@@ -134,7 +134,6 @@ class Settings:
         detector: as in `vision.detectors.load_detector`.
         compressed: whether to listen to image/compressed.
         rep155: auto, always or never.
-        thresholds: lowest probability of a label, by task, where it is not the model's own.
         detection: how the detector looks at a frame.
         pipeline: everything else about the way of a frame.
         jpeg_quality: of the debug picture, 1 to 100.
@@ -147,7 +146,6 @@ class Settings:
     detector: str
     compressed: bool
     rep155: str
-    thresholds: Mapping[str, float]
     detection: DetectorOptions
     pipeline: PipelineOptions
     jpeg_quality: int
@@ -178,6 +176,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         tracking=TrackingOptions(**_group(values, "tracking")),
         fusion=FusionOptions(**_group(values, "fusion")),
         scheduling=SchedulingOptions(**_group(values, "scheduling")),
+        thresholds={task: value for task, value in thresholds.items() if value >= 0},
     )
     return Settings(
         model=values["model"],
@@ -187,7 +186,6 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         detector=values["detector"],
         compressed=values["image_transport"] == "compressed",
         rep155=values["rep155"],
-        thresholds={task: value for task, value in thresholds.items() if value >= 0},
         detection=detection,
         pipeline=pipeline,
         jpeg_quality=values["debug.jpeg_quality"],

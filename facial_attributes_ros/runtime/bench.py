@@ -237,15 +237,24 @@ def _bare_in_torch(folder: Path, spec: ModelSpec, device: str) -> Callable[[int]
     import torch
 
     from facial_attributes_ros.models.registry import load_model
+    from facial_attributes_ros.runtime.torch_engine import CudaGraph, half_type
 
     on_gpu = device != "cpu"
-    dtype = torch.bfloat16 if on_gpu else torch.float32
-    backbone = load_model(folder)[0].backbone.to(device, dtype)
+    dtype = half_type(device) if on_gpu else torch.float32
+    backbone = load_model(folder)[0].backbone.to(device, dtype).requires_grad_(False)
+    if on_gpu:
+        backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    graphs: dict[int, CudaGraph] = {}
+
+    def features(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (backbone(images.to(dtype)).float(),)
 
     def run(count: int) -> object:
         with torch.inference_mode():
-            images = torch.zeros(count, 3, spec.image_size, spec.image_size, device=device, dtype=dtype)
-            return backbone(images).float().cpu()
+            images = torch.zeros(count, 3, spec.image_size, spec.image_size, device=device)
+            if on_gpu and count not in graphs:
+                graphs[count] = CudaGraph(features, images)
+            return (graphs[count] if on_gpu else features)(images)[0].cpu()
 
     return run
 

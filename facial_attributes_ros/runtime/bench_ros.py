@@ -103,6 +103,7 @@ class LiveGraph:
         source = self._folder / "frame.png"
         cv2.imwrite(str(source), picture)
         arrivals = self._arrivals
+        arrivals.collect(1.0)  # what the camera before this one has left
         arrivals.clear()
         with _node("camera", source=source, rate=float(rate)):
             if not arrivals.wait_for_first(START_TIMEOUT):
@@ -123,13 +124,14 @@ class LiveGraph:
 
 
 @contextmanager
-def live_graph(model: str, engine: str = "auto", detector: str = "yunet") -> Iterator[LiveGraph]:
+def live_graph(model: str, engine: str = "auto", detector: str = "yunet", device: str = "cpu") -> Iterator[LiveGraph]:
     """Run the perception node as a process of its own on a ROS domain of its own.
 
     Args:
         model: as in `models.registry.model_folder`; its engine should be built already.
         engine: as in `runtime.engine.load_engine`.
         detector: as in `vision.detectors.load_detector`.
+        device: as in `runtime.engine.load_engine`.
 
     Raises:
         UserError: ROS or the package's messages are missing.
@@ -142,7 +144,9 @@ def live_graph(model: str, engine: str = "auto", detector: str = "yunet") -> Ite
     with (
         TemporaryDirectory() as work,
         Arrivals() as arrivals,
-        _node("perception", autostart="true", model=model, engine=engine, detector=detector) as perception,
+        _node(
+            "perception", autostart="true", model=model, engine=engine, detector=detector, device=device
+        ) as perception,
     ):
         yield LiveGraph(arrivals, perception, Path(work))
 

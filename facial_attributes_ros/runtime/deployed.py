@@ -40,10 +40,12 @@ class DeployedModel(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """Return the logits float32 (N, classes) of every task for crops uint8 (N, S, S, 3), BGR."""
-        return self.from_planes(crops.permute(0, 3, 1, 2))
+        # Converted first, since TensorRT lets bytes into nothing but a conversion.
+        return self.from_planes(crops.float().permute(0, 3, 1, 2))
 
     def from_planes(self, planes: Tensor) -> tuple[Tensor, ...]:
         """Return the same for (N, 3, S, S), BGR, 0 to 255, of any type."""
-        rgb = planes[:, [2, 1, 0]].float()
+        # Not indexed by a list, which would be copied to the device while a graph is recorded.
+        rgb = planes.float().flip(1)
         logits = self.model((rgb * self.scale - self.shift).to(self.dtype), self.tasks)
         return tuple(logits[task].float() for task in self.tasks)

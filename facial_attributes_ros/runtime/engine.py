@@ -93,7 +93,7 @@ def load_engine(
         raise UserError(f"An engine needs at least one thread, not {threads}.")
     folder = model_folder(model)
     spec = ModelSpec.read(folder)
-    device = resolve_device(device)
+    device = resolve_device(device, engine)
     chosen = _choose(spec, device) if engine == "auto" else engine
     _LOGGER.info("Model %s runs in engine %s on %s.", spec.name, chosen, device)
     if chosen == "torch":
@@ -140,10 +140,11 @@ def _softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
 
-def resolve_device(device: str) -> str:
+def resolve_device(device: str, engine: str = "auto") -> str:
     """Return `cpu` or `cuda:N` for what a user asks for: auto, cpu, cuda or cuda:N.
 
-    torch is asked only where the machine looks as if it had a GPU.
+    The library of the engine is asked, and only where the machine looks as if it had a GPU. Networks in int8 are made
+    for CPUs.
 
     Raises:
         UserError: there is no such device.
@@ -151,31 +152,46 @@ def resolve_device(device: str) -> str:
     kind, _, index = device.partition(":")
     if device != "auto" and (kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit()))):
         raise UserError(f"There is no device {device!r}: choose auto, cpu, cuda or cuda:N.")
-    if kind == "cpu":
+    if kind == "cpu" or (device == "auto" and engine == "onnx-int8"):
         return "cpu"
-    count = _cuda_devices()
+    count = _cuda_devices(engine)
     if kind == "cuda" and int(index or 0) >= count:
         raise UserError(f"There is no CUDA device {index or 0} here: choose cpu, or check the driver with nvidia-smi.")
     return f"cuda:{index or 0}" if count else "cpu"
 
 
-def _cuda_devices() -> int:
+def _cuda_devices(engine: str) -> int:
     if not any(Path(file).exists() for file in _CUDA_FILES):
         return 0
-    if importlib.util.find_spec("torch"):
-        import torch
+    if engine == "auto":
+        return _cuda_devices_of_torch() or _cuda_devices_of_onnxruntime()
+    return _cuda_devices_of_torch() if engine == "torch" else _cuda_devices_of_onnxruntime()
 
-        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+def _cuda_devices_of_torch() -> int:
+    if not importlib.util.find_spec("torch"):
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _cuda_devices_of_onnxruntime() -> int:
+    if not importlib.util.find_spec("onnxruntime"):
+        return 0
     import onnxruntime
 
-    return int("CUDAExecutionProvider" in onnxruntime.get_available_providers())
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return 0
+    # It does not tell how many there are; the driver does, except on Jetson, which has one.
+    return len([file for file in Path("/dev").glob("nvidia*") if file.name.removeprefix("nvidia").isdigit()]) or 1
 
 
 def _choose(spec: ModelSpec, device: str) -> str:
-    if device != "cpu" and importlib.util.find_spec("torch"):
-        return "torch"
+    if device != "cpu":
+        return "torch" if _cuda_devices_of_torch() else "onnx"
     if importlib.util.find_spec("onnxruntime"):
-        return "onnx-int8" if spec.int8 and device == "cpu" and _has_int8_instructions() else "onnx"
+        return "onnx-int8" if spec.int8 and _has_int8_instructions() else "onnx"
     return "torch"
 
 

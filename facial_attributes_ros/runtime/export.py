@@ -106,7 +106,9 @@ def _write_tensorrt(deployed: DeployedModel, spec: ModelSpec, path: Path, _: boo
     write_deployed(deployed, side, onnx)
     logger = trt.Logger(trt.Logger.WARNING)
     builder = trt.Builder(logger)
-    network = builder.create_network(0)
+    # TensorRT 8 wants to be told that the batch is a dimension like others; later versions know nothing else.
+    explicit = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
+    network = builder.create_network(0 if explicit is None else 1 << int(explicit))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(onnx.read_bytes()):
         raise UserError(f"TensorRT can't read this network ({parser.get_error(0).desc()}): use onnx.")

@@ -9,7 +9,6 @@ import json
 import logging
 import re
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -27,7 +26,7 @@ from facial_attributes_ros.runtime.batches import FittingBatches
 from facial_attributes_ros.runtime.engine import Crops, Logits, check_crops, empty_logits
 from facial_attributes_ros.runtime.onnx_export import INPUT
 
-BUILD_VERSION: Final = 1
+BUILD_VERSION: Final = 2
 """Raise it when the way networks are exported changes, so that engines built before are not used again."""
 BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32)
 """Faces a call of the network takes at most: the last, or an earlier one where memory is short."""
@@ -83,6 +82,9 @@ class OnnxEngine:
     def warm_up(self, batch_sizes: Iterable[int] = (1,)) -> None:
         """See `Engine.warm_up`."""
         side = self.spec.image_size
+        if self._session.get_providers()[0].startswith("Tensorrt"):
+            # It builds its engine anew, for minutes, whenever a batch is smaller or larger than any before.
+            batch_sizes = (BATCH_SIZES[0], BATCH_SIZES[-1], *batch_sizes)
         for size in batch_sizes:
             self.logits(np.zeros((size, side, side, 3), np.uint8))
 
@@ -91,7 +93,7 @@ def build_engine(folder: Path, *, int8: bool = False) -> Path:
     """Return the cached ONNX file of a model, building and checking it if there is none; safe in several processes.
 
     The name holds a hash of everything that changes the network: the model's tensors, the fields of its description
-    that matter, the versions of the packages that export it, and `BUILD_VERSION`.
+    that matter, and `BUILD_VERSION`. No versions of packages: what was built with PyTorch runs where there is none.
 
     Raises:
         UserError: torch is not installed, the model is damaged, the check fails, or the disk is full.
@@ -141,19 +143,12 @@ def _build(folder: Path, path: Path, int8: bool) -> None:
 
 
 def _key(folder: Path, spec: ModelSpec) -> str:
-    parts = [f"build {BUILD_VERSION}", *(_installed(name) for name in ("onnxruntime", "torch", "timm"))]
+    parts = [f"build {BUILD_VERSION}"]
     document = spec.to_json()
     parts += [json.dumps(document[name], sort_keys=True) for name in _SHAPING_FIELDS]
     files = (TENSORS_FILE, spec.backbone.weights or "")
     parts += [file_sha256(folder / name) for name in files if (folder / name).is_file()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _installed(package: str) -> str:
-    try:
-        return f"{package} {version(package)}"
-    except PackageNotFoundError:
-        return f"no {package}"
 
 
 def _file_name(name: str) -> str:

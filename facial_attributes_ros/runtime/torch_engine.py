@@ -1,5 +1,6 @@
 """PyTorch: half precision and CUDA graphs on a GPU, float32 on a CPU."""
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Self
@@ -12,7 +13,7 @@ from torch import Tensor
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.registry import check_tasks, load_model
 from facial_attributes_ros.models.spec import ModelSpec
-from facial_attributes_ros.runtime.batches import FittingBatches
+from facial_attributes_ros.runtime.batches import FittingBatches, out_of_memory
 from facial_attributes_ros.runtime.deployed import DeployedModel
 from facial_attributes_ros.runtime.device_crop import crop_planes
 from facial_attributes_ros.runtime.engine import Crops, Logits, check_crops, empty_logits
@@ -20,6 +21,7 @@ from facial_attributes_ros.runtime.engine import Crops, Logits, check_crops, emp
 BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32)
 """A GPU batch is filled up to the next of these, so that a few recorded graphs serve every number of faces."""
 _WARM_SIDE: Final = 480
+_LOGGER = logging.getLogger(__name__)
 
 _Outputs = tuple[Tensor, ...]
 
@@ -42,10 +44,10 @@ class TorchEngine:
         self.device = device
         self._batches = FittingBatches(BATCH_SIZES, device, self._free)
         self._on_gpu = device != "cpu"
-        self._graphs: dict[int, _Graph] | None = {} if graphs and self._on_gpu else None
+        self._graphs: dict[int, CudaGraph] | None = {} if graphs and self._on_gpu else None
         self._network = deployed.eval().requires_grad_(False).to(device)
         if self._on_gpu:
-            self._network.lower_precision(_half_type(device))
+            self._network.lower_precision(half_type(device))
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu", threads: int | None = None) -> Self:
@@ -96,9 +98,9 @@ class TorchEngine:
         return self._in_batches(len(boxes), planes, wanted)
 
     def warm_up(self, batch_sizes: Iterable[int] = (1,)) -> None:
-        """See `Engine.warm_up`; on a GPU this records the graphs, and the crop's kernels are loaded."""
+        """See `Engine.warm_up`; on a GPU this records all graphs, and the crop's kernels are loaded."""
         frame = np.zeros((_WARM_SIDE, _WARM_SIDE, 3), np.uint8)
-        for size in batch_sizes:
+        for size in BATCH_SIZES if self._graphs is not None else batch_sizes:
             self.from_frame(frame, [[0, 0, _WARM_SIDE, _WARM_SIDE]] * size)
 
     def _in_batches(self, count: int, planes: Callable[[slice], Tensor], wanted: Iterable[str]) -> Logits:
@@ -124,11 +126,18 @@ class TorchEngine:
         if size not in self._graphs:
             side = self.spec.image_size
             example = torch.zeros(size, 3, side, side, device=self.device, dtype=torch.float32)
-            self._graphs[size] = _Graph(self._network.from_planes, example)
+            try:
+                self._graphs[size] = CudaGraph(self._network.from_planes, example)
+            except RuntimeError as error:
+                if out_of_memory(error):
+                    raise
+                _LOGGER.warning("CUDA graphs can't be recorded here (%s); going on without them.", error)
+                self._graphs = None
+                return self._network.from_planes(planes)
         return self._graphs[size](planes)
 
 
-class _Graph:
+class CudaGraph:
     """The kernels of one batch size, recorded once and replayed as a whole."""
 
     def __init__(self, function: Callable[[Tensor], _Outputs], example: Tensor) -> None:
@@ -150,6 +159,6 @@ class _Graph:
         return tuple(output[: len(planes)].clone() for output in self._outputs)
 
 
-def _half_type(device: str) -> torch.dtype:
+def half_type(device: str) -> torch.dtype:
     """Return bfloat16 where the GPU computes with it (compute capability 8 on), else float16."""
     return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16

@@ -11,7 +11,7 @@ And a label gives way to another only when that is clearly more probable.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -224,9 +224,23 @@ class FaceBelief:
         belief = self.tasks.get(task)
         return self._born if belief is None or belief.updated is None else belief.updated
 
-    def attributes(self, detection: Detection, tasks: frozenset[str], spec: ModelSpec) -> FaceAttributes:
-        """Return what is believed, in the result type; tasks that are not asked for are unknown."""
-        found = {task: self.tasks[task].distribution(spec.thresholds[task]) for task in tasks if task in self.tasks}
+    def attributes(
+        self,
+        detection: Detection,
+        tasks: frozenset[str],
+        spec: ModelSpec,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> FaceAttributes:
+        """Return what is believed, in the result type.
+
+        Args:
+            detection: where the face is.
+            tasks: those that are asked for; the others are unknown.
+            spec: of the model.
+            thresholds: per task, instead of the model's own.
+        """
+        lowest = {**spec.thresholds, **(thresholds or {})}
+        found = {task: self.tasks[task].distribution(lowest[task]) for task in tasks if task in self.tasks}
         return face_attributes(self.id, detection, found, spec, self.observations, self.updated)
 
 

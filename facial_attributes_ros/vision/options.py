@@ -66,7 +66,7 @@ class FusionOptions:
 
     age_memory: float = 60.0
     gender_memory: float = 60.0
-    emotion_memory: float = 5.0
+    emotion_memory: float = 3.0
     correlation: float = 0.5
     emotion_correlation: float = 0.5
     switch_odds: float = 6.0
@@ -138,6 +138,7 @@ class PipelineOptions:
         tracking: how detections become tracks.
         fusion: how estimates become one belief.
         scheduling: how many estimates are made, and of whom.
+        thresholds: per task, the probability below which a label is unknown; the model's own where there is none.
     """
 
     tasks: tuple[str, ...] = TASKS
@@ -145,6 +146,7 @@ class PipelineOptions:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     fusion: FusionOptions = field(default_factory=FusionOptions)
     scheduling: SchedulingOptions = field(default_factory=SchedulingOptions)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the ranges.

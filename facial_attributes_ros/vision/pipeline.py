@@ -91,7 +91,8 @@ class FramePipeline:
         if chosen:
             self._scheduler.spent(seconds, len(chosen))
         update_faces([self._beliefs[track.id] for track in chosen], estimates, stamp, qualities, self.options.fusion)
-        faces = [self._beliefs[track.id].attributes(track.detection, wanted, self.engine.spec) for track in tracks]
+        spec, thresholds = self.engine.spec, self.options.thresholds
+        faces = [self._beliefs[track.id].attributes(track.detection, wanted, spec, thresholds) for track in tracks]
         clock.lap("fusion")
         return FrameResult(faces, clock.timings)
 
@@ -110,9 +111,10 @@ class FramePipeline:
         detections = [detection for detection in self.detector.detect(image) if detection.score >= score]
         estimates = self._estimate(image, detections, wanted)
         spec = self.engine.spec
+        lowest = {**spec.thresholds, **self.options.thresholds}
         faces = []
         for row, detection in enumerate(detections):
-            found = {task: Distribution(task, values[row], spec.thresholds[task]) for task, values in estimates.items()}
+            found = {task: Distribution(task, values[row], lowest[task]) for task, values in estimates.items()}
             faces.append(face_attributes(f"face{row + 1}", detection, found, spec, int(bool(found)), 0.0))
         return faces
 

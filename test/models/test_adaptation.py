@@ -112,6 +112,9 @@ def test_adapters_unmerge_switch_and_stack() -> None:
     second = model(images)["age"]
     set_adapters(model, ["default"])
     torch.testing.assert_close(model(images)["age"], first, atol=1e-4, rtol=0)
+    merge(model, unload=False)
+    set_adapters(model, ["second"])
+    torch.testing.assert_close(model(images)["age"], second, atol=1e-4, rtol=0)
     set_adapters(model, ["default", "second"])
     both = model(images)["age"]
     assert (both - first).abs().max() > 1e-3
@@ -211,3 +214,21 @@ def test_what_cannot_be_adapted_is_refused_with_a_sentence(tmp_path: Path) -> No
         build_heads(8, ["height"])
     with pytest.raises(UserError, match="no head for 'emotion'"):
         build_model(build_backbone(TINY), Adaptation.named("lp"), ["age"])(torch.zeros(1, 3, 160, 160), ["emotion"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"rank": "abc"}, "rank is a whole number"),
+        ({"rank": True}, "rank is a whole number"),
+        ({"rank": -1}, "rank is 0"),
+        ({"dropout": 2}, "dropout is from 0 to below 1"),
+        ({"alpha": float("nan")}, "alpha is 0 or more"),
+        ({"pool_layers": ["q"]}, "pool_layers is a name"),
+        ({"dora": "yes"}, "dora is true or false"),
+        ({"loraplus_ratio": 0}, "loraplus_ratio is above 0"),
+    ],
+)
+def test_values_that_no_adaptation_can_have_are_told(changes: dict[str, object], fault: str) -> None:
+    with pytest.raises(UserError, match=fault):
+        Adaptation.from_dict({"name": "lora", **changes})

@@ -130,8 +130,12 @@ def test_without_a_network_the_missing_file_is_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="hub@REVISION"):
         build_backbone("PE-Core-T-16-384", "hub")
-    with pytest.raises(UserError, match=r"open_clip_model.safetensors of timm/PE-Core-T-16-384 at abc .*hf download"):
-        build_backbone("PE-Core-T-16-384", "hub@abc")
+    with pytest.raises(UserError, match="40 digits"):
+        build_backbone("PE-Core-T-16-384", "hub@main")
+    commit = "0123456789" * 4
+    named = rf"open_clip_model.safetensors of timm/PE-Core-T-16-384 at {commit} .*hf download"
+    with pytest.raises(UserError, match=named):
+        build_backbone("PE-Core-T-16-384", f"hub@{commit}")
     with pytest.raises(UserError, match=r"no file nowhere\.pt"):
         build_backbone("timm:test_vit", "nowhere.pt")
     with pytest.raises(UserError, match="only dinov2-vits14"):

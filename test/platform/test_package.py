@@ -13,6 +13,7 @@ from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, UNKNO
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
 ROS_PACKAGES = {
+    "ament_index_python",
     "builtin_interfaces",
     "cv_bridge",
     "diagnostic_msgs",
@@ -64,7 +65,7 @@ def test_every_library_has_a_rosdep_key_or_stands_in_the_robots_requirements():
     names = {re.split(r"[<>=;\[ ]", requirement)[0] for requirement in project["dependencies"]}
     keys = {"pyyaml": "python3-yaml", "pillow": "python3-pil", "opencv-python-headless": "python3-opencv"}
     without_key = {"accelerate", "onnx", "open_clip_torch", "peft", "safetensors"}
-    expected = {keys.get(name, f"python3-{name}") for name in names - without_key}
+    expected = {keys.get(name, f"python3-{name.replace('_', '-')}") for name in names - without_key}
     given = {key.removesuffix("-pip") for key in dependencies()}
     assert expected <= given
     robot = (ROOT / "requirements" / "robot.txt").read_text()

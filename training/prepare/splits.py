@@ -1,8 +1,10 @@
 """Splits for data sets that come without one."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from facial_attributes_training.manifest import Row
 from facial_attributes_training.prepare.left_out import LeftOut
@@ -28,7 +30,11 @@ def parse_shares(text: str) -> dict[str, float]:
 
 
 def assign_splits(
-    found: Iterable[Row | LeftOut], shares: Mapping[str, float] | None = None, keep: float = 1.0, seed: int = 0
+    found: Iterable[Row | LeftOut],
+    shares: Mapping[str, float] | None = None,
+    keep: float = 1.0,
+    seed: int = 0,
+    base: Path = Path("/"),
 ) -> list[Row | LeftOut]:
     """Give every row a split by chance, and leave out a share of them; rows that were left out pass as they are.
 
@@ -40,10 +46,11 @@ def assign_splits(
         shares: share of every split; None keeps the splits as they are.
         keep: share of the people or pictures that are kept, above 0 and at most 1.
         seed: another number gives another draw.
+        base: folder of the data set; the same pictures fall into the same splits wherever it lies.
     """
     result: list[Row | LeftOut] = []
     for row in found:
-        who = "" if isinstance(row, LeftOut) else row.extra.get("identity") or row.path
+        who = "" if isinstance(row, LeftOut) else row.extra.get("identity") or os.path.relpath(row.path, base)
         if isinstance(row, LeftOut):
             result.append(row)
         elif _chance(f"keep {seed} {who}") >= keep:
@@ -55,7 +62,8 @@ def assign_splits(
 
 def _chance(text: str) -> float:
     """Return a number from 0 to below 1 that depends on the text alone."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") / _PARTS
+    digest = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=4).digest()
+    return int.from_bytes(digest, "big") / _PARTS
 
 
 def _draw(shares: Mapping[str, float], chance: float) -> str:

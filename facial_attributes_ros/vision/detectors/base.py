@@ -88,8 +88,15 @@ def detect_scaled(image: NDArray[np.uint8], options: DetectorOptions, find: Find
     largest = _LARGEST * max(image.shape[:2]) / searched
     if any(_side(face) > largest for face in faces):
         large = [face for face in _look(image, searched // 2, options.min_face, find) if _side(face) > largest * 0.8]
-        faces = sorted([face for face in faces if _side(face) <= largest] + large, key=lambda face: -face.score)
+        faces = _once([face for face in faces if _side(face) <= largest] + large, options.overlap_threshold)
     return faces
+
+
+def _once(faces: list[Detection], overlap: float) -> list[Detection]:
+    """Return the faces of two looks, best score first, without those that both have found."""
+    boxes, scores = [face.box.tolist() for face in faces], [face.score for face in faces]
+    kept = np.asarray(cv2.dnn.NMSBoxes(boxes, scores, 0.0, overlap), np.int64).reshape(-1)
+    return sorted((faces[index] for index in kept), key=lambda face: -face.score)
 
 
 def _look(

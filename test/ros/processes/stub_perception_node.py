@@ -17,11 +17,11 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros import perception_node
 
 
-def peaked(task, index, height=0.7):
+def peaked(task, index, threshold=0.5, height=0.7):
     classes = len(LABELS[task])
     probabilities = np.full(classes, (1 - height) / (classes - 1), np.float32)
     probabilities[index] = height
-    return Distribution(task, probabilities, threshold=0.5)
+    return Distribution(task, probabilities, threshold)
 
 
 class StubPipeline:
@@ -41,7 +41,11 @@ class StubPipeline:
         return SimpleNamespace(faces=[self.face(i, stamp, tasks) for i in range(faces)], timings={"detect": 0.001})
 
     def face(self, index, stamp, tasks):
-        known = {task: peaked(task, 1) if task in tasks else Distribution.unknown(task) for task in LABELS}
+        lowest = self.options.thresholds
+        known = {
+            task: peaked(task, 1, lowest.get(task, 0.5)) if task in tasks else Distribution.unknown(task)
+            for task in LABELS
+        }
         box = np.array([10 + 20 * index, 5, 16, 16], np.float32)
         age = 30.0 if AGE in tasks else float("nan")
         landmarks = np.arange(10, dtype=np.float32).reshape(5, 2)

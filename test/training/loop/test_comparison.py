@@ -59,6 +59,8 @@ def test_runs_are_trained_or_read_and_a_failure_takes_only_itself(tmp_path, reci
     right = (outcomes.truth["gender"] == outcomes.predicted["gender"]).mean()
     assert figures[0]["accuracy"]["made-up"]["gender"]["value"] == pytest.approx(right)
 
+    (refused,) = run_all([full], trained, ["seed=6"], tmp_path / "runs")
+    assert "another recipe (another seed)" in refused.reason
     read = list(run_all([tmp_path / "runs" / "full"], lambda recipe: pytest.fail("it is trained already")))
     assert read[0].outcomes.rows == runs[0].outcomes.rows
 
@@ -92,6 +94,16 @@ def test_a_difference_of_paired_runs_is_surer_than_the_runs_themselves():
     assert 0 < difference.low < difference.value < difference.high
     # Taken apart, the intervals overlap.
     assert one.estimate.high > two.estimate.low
+
+
+def test_a_face_is_known_in_runs_of_any_depth(tmp_path):
+    rows = []
+    for folder, path in (("a", "../faces/1.png"), ("b/c", "../../faces/1.png")):
+        file = tmp_path / folder / "predictions.csv"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"path,source,gender,predicted_gender\n{path},s,male,male\n")
+        rows.append(read_outcomes(file).rows)
+    assert rows[0] == rows[1]
 
 
 def test_balanced_accuracy_and_means_over_data_sets():

@@ -178,6 +178,16 @@ def test_a_share_is_kept_and_the_draw_depends_on_the_seed() -> None:
     ]
     assert len(kept[0]) == pytest.approx(1000, rel=0.1)
     assert kept[0] == kept[1] != kept[2]
+    assert len(assign_splits([Row("/faces/caf\udce9.png")], keep=0.5)) == 1, "a name that is no text"
+
+
+def test_a_data_set_that_moves_keeps_its_splits() -> None:
+    shares = parse_shares("train=0.5,val=0.5")
+    drawn = []
+    for base in (Path("/here"), Path("/over/there")):
+        rows = [Row(f"{base}/faces/{index}.png") for index in range(50)]
+        drawn.append([row.split for row in assign_splits(rows, shares, base=base)])
+    assert drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize("text", ["train", "train=0.5", "train=0.5,val=0.6", "train=1,val=0", "train=x,val=1"])

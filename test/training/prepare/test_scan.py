@@ -64,6 +64,15 @@ def test_a_stopped_scan_goes_on_where_it_was(pictures: list[str], tmp_path: Path
     assert sorted(json.loads(line)["path"] for line in log.read_text().splitlines()[1:]) == pictures
 
 
+def test_a_picture_that_changed_is_looked_at_again(pictures: list[str], tmp_path: Path) -> None:
+    log = tmp_path / "scan.jsonl"
+    before = scan(pictures, log, {}, SquareFinder)
+    Path(pictures[0]).write_bytes(Path(pictures[3]).read_bytes())
+    after = scan(pictures, log, {}, SquareFinder)
+    assert len(after[pictures[0]].faces or []) == 3
+    assert all(after[path] == before[path] for path in pictures[1:])
+
+
 def test_a_scan_of_other_settings_is_refused(pictures: list[str], tmp_path: Path) -> None:
     scan(pictures, tmp_path / "scan.jsonl", {"size": 1}, SquareFinder)
     with pytest.raises(UserError, match="made with another size"):

@@ -30,6 +30,8 @@ def read_reference(folder: Path) -> Found:
 
 
 def _row(root: Path, split: str, source: str, cells: Cells) -> Row | LeftOut:
+    if not cells["Path"].strip():
+        return LeftOut("", split, source, "no path")
     path = Path(*PureWindowsPath(cells["Path"]).parts)
     path = path if path.suffix else path.with_name(path.name + ".jpg")
     extra = {ours: index for theirs, ours in _EXTRA.items() if (index := _index(cells.get(theirs, "")))}

@@ -6,12 +6,15 @@ model's were. The noise is made of a part that stays with the face and one that 
 autoregressive) or jumping (constant for half a second, then drawn anew).
 """
 
+import functools
+import json
 import math
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from facial_attributes_ros.attributes import AGE, EMOTION, GENDER
 from facial_attributes_ros.vision.fusion import Belief, update
 from facial_attributes_ros.vision.options import FusionOptions
 
@@ -19,38 +22,21 @@ STEP = 0.1
 CORRELATION = 0.5
 Noise = Literal["drifting", "jumping"]
 
-CONFUSION = {
-    EMOTION: [
-        [338, 102, 34, 29, 34, 42, 69],
-        [135, 256, 36, 12, 41, 51, 41],
-        [44, 30, 200, 52, 42, 118, 39],
-        [11, 10, 20, 672, 11, 21, 46],
-        [35, 41, 57, 25, 169, 75, 57],
-        [30, 34, 79, 24, 54, 317, 63],
-        [44, 22, 21, 38, 29, 70, 290],
-    ],
-    GENDER: [[896, 164], [243, 696]],
-    AGE: [
-        [66, 13, 0, 0, 0, 0, 0, 1, 1],
-        [35, 208, 42, 27, 6, 5, 7, 2, 4],
-        [2, 63, 167, 163, 53, 18, 7, 4, 2],
-        [0, 62, 158, 500, 199, 47, 24, 17, 7],
-        [3, 30, 58, 237, 218, 83, 53, 20, 7],
-        [0, 4, 23, 85, 88, 98, 82, 21, 19],
-        [1, 11, 9, 27, 29, 46, 85, 24, 29],
-        [1, 0, 1, 3, 2, 16, 29, 38, 22],
-        [0, 0, 1, 1, 1, 2, 10, 10, 28],
-    ],
-}
-"""Of the weights of `small` that learned heads only, measured on its validation faces: rows are the truth."""
+MEASURED = Path(__file__).resolve().parent.parent / "docs/models/small/evaluation/evaluation.json"
 
 
-def points(task: str, accuracy: float | None = None) -> np.ndarray:
+@functools.cache
+def confusion(task: str) -> NDArray[np.float64]:
+    """Return the (classes, classes) shares that `small` confused on its validation faces; rows are the truth."""
+    counts = np.array(json.loads(MEASURED.read_text(encoding="utf-8"))["results"]["all"][task]["confusion"], float)
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
+
+
+def points(task: str, accuracy: float | None = None) -> NDArray[np.float64]:
     """Return (classes, classes) points of the classes, for the confusion's mean recall or another accuracy."""
-    confusion = np.array(CONFUSION[task], float)
-    confusion /= confusion.sum(axis=1, keepdims=True)
-    wanted = accuracy or float(np.diag(confusion).mean())
-    shape = np.log(np.maximum(confusion, 0.005))
+    measured = confusion(task)
+    wanted = accuracy or float(np.diag(measured).mean())
+    shape = np.log(np.maximum(measured, 0.005))
     shape -= shape.mean(axis=1, keepdims=True)
     rng = np.random.default_rng(0)
     truth = rng.integers(len(shape), size=20_000)
@@ -60,19 +46,19 @@ def points(task: str, accuracy: float | None = None) -> np.ndarray:
         scale = (low + high) / 2
         right = (posterior(scale * shape[truth] + noise, scale * shape).argmax(axis=1) == truth).mean()
         low, high = (scale, high) if right < wanted else (low, scale)
-    return (low + high) / 2 * shape
+    return np.asarray((low + high) / 2 * shape)
 
 
-def posterior(views: np.ndarray, places: np.ndarray) -> np.ndarray:
+def posterior(views: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (..., classes) probabilities of the classes of (..., dimensions) views."""
     scores = views @ places.T - (places**2).sum(axis=1) / 2
     powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def stream(
-    rng: np.random.Generator, places: np.ndarray, truth: np.ndarray, noise: Noise, stays: float = 0.0
-) -> np.ndarray:
+    rng: np.random.Generator, places: NDArray[np.float64], truth: NDArray[np.int64], noise: Noise, stays: float = 0.0
+) -> NDArray[np.float64]:
     """Return (faces, frames, classes) estimates, ten a second.
 
     Args:
@@ -83,12 +69,12 @@ def stream(
         stays: share of the error that stays with the face, 0 to 1.
     """
     make = {"drifting": _drifting, "jumping": _jumping}[noise]
-    varies = make(rng, *truth.shape, places.shape[1])
+    varies = make(rng, len(truth), truth.shape[1], places.shape[1])
     same = rng.normal(size=(len(truth), 1, places.shape[1]))
     return posterior(places[truth] + math.sqrt(1 - stays) * varies + math.sqrt(stays) * same, places)
 
 
-def _drifting(rng: np.random.Generator, faces: int, frames: int, dimensions: int) -> np.ndarray:
+def _drifting(rng: np.random.Generator, faces: int, frames: int, dimensions: int) -> NDArray[np.float64]:
     keep = math.exp(-STEP / CORRELATION)
     noise = rng.normal(size=(frames, faces, dimensions))
     for frame in range(1, frames):
@@ -96,14 +82,14 @@ def _drifting(rng: np.random.Generator, faces: int, frames: int, dimensions: int
     return noise.swapaxes(0, 1)
 
 
-def _jumping(rng: np.random.Generator, faces: int, frames: int, dimensions: int) -> np.ndarray:
+def _jumping(rng: np.random.Generator, faces: int, frames: int, dimensions: int) -> NDArray[np.float64]:
     length = round(CORRELATION / STEP)
     block = (np.arange(frames) + rng.integers(length, size=(faces, 1))) // length
     noise = rng.normal(size=(faces, block.max() + 1, dimensions))
     return np.take_along_axis(noise, block[..., None], axis=1)
 
 
-def fuse(task: str, estimates: np.ndarray, how: FusionOptions, weight: float = 1.0) -> np.ndarray:
+def fuse(task: str, estimates: NDArray[np.float64], how: FusionOptions, weight: float = 1.0) -> NDArray[np.float64]:
     """Return (faces, frames, classes) fused probabilities."""
     beliefs = [Belief(task) for _ in estimates]
     weights = np.full(len(beliefs), weight)
@@ -114,6 +100,6 @@ def fuse(task: str, estimates: np.ndarray, how: FusionOptions, weight: float = 1
     return np.stack(fused, axis=1)
 
 
-def changes_a_minute(labels: np.ndarray) -> float:
+def changes_a_minute(labels: NDArray[np.int64]) -> float:
     """Return how often (faces, frames) labels change in a minute."""
     return float((np.diff(labels, axis=1) != 0).sum() / (labels.size * STEP / 60))
