@@ -19,7 +19,7 @@ def losses_figure(history: Columns, tasks: Sequence[str], title: str) -> Figure:
         tasks: of the stage.
         title: of the figure.
     """
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(13, 4), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
     epochs = [epoch + 1 for epoch in history["epoch"]]
     for index, task in enumerate(tasks):
@@ -42,7 +42,8 @@ def losses_figure(history: Columns, tasks: Sequence[str], title: str) -> Figure:
         axes.set_ylabel(label)
         axes.set_xlim(0.5, max(epochs) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(fontsize=8)
+        # Beside the curves, which fill the whole of the axes.
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.suptitle(title)
     return figure
 
