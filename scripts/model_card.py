@@ -140,7 +140,7 @@ def _say(text: str) -> None:
 def _keep(source: Path, target: Path) -> None:
     """Copy a report without its HTML twin, and without predictions: labels of single pictures are not ours to give."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("predictions.csv", "report.html"))
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("predictions.csv", "left-out.csv", "report.html"))
 
 
 if __name__ == "__main__":
