@@ -4,7 +4,6 @@ ros2 launch facial_attributes_ros perception.launch.py image_topic:=/camera/colo
 ros2 launch facial_attributes_ros perception.launch.py camera:=webcam
 """
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -54,13 +53,12 @@ def make_nodes(context: LaunchContext) -> list[LifecycleNode | Node]:
         "output": "screen",
     }
     # What is not given is left to params_file.
-    clock = {name: json.loads(value[name].lower()) for name in ("use_sim_time",) if value[name]}
-    autostart = {name: json.loads(value[name].lower()) for name in ("autostart",) if value[name]}
+    clock = switch("use_sim_time", value["use_sim_time"])
     overrides = {name: ParameterValue(value[name], value_type=str) for name in ("model", "device") if value[name]}
     perception = LifecycleNode(
         name="perception",
         executable="perception",
-        parameters=[value["params_file"], clock | autostart | overrides],
+        parameters=[value["params_file"], clock | switch("autostart", value["autostart"]) | overrides],
         **shared,
     )
     if not value["camera"]:
@@ -72,6 +70,11 @@ def make_nodes(context: LaunchContext) -> list[LifecycleNode | Node]:
         "rate": float(value["camera_rate"]),
     }
     return [perception, Node(name="camera", executable="camera", parameters=[clock | camera], **shared)]
+
+
+def switch(name: str, given: str) -> dict[str, bool]:
+    """Return the parameter of a launch argument that is true or false, nothing if it was not given."""
+    return {name: given.lower() == "true"} if given else {}
 
 
 def shared_memory() -> LogInfo | SetEnvironmentVariable:

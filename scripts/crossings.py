@@ -1,9 +1,11 @@
-"""Synthetic videos of two faces that pass each other, as boxes: what trackers are tried on. Needs numpy only."""
+"""Synthetic videos of two faces that pass each other, as boxes: what trackers are tried on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from facial_attributes_ros.vision.boxes import overlaps
 
 SECONDS = 4.0
 Follow = Callable[[np.ndarray, np.ndarray, float], Sequence[int | str | None]]
@@ -71,7 +73,7 @@ def cross(how: Crossing, seed: int, follow: Follow) -> Outcome:
         centres = np.stack([320 + speeds * away, 240 + places + 0.06 * first * np.sin(9 * now + phases)], axis=1)
         extents = np.stack([0.8 * sizes, sizes], axis=1)
         boxes = np.concatenate([centres - extents / 2, extents], axis=1)
-        covered = intersection_over_union(boxes[0], boxes[1]) > 0.2
+        covered = overlaps(boxes[:1], boxes[1:])[0, 0] > 0.2
         seen = [
             face
             for face in (0, 1)
@@ -87,10 +89,3 @@ def cross(how: Crossing, seed: int, follow: Follow) -> Outcome:
     known = set(before.values())
     swapped = any(after.get(face) == before.get(1 - face) and face in after for face in (0, 1))
     return Outcome(swapped, confused, any(name not in known for name in after.values()))
-
-
-def intersection_over_union(one: np.ndarray, other: np.ndarray) -> float:
-    """Return how much two boxes (x, y, width, height) overlap, 0 to 1."""
-    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[:2] + one[2:], other[:2] + other[2:])
-    shared = float(np.prod(np.maximum(high - low, 0)))
-    return shared / (float(one[2] * one[3] + other[2] * other[3]) - shared)

@@ -9,18 +9,26 @@ autoregressive) or jumping (constant for half a second, then drawn anew).
 import functools
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facial_attributes_ros.attributes import AGE_GROUP_STARTS, EMOTION
+from facial_attributes_ros.vision.age import OLDEST
 from facial_attributes_ros.vision.fusion import Belief, update
 from facial_attributes_ros.vision.options import FusionOptions
 
 STEP = 0.1
 CORRELATION = 0.5
+CHANGE = 300
+"""Frame in which every face of `changing_emotions` takes on another emotion."""
+ENDS = np.array([*AGE_GROUP_STARTS, OLDEST])
+CENTROIDS = tuple((ENDS[:-1] + ENDS[1:]) / 2)
 Noise = Literal["drifting", "jumping"]
+NOISES: tuple[Noise, ...] = get_args(Noise)
 
 MEASURED = Path(__file__).resolve().parent.parent / "docs/models/small/evaluation/evaluation.json"
 
@@ -103,3 +111,39 @@ def fuse(task: str, estimates: NDArray[np.float64], how: FusionOptions, weight: 
 def changes_a_minute(labels: NDArray[np.int64]) -> float:
     """Return how often (faces, frames) labels change in a minute."""
     return float((np.diff(labels, axis=1) != 0).sum() / (labels.size * STEP / 60))
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionStreams:
+    """Faces of one emotion for half a minute and then of another for 5 s, ten views a second.
+
+    Attributes:
+        truth: (faces, frames) classes; they change in frame `CHANGE`.
+        single: (faces, frames) most probable classes of the single views.
+        fused: (faces, frames) most probable classes of all views so far.
+    """
+
+    truth: NDArray[np.int64]
+    single: NDArray[np.int64]
+    fused: NDArray[np.int64]
+
+    def right(self, labels: NDArray[np.int64]) -> float:
+        """Return the share of labels that are right from 2 s on, before the change."""
+        return float((labels[:, 20:CHANGE] == self.truth[:, 20:CHANGE]).mean())
+
+    def delays(self) -> NDArray[np.float64]:
+        """Return the seconds after which faces whose emotion was known show the new one."""
+        known = self.fused[:, CHANGE - 1] == self.truth[:, CHANGE - 1]
+        right = self.fused[known, CHANGE:] == self.truth[known, CHANGE:]
+        return np.where(right.any(axis=1), (right.argmax(axis=1) + 1) * STEP, math.inf)
+
+
+def changing_emotions(
+    rng: np.random.Generator, faces: int, accuracy: float | None, noise: Noise, how: FusionOptions
+) -> EmotionStreams:
+    """Return faces whose emotion changes once, seen by a model of some accuracy (the measured one if None)."""
+    first = rng.integers(7, size=(faces, 1))
+    second = (first + rng.integers(1, 7, size=(faces, 1))) % 7
+    truth = np.where(np.arange(CHANGE + 50) < CHANGE, first, second)
+    estimates = stream(rng, points(EMOTION, accuracy), truth, noise)
+    return EmotionStreams(truth, estimates.argmax(axis=2), fuse(EMOTION, estimates, how).argmax(axis=2))

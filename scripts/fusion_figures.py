@@ -4,23 +4,27 @@
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Iterator
 
 import numpy as np
-from estimate_streams import STEP, Noise, changes_a_minute, fuse, points, stream
-from numpy.typing import NDArray
+from estimate_streams import (
+    CENTROIDS,
+    CHANGE,
+    ENDS,
+    NOISES,
+    STEP,
+    changes_a_minute,
+    changing_emotions,
+    fuse,
+    points,
+    stream,
+)
 
-from facial_attributes_ros.attributes import AGE, AGE_GROUP_STARTS, EMOTION, GENDER
-from facial_attributes_ros.vision.age import NINETY, OLDEST, expected_age
+from facial_attributes_ros.attributes import AGE, EMOTION, GENDER
+from facial_attributes_ros.vision.age import NINETY, expected_age
 from facial_attributes_ros.vision.options import FusionOptions
 
-NOISES: tuple[Noise, ...] = ("drifting", "jumping")
-CHANGE = 300
-"""Frame in which every face takes on another emotion."""
-ENDS = np.array([*AGE_GROUP_STARTS, OLDEST])
-CENTROIDS = tuple((ENDS[:-1] + ENDS[1:]) / 2)
 SECONDS = (0, 1, 2, 5, 10)
 
 
@@ -30,26 +34,14 @@ def emotions(faces: int, how: FusionOptions) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for accuracy in (0.57, None, 0.85):
         for noise in NOISES:
-            rng = np.random.default_rng(5)
-            first = rng.integers(7, size=(faces, 1))
-            second = (first + rng.integers(1, 7, size=(faces, 1))) % 7
-            truth = np.where(np.arange(CHANGE + 50) < CHANGE, first, second)
-            estimates = stream(rng, points(EMOTION, accuracy), truth, noise)
-            single, fused = estimates.argmax(axis=2), fuse(EMOTION, estimates, how).argmax(axis=2)
-            before, after = (changes_a_minute(labels[:, :CHANGE]) for labels in (single, fused))
-            right = [100 * (labels[:, 20:CHANGE] == truth[:, 20:CHANGE]).mean() for labels in (single, fused)]
-            late = _delays(truth, fused)
+            seen = changing_emotions(np.random.default_rng(5), faces, accuracy, noise, how)
+            before, after = (changes_a_minute(labels[:, :CHANGE]) for labels in (seen.single, seen.fused))
+            right = [100 * seen.right(labels) for labels in (seen.single, seen.fused)]
+            late = seen.delays()
             flicker = f"{before:.0f} → {after:.1f} ({before / after:.0f} times fewer)"
             follow = f"{np.median(late):.1f} s | {100 * (late <= 0.7 + 1e-9).mean():.0f} %"
             rate = "measured" if accuracy is None else f"{100 * accuracy:.0f} %"
             yield f"| {rate} | {noise} | {flicker} | {right[0]:.0f} → {right[1]:.0f} % | {follow} |"
-
-
-def _delays(truth: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the seconds after which faces whose emotion was known show the new one."""
-    known = labels[:, CHANGE - 1] == truth[:, CHANGE - 1]
-    right = labels[known, CHANGE:] == truth[known, CHANGE:]
-    return np.where(right.any(axis=1), (right.argmax(axis=1) + 1) * STEP, math.inf)
 
 
 def confidences(how: FusionOptions) -> Iterator[str]:

@@ -34,11 +34,16 @@ def split_member(path: str) -> tuple[str, str] | None:
     return (archive + MEMBER_MARK[:-1], member) if mark else None
 
 
+def file_of(path: str) -> str:
+    """Return the file that a picture lies in: its archive, or itself."""
+    member = split_member(path)
+    return member[0] if member else path
+
+
 def file_state(path: str) -> tuple[int, int]:
     """Return size in bytes and time of the last change in nanoseconds of a picture's file or archive; 0 without one."""
-    member = split_member(path)
     try:
-        state = Path(member[0] if member else path).stat()
+        state = Path(file_of(path)).stat()
     except (OSError, ValueError):  # no such file, or a name that no file can have
         return (0, 0)
     return (state.st_size, state.st_mtime_ns)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from facial_attributes_training.archive import PictureError, file_state, split_member
+from facial_attributes_training.archive import PictureError, file_of, file_state
 from facial_attributes_training.augment import Augmentation, Draws, augmented_crop
 from facial_attributes_training.crops import CropReader, normalised
 from facial_attributes_training.manifest import Manifest
@@ -136,17 +136,12 @@ def _shard_names(backbone: Backbone, manifest: Manifest, options: FeatureOptions
     for start in range(0, len(manifest), SHARD_ROWS):
         part = slice(start, start + SHARD_ROWS)
         rows = [
-            (str(path), state(_file_of(str(path))), box.tolist())
+            (str(path), state(file_of(str(path))), box.tolist())
             for path, box in zip(manifest.paths[part], manifest.boxes[part], strict=True)
         ]
         # Augmentation draws from the row's number, so there the place in the manifest counts too.
         text = json.dumps([_FORMAT, settings, start if options.variant else 0, rows], sort_keys=True)
         yield hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _file_of(path: str) -> str:
-    member = split_member(path)
-    return member[0] if member else path
 
 
 def _read(crops: CropReader, rows: range, options: FeatureOptions) -> tuple[Tensor, list[int]]:

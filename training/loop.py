@@ -143,7 +143,7 @@ class Trainer:
         while not self.progress.finished:
             self._train_epoch()
             self._end_epoch(self._validate())
-            if not self.progress.finished and self.limit.is_up(self.accelerator):
+            if not self.progress.finished and any(anywhere(self.accelerator, self.limit.is_up)):
                 raise OutOfTimeError
         best = load_checkpoint(self.stage.folder / BEST, self.stage.purpose)
         _load_trained(self.objective, best["model"])
@@ -163,10 +163,10 @@ class Trainer:
             progress.steps += 1
             now = time.perf_counter()
             self.report.step(progress, means, recipe.batch_size, started - waited, now - started)
-            up = self.limit.is_up(self.accelerator)
-            # Every process has a clock of its own, but they save together.
             due = time.monotonic() - self._saved_at >= recipe.checkpoint_minutes * 60
-            if up or anywhere(self.accelerator, due):
+            # Every process has a clock of its own, but they save together.
+            up, due = anywhere(self.accelerator, self.limit.is_up, due)
+            if up or due:
                 self._save()
             if up:
                 raise OutOfTimeError

@@ -294,7 +294,7 @@ def _number(text: str, name: str) -> float:
     except ValueError:
         value = float("nan")
     # Boxes and ages are kept in single precision.
-    if not np.isfinite(value) or not abs(value) < np.finfo(np.float32).max:
+    if not abs(value) < np.finfo(np.float32).max:
         raise ValueError(f"{name} {text!r} is not a number")
     return value
 

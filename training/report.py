@@ -13,7 +13,13 @@ import numpy as np
 from facial_attributes_training.evaluation import MIN_GROUP_ROWS, Evaluation, Group, TaskResult
 from facial_attributes_training.metrics import BOOTSTRAP_SAMPLES, INTERVAL, Estimate
 from facial_attributes_training.page import self_contained
-from facial_attributes_training.plots import DPI, ages_figure, confusion_figure, groups_figure, reliability_figure
+from facial_attributes_training.plots import (
+    ages_figure,
+    confusion_figure,
+    groups_figure,
+    reliability_figure,
+    save_figure,
+)
 from facial_attributes_training.robustness import Condition
 from facial_attributes_training.subsets import ALL
 from facial_attributes_training.tables import (
@@ -100,7 +106,7 @@ def write_report(folder: Path, evaluation: Evaluation, run: Run, robustness: Seq
     """
     files = [folder / name for name in (JSON_FILE, CSV_FILE, REPORT_FILE, PAGE_FILE)]
     with disk_errors(folder):
-        plots = {place: _save(figure, folder / PLOTS / place) for place, figure in _plots(evaluation)}
+        plots = {place: save_figure(figure, folder / PLOTS / place) for place, figure in _plots(evaluation)}
         _write(files[0], json.dumps(to_json(evaluation, run, robustness), indent=1, allow_nan=False) + "\n")
         with atomic_target(files[1]) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, _SUMMARY, lineterminator="\n")
@@ -195,12 +201,6 @@ def _plots(evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
 def _stem(name: str, task: str) -> str:
     """Return the beginning of plots' file names; data sets may be called anything."""
     return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}-{task}"
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    with atomic_target(path) as partial:
-        figure.savefig(partial, dpi=DPI, bbox_inches="tight")
-    return path
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from facial_attributes_training.age_plots import HISTOGRAM_FILE, SCATTER_FILE
 from facial_attributes_training.page import self_contained
-from facial_attributes_training.plots import DPI
+from facial_attributes_training.plots import save_figure
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.run_files import (
     DISTRIBUTION_FILE,
@@ -158,9 +158,7 @@ def _percent(text: str) -> str:
 
 
 def _plot(path: Path, figure: Figure, title: str) -> str:
-    with disk_errors(path), atomic_target(path) as partial:
-        figure.savefig(partial, dpi=DPI, bbox_inches="tight")
-    return f"![{title}]({PLOTS}/{path.name})\n"
+    return f"![{title}]({PLOTS}/{save_figure(figure, path).name})\n"
 
 
 def _columns(path: Path) -> Columns:

@@ -1,4 +1,4 @@
-"""How long one part of a run may take, for machines that are lent by the minute."""
+"""How long one part of a run may take, for machines that are rented by the minute."""
 
 import time
 
@@ -10,11 +10,12 @@ class OutOfTimeError(Exception):
     """The time is up: the run has written a checkpoint, and goes on from it when it is resumed."""
 
 
-def anywhere(accelerator: Accelerator, here: bool) -> bool:
-    """Return whether something is so in any process; all of them must ask, and get the same answer."""
+def anywhere(accelerator: Accelerator, *here: bool) -> tuple[bool, ...]:
+    """Return of each of some things whether it is so in any process; all must ask, and get the same answer."""
     if accelerator.num_processes == 1:
         return here
-    return bool(accelerator.reduce(torch.tensor(float(here), device=accelerator.device), "sum") > 0)
+    flags = torch.tensor(here, dtype=torch.float32, device=accelerator.device)
+    return tuple((accelerator.reduce(flags, "sum") > 0).tolist())
 
 
 class TimeLimit:
@@ -27,6 +28,7 @@ class TimeLimit:
     def __init__(self, minutes: float | None = None) -> None:
         self._end = None if minutes is None else time.monotonic() + minutes * 60
 
-    def is_up(self, accelerator: Accelerator) -> bool:
-        """Return whether the time is up in any process; all of them must ask, and get the same answer."""
-        return self._end is not None and anywhere(accelerator, time.monotonic() >= self._end)
+    @property
+    def is_up(self) -> bool:
+        """Whether the time is up in this process."""
+        return self._end is not None and time.monotonic() >= self._end

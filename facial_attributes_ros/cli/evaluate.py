@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 HELP = "measure a model on labelled pictures: accuracy, errors in years, calibration, groups; JSON, CSV and a report"
 
-PREDICTIONS_FILE = "predictions.csv"
 AGAINST_FILE = "against.json"
-LEFT_OUT_FILE = "left-out.csv"
 ROBUSTNESS_ROWS = 1500
 """So many rows are measured under every degradation by default: some 30,000 faces in all."""
 
@@ -75,9 +73,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         from facial_attributes_training.evaluation import evaluate, expected_ages
         from facial_attributes_training.predictions import predict_manifest, write_predictions
-        from facial_attributes_training.prepare.left_out import write_left_out
+        from facial_attributes_training.prepare.left_out import LEFT_OUT_FILE, write_left_out
         from facial_attributes_training.recalibration import save_calibration
         from facial_attributes_training.report import Run, summary_rows, to_json, write_report
+        from facial_attributes_training.run_files import PREDICTIONS_FILE
         from facial_attributes_training.subsets import first_half
     except ModuleNotFoundError as error:
         raise UserError(

@@ -49,11 +49,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.rank is not None and args.rank < 1:
         raise UserError(f"a rank is a whole number from 1 on, not {args.rank}.")
-    network = _network(args.model)
-    backbone = network.pop("backbone")
+    backbone, network, own_tasks = _network(args.model)
     network["image_size"] = args.image_size or network["image_size"]
-    tasks = args.tasks or network.pop("tasks", None)
-    network.pop("tasks", None)
+    tasks = args.tasks or own_tasks
     if args.adaptation is None:
         rows = ladder(backbone, tasks=tasks, rank=args.rank, **network)
     else:
@@ -67,18 +65,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _network(model: str) -> dict[str, Any]:
-    """Return what `counts.count` takes of a named model, a model folder, or a backbone."""
+def _network(model: str) -> "tuple[str, dict[str, Any], Sequence[str] | None]":
+    """Return the backbone, what else `counts.count` takes of the network, and the tasks of a model folder."""
     if model in BACKBONES:
         backbone, image_size = BACKBONES[model]
-        return {"backbone": backbone, "image_size": image_size}
+        return backbone, {"image_size": image_size}, None
     if Path(model).is_dir():
         from facial_attributes_ros.models.spec import ModelSpec
 
         spec = ModelSpec.read(Path(model))
-        own = {"backbone": spec.backbone.name, "image_size": spec.image_size, "tasks": spec.tasks}
-        return own | {"age_in_years": spec.age_regression is not None, **spec.backbone.architecture}
-    return {"backbone": model, "image_size": None}
+        own = {"image_size": spec.image_size, "age_in_years": spec.age_regression is not None}
+        return spec.backbone.name, own | spec.backbone.architecture, spec.tasks
+    return model, {"image_size": None}, None
 
 
 def _one_adaptation(

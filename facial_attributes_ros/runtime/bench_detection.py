@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from facial_attributes_ros.attributes import Detection
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.runtime.bench import measure_together
+from facial_attributes_ros.vision.boxes import overlaps
 from facial_attributes_ros.vision.detectors import FaceDetector, load_detector
 from facial_attributes_ros.vision.pictures import read_picture
 
@@ -163,9 +164,9 @@ def bench_detection(
         alarms = 0
         for scene in frames:
             found = [face.box for face in detector.detect(scene.frame) if face.score >= SCORE]
-            matched = [any(overlap(box, face) >= FOUND for face in found) for box in scene.boxes]
-            hits.setdefault(scene.side, []).extend(matched)
-            alarms += sum(not any(overlap(box, face) >= FOUND for box in scene.boxes) for face in found)
+            same = overlaps(np.reshape(scene.boxes, (-1, 4)), np.reshape(found, (-1, 4))) >= FOUND
+            hits.setdefault(scene.side, []).extend(map(int, np.any(same, axis=1)))
+            alarms += int((~same.any(axis=0)).sum())
         recall = {side: float(np.mean(each)) for side, each in hits.items()}
         yield Finding(name, size, timings[f"{name} {size}"], recall, alarms / len(frames), smallest_found(recall))
 
@@ -177,13 +178,6 @@ def _load(name: str, size: int) -> FaceDetector | str:
     except (UserError, MemoryError, cv2.error) as error:
         return str(error) or "out of memory"
     return detector
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Return the intersection over union of two boxes (4,) x, y, width, height."""
-    sides = np.minimum(one[:2] + one[2:], other[:2] + other[2:]) - np.maximum(one[:2], other[:2])
-    shared = float(np.prod(np.maximum(sides, 0)))
-    return shared / (float(np.prod(one[2:])) + float(np.prod(other[2:])) - shared)
 
 
 def smallest_found(recall: dict[int, float]) -> int | None:

@@ -237,9 +237,9 @@ class FaceBelief:
             detection: where the face is.
             tasks: those that are asked for; the others are unknown.
             spec: of the model.
-            thresholds: per task, instead of the model's own.
+            thresholds: of every task, instead of the model's own.
         """
-        lowest = {**spec.thresholds, **(thresholds or {})}
+        lowest = spec.thresholds if thresholds is None else thresholds
         found = {task: self.tasks[task].distribution(lowest[task]) for task in tasks if task in self.tasks}
         return face_attributes(self.id, detection, found, spec, self.observations, self.updated)
 

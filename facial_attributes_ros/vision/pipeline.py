@@ -91,8 +91,8 @@ class FramePipeline:
         if chosen:
             self._scheduler.spent(seconds, len(chosen))
         update_faces([self._beliefs[track.id] for track in chosen], estimates, stamp, qualities, self.options.fusion)
-        spec, thresholds = self.engine.spec, self.options.thresholds
-        faces = [self._beliefs[track.id].attributes(track.detection, wanted, spec, thresholds) for track in tracks]
+        spec, lowest = self.engine.spec, self._thresholds
+        faces = [self._beliefs[track.id].attributes(track.detection, wanted, spec, lowest) for track in tracks]
         clock.lap("fusion")
         return FrameResult(faces, clock.timings)
 
@@ -110,13 +110,16 @@ class FramePipeline:
         score = self.options.tracking.birth_score
         detections = [detection for detection in self.detector.detect(image) if detection.score >= score]
         estimates = self._estimate(image, detections, wanted)
-        spec = self.engine.spec
-        lowest = {**spec.thresholds, **self.options.thresholds}
+        spec, lowest = self.engine.spec, self._thresholds
         faces = []
         for row, detection in enumerate(detections):
             found = {task: Distribution(task, values[row], lowest[task]) for task, values in estimates.items()}
             faces.append(face_attributes(f"face{row + 1}", detection, found, spec, int(bool(found)), 0.0))
         return faces
+
+    @property
+    def _thresholds(self) -> dict[str, float]:
+        return {**self.engine.spec.thresholds, **self.options.thresholds}
 
     def _wanted(self, tasks: Collection[str] | None) -> frozenset[str]:
         on = frozenset(self.options.tasks) & frozenset(self.engine.spec.tasks)

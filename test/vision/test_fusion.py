@@ -4,63 +4,44 @@ import math
 
 import numpy as np
 import pytest
-from estimate_streams import STEP, changes_a_minute, fuse, points, stream
+from estimate_streams import CENTROIDS, CHANGE, ENDS, NOISES, changes_a_minute, changing_emotions, fuse, points, stream
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from facial_attributes_ros.attributes import AGE, AGE_GROUP_STARTS, EMOTION, GENDER, LABELS
+from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.vision.age import OLDEST, expected_age
+from facial_attributes_ros.vision.age import expected_age
 from facial_attributes_ros.vision.evidence import independent_share
 from facial_attributes_ros.vision.fusion import Belief, FaceBelief, update, update_faces
 from facial_attributes_ros.vision.options import FusionOptions
 
 OPTIONS = FusionOptions()
-ENDS = np.array([*AGE_GROUP_STARTS, OLDEST])
-CENTROIDS = tuple((ENDS[:-1] + ENDS[1:]) / 2)
-NOISES = ("drifting", "jumping")
-CHANGE = 300
 
 
 @functools.cache
 def emotions(noise, accuracy):
-    """Fifty faces, half a minute of one emotion and then 5 s of another: truth, single and fused labels."""
-    rng = np.random.default_rng(0)
-    first = rng.integers(7, size=(50, 1))
-    second = (first + rng.integers(1, 7, size=(50, 1))) % 7
-    truth = np.where(np.arange(CHANGE + 50) < CHANGE, first, second)
-    estimates = stream(rng, points(EMOTION, accuracy), truth, noise)
-    return truth, estimates.argmax(axis=2), fuse(EMOTION, estimates, OPTIONS).argmax(axis=2)
-
-
-def delays(truth, labels):
-    """Return the seconds after which faces whose emotion was known show the new one."""
-    known = labels[:, CHANGE - 1] == truth[:, CHANGE - 1]
-    right = labels[known, CHANGE:] == truth[known, CHANGE:]
-    return np.where(right.any(axis=1), (right.argmax(axis=1) + 1) * STEP, math.inf)
+    return changing_emotions(np.random.default_rng(0), 50, accuracy, noise, OPTIONS)
 
 
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("accuracy", [None, 0.57])
 def test_flicker_falls_at_least_tenfold_and_more_labels_are_right(noise, accuracy):
-    truth, single, fused = emotions(noise, accuracy)
-    assert changes_a_minute(fused[:, :CHANGE]) * 10 <= changes_a_minute(single[:, :CHANGE])
-    right = [(labels[:, 20:CHANGE] == truth[:, 20:CHANGE]).mean() for labels in (single, fused)]
-    assert right[1] > right[0] + 0.2
+    seen = emotions(noise, accuracy)
+    assert changes_a_minute(seen.fused[:, :CHANGE]) * 10 <= changes_a_minute(seen.single[:, :CHANGE])
+    assert seen.right(seen.fused) > seen.right(seen.single) + 0.2
 
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_a_clear_change_of_emotion_is_followed_within_seven_tenths_of_a_second(noise):
-    truth, _, fused = emotions(noise, 0.85)
-    assert np.median(delays(truth, fused)) <= 0.5
-    assert np.mean(delays(truth, fused) <= 0.7 + 1e-9) > 0.65
+    delays = emotions(noise, 0.85).delays()
+    assert np.median(delays) <= 0.5
+    assert np.mean(delays <= 0.7 + 1e-9) > 0.65
 
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_any_change_of_emotion_is_followed_within_a_few_seconds(noise):
-    truth, _, fused = emotions(noise, None)
-    assert np.median(delays(truth, fused)) <= 2.5
+    assert np.median(emotions(noise, None).delays()) <= 2.5
 
 
 @pytest.mark.parametrize("noise", NOISES)

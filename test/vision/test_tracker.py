@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from compare_trackers import ours
 from crossings import Crossing, cross
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,21 +109,9 @@ def test_ids_are_never_used_twice():
     assert all(name[0].isalpha() and name.isalnum() for name in given_out)
 
 
-def follower():
-    """Return a new tracker as the crossings want it."""
-    tracker = Tracker()
-
-    def follow(boxes, scores, now):
-        seen = [Detection(box.astype(np.float32), float(score)) for box, score in zip(boxes, scores, strict=True)]
-        names = {id(track.detection): track.id for track in tracker.update(seen, now)}
-        return [names.get(id(detection)) for detection in seen]
-
-    return follow
-
-
 @pytest.mark.parametrize("rate", [15, 30])
 def test_two_who_pass_without_overlap_never_swap(rate):
-    outcomes = [cross(Crossing(overlap=False, rate=rate), seed, follower()) for seed in range(20)]
+    outcomes = [cross(Crossing(overlap=False, rate=rate), seed, ours(rate)) for seed in range(20)]
     assert not any(outcome.confused or outcome.renamed for outcome in outcomes)
 
 
@@ -130,7 +119,7 @@ def test_two_who_pass_without_overlap_never_swap(rate):
 @pytest.mark.parametrize("blackout", [0.0, 0.9])
 def test_two_of_one_size_who_hide_each_other_swap_at_most_once_in_twenty(rate, blackout):
     """Blackout: up to so many seconds around the meeting, nobody is detected at all."""
-    outcomes = [cross(Crossing(rate=rate, blackout=blackout), seed, follower()) for seed in range(40)]
+    outcomes = [cross(Crossing(rate=rate, blackout=blackout), seed, ours(rate)) for seed in range(40)]
     assert sum(outcome.confused for outcome in outcomes) <= 2
 
 

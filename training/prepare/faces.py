@@ -6,6 +6,8 @@ import numpy as np
 from facial_attributes_training.prepare.scan import Scanned
 from numpy.typing import NDArray
 
+from facial_attributes_ros.vision.boxes import overlaps
+
 Box = tuple[float, float, float, float]
 
 SAME_FACE = 0.3
@@ -36,18 +38,9 @@ def face_at(scanned: Scanned, place: Sequence[float]) -> Box | None:
     faces = _array(scanned.faces)
     if not len(faces):
         return None
-    overlaps = _overlaps(faces[:, :4], np.asarray(place, np.float64))
-    best = int(np.argmax(overlaps))
-    return _box(faces[best]) if overlaps[best] >= SAME_FACE else None
-
-
-def _overlaps(boxes: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return float64 (N,): intersection over union of boxes (N, 4) and a place (4,)."""
-    low = np.maximum(boxes[:, :2], place[:2])
-    high = np.minimum(boxes[:, :2] + boxes[:, 2:], place[:2] + place[2:])
-    shared = np.clip(high - low, 0, None).prod(axis=1)
-    union = boxes[:, 2:].prod(axis=1) + place[2:].prod() - shared
-    return np.asarray(shared / union, np.float64)
+    shared = overlaps(faces[:, :4], np.asarray([place], np.float64))[:, 0]
+    best = int(np.argmax(shared))
+    return _box(faces[best]) if shared[best] >= SAME_FACE else None
 
 
 def _array(faces: list[list[float]] | None) -> NDArray[np.float64]:

@@ -10,13 +10,12 @@ from typing import Any, Literal
 from facial_attributes_training.manifest import Manifest, Row, write_manifest
 from facial_attributes_training.prepare.duplicates import drop_duplicates
 from facial_attributes_training.prepare.faces import face_at, main_face
-from facial_attributes_training.prepare.left_out import LeftOut, write_left_out
+from facial_attributes_training.prepare.left_out import LEFT_OUT_FILE, LeftOut, write_left_out
 from facial_attributes_training.prepare.overlap import SCAN_FILE, drop_known, fingerprints_of
 from facial_attributes_training.prepare.scan import DetectorFactory, Progress, Scanned, scan
 
 from facial_attributes_ros.files import disk_errors, locked
 
-LEFT_OUT_FILE = "left-out.csv"
 _LOGGER = logging.getLogger(__name__)
 
 

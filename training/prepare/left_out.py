@@ -11,6 +11,8 @@ from facial_attributes_training.manifest import Row
 
 from facial_attributes_ros.files import atomic_target, disk_errors
 
+LEFT_OUT_FILE = "left-out.csv"
+
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
