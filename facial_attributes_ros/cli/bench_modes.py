@@ -140,7 +140,7 @@ def ladder(args: argparse.Namespace) -> Report:
     from tqdm import tqdm
 
     from facial_attributes_ros.cli.info import BACKBONES
-    from facial_attributes_ros.runtime.bench_ladder import bench_ladder, device_name, ladder_steps
+    from facial_attributes_ros.runtime.bench_ladder import bench_ladder, device_name, ladder_steps, matrix_product
     from facial_attributes_ros.runtime.engine import resolve_device
 
     device = resolve_device(args.device, "torch")
@@ -148,6 +148,7 @@ def ladder(args: argparse.Namespace) -> Report:
     backbone, image_size = BACKBONES.get(args.ladder_model, (args.ladder_model, None))
     steps = ladder_steps(args.ladder_batches)
     report = _about(device=device_name(device), backbone=backbone, precision=precision, rows=[])
+    report["matrix_product"] = matrix_product(device, precision)
     if not args.json:
         tables.print_ladder_header(report)
     with tqdm(total=len(steps), unit=" rows", file=sys.stderr, dynamic_ncols=True) as bar:
@@ -155,7 +156,7 @@ def ladder(args: argparse.Namespace) -> Report:
             report["rows"].append(asdict(step) | asdict(cost))
             if not args.json:
                 with bar.external_write_mode(file=sys.stdout):
-                    tables.print_ladder_row(report["rows"][-1])
+                    tables.print_ladder_row(report["rows"][-1], report["matrix_product"])
             bar.set_postfix_str(f"{step.phase} {step.rung} {step.batch}", refresh=False)
             bar.update()
     return report

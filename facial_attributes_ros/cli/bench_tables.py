@@ -94,15 +94,21 @@ def print_ladder_header(report: dict[str, Any]) -> None:
     print(
         f"{report['machine']}; {report['backbone']} with random weights in {report['precision']} on {report['device']}"
     )
-    print(f"{'phase':<10}{'rung':<10}{'checkpoints':<13}{'batch':>5}{'median ms':>12}{'faces/s':>10}{'peak MB':>10}")
+    print(f"a large matrix product runs at {report['matrix_product']:.2f} TFLOP/s: the limit that shares are of")
+    print(
+        f"{'phase':<10}{'rung':<10}{'checkpoints':<13}{'batch':>5}{'median ms':>12}{'faces/s':>10}{'peak MB':>10}"
+        f"{'TFLOP/s':>10}{'of limit':>10}"
+    )
 
 
-def print_ladder_row(row: dict[str, Any]) -> None:
-    """Print one rung as soon as it is measured."""
+def print_ladder_row(row: dict[str, Any], limit: float) -> None:
+    """Print one rung as soon as it is measured; `limit` is what a matrix product reaches, in TFLOP/s."""
     checkpoints = "yes" if row["checkpointing"] else "no" if row["phase"] == "training" else ""
     if row["note"]:
         values = f"   {row['note']}"
     else:
         memory = "-" if row["peak_memory"] is None else f"{row['peak_memory']:.0f}"
         values = f"{row['milliseconds']:12.2f}{row['faces_per_second']:10.1f}{memory:>10}"
+        if row["teraflops"] is not None:
+            values += f"{row['teraflops']:10.2f}{100 * row['teraflops'] / limit:8.0f} %"
     print(f"{row['phase']:<10}{row['rung']:<10}{checkpoints:<13}{row['batch']:>5}{values}", flush=True)

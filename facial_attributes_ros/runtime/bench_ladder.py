@@ -18,6 +18,7 @@ from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptation import Adaptation, build_model, merge
 from facial_attributes_ros.models.backbones import Backbone, build_backbone
+from facial_attributes_ros.models.counts import operations
 from facial_attributes_ros.models.loraplus import parameter_groups
 from facial_attributes_ros.runtime.batches import out_of_memory
 
@@ -32,6 +33,8 @@ OUT_OF_MEMORY: Final = "out of memory"
 WARM_UP: Final = 3
 LEAST_RUNS: Final = 5
 """Measured runs of everything, however long one takes."""
+MATRIX_SIDE: Final = {"cuda": 8192, "cpu": 2048}
+"""Rows and columns of the matrices whose product stands for what a device can do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Cost:
         faces_per_second: batch over median.
         peak_memory: MB, weights included: what PyTorch allocated on a GPU, what the whole process had resident on a CPU
             (None where the system doesn't tell).
+        teraflops: 10^12 operations a second, 2 per multiply-add, attention included; counted for forward only.
         runs: number of measurements.
         note: why there are no numbers, such as `OUT_OF_MEMORY`.
     """
@@ -67,6 +71,7 @@ class Cost:
     milliseconds: float | None = None
     faces_per_second: float | None = None
     peak_memory: float | None = None
+    teraflops: float | None = None
     runs: int = 0
     note: str = ""
 
@@ -126,7 +131,7 @@ def bench_ladder(
             if network is None:
                 kind = _Forward if step.phase == "forward" else _Training
                 network = kind(template, step.rung, where, dtype)
-            cost = _measure(network.prepare(step), step.batch, where, seconds)
+            cost = _measure(network.prepare(step), step.batch, where, seconds, network.gflops)
         except UserError as error:
             cost = Cost(note=str(error))
         except (RuntimeError, MemoryError) as error:
@@ -139,6 +144,24 @@ def bench_ladder(
             network.module.zero_grad(set_to_none=True)
             _free(where)
         yield step, cost
+
+
+def matrix_product(device: str, precision: str, seconds: float = 2.0) -> float:
+    """Return 10^12 operations a second of one large matrix product, the arithmetic limit that can be had in practice.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`.
+        precision: a key of `PRECISIONS`.
+        seconds: to measure.
+    """
+    where = torch.device(device)
+    side = MATRIX_SIDE[where.type]
+    one, other = (torch.randn(side, side, device=where, dtype=PRECISIONS[precision]) for _ in range(2))
+
+    def run() -> None:
+        torch.mm(one, other)
+
+    return _measure(run, 1, where, seconds, 2 * side**3 / 1e9).teraflops or 0.0
 
 
 def random_backbone(template: Backbone, device: torch.device) -> Backbone:
@@ -163,13 +186,20 @@ class _Forward:
 
     def __init__(self, template: Backbone, rung: str, device: torch.device, dtype: torch.dtype) -> None:
         self.device, self.dtype = device, dtype
-        backbone = random_backbone(template, device)
-        self.side = backbone.preprocess.image_size
-        self.module: nn.Module = backbone
-        if rung != BARE:
-            self.module = build_model(backbone, Adaptation.named(rung))
-            merge(self.module)
+        self.side = template.preprocess.image_size
+        with torch.device("meta"):
+            counted, image = self._network(deepcopy(template), rung), torch.empty(1, 3, self.side, self.side)
+            self.gflops = operations(lambda: counted(image))[1]
+        self.module = self._network(random_backbone(template, device), rung)
         self.module.requires_grad_(False).eval().to(device, dtype)
+
+    @staticmethod
+    def _network(backbone: Backbone, rung: str) -> nn.Module:
+        if rung == BARE:
+            return backbone.eval()
+        model = build_model(backbone, Adaptation.named(rung))
+        merge(model)
+        return model.eval()
 
     def prepare(self, step: Step) -> Callable[[], None]:
         images = torch.randn(step.batch, 3, self.side, self.side, device=self.device, dtype=self.dtype)
@@ -183,6 +213,8 @@ class _Forward:
 
 class _Training:
     """A rung's network and its optimiser."""
+
+    gflops = None
 
     def __init__(self, template: Backbone, rung: str, device: torch.device, dtype: torch.dtype) -> None:
         self.device, self.dtype = device, dtype
@@ -210,7 +242,10 @@ class _Training:
         return run
 
 
-def _measure(run: Callable[[], None], batch: int, device: torch.device, seconds: float) -> Cost:
+def _measure(
+    run: Callable[[], None], batch: int, device: torch.device, seconds: float, gflops: float | None = None
+) -> Cost:
+    """Time a call on a batch; `gflops` are the 10^9 operations of one face, None if they were not counted."""
     for _ in range(WARM_UP):
         run()
     _reset_peak(device)
@@ -219,7 +254,8 @@ def _measure(run: Callable[[], None], batch: int, device: torch.device, seconds:
     while time.perf_counter() < end or len(spent) < LEAST_RUNS:
         spent.append(_milliseconds(run, device))
     median = float(np.median(spent))
-    return Cost(median, 1e3 * batch / median, _peak(device), len(spent))
+    teraflops = None if gflops is None else gflops * batch / median
+    return Cost(median, 1e3 * batch / median, _peak(device), teraflops, len(spent))
 
 
 def _milliseconds(run: Callable[[], None], device: torch.device) -> float:

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.runtime.bench import Timing, bare_backbone, frame_with_faces, measure_together, overhead
+from facial_attributes_ros.runtime.bench import (
+    Timing,
+    bare_backbone,
+    bench_stages,
+    frame_with_faces,
+    measure_together,
+    overhead,
+)
 from facial_attributes_ros.runtime.engine import load_engine
 from facial_attributes_ros.vision.detectors import load_detector
 
@@ -55,6 +62,13 @@ def test_the_command_prints_every_stage_as_json(tiny_model: Path, capsys: pytest
         (stage, faces) for faces in (1, 2) for stage in stages
     ]
     assert set(report["estimate_per_backbone"]) == {"1", "2"}
+
+
+def test_in_pytorch_a_frame_in_the_memory_of_the_device_is_timed_too(tiny_model: Path) -> None:
+    pytest.importorskip("skimage")
+    engine = load_engine(tiny_model, device="cpu", engine="torch")
+    timings = bench_stages(engine, load_detector(), bare_backbone(tiny_model, engine), [2], 0.1)
+    assert "resident" in {timing.stage for timing in timings}
 
 
 def test_a_live_graph_without_ros_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,9 @@ import torch
 
 from facial_attributes_ros.cli import main as cli
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.adaptation import Adaptation
 from facial_attributes_ros.models.backbones import build_backbone
+from facial_attributes_ros.models.counts import count
 from facial_attributes_ros.runtime import bench_ladder as ladder
 from facial_attributes_ros.runtime.bench_ladder import OUT_OF_MEMORY, Step, ladder_steps
 
@@ -41,6 +43,22 @@ def test_every_rung_is_measured(precision: str) -> None:
         assert cost.milliseconds is not None
         assert cost.milliseconds > 0
         assert cost.faces_per_second == pytest.approx(1e3 * step.batch / cost.milliseconds)
+        assert (cost.teraflops is None) == (step.phase == "training")
+
+
+def test_the_operations_of_a_forward_pass_are_those_that_info_counts() -> None:
+    steps = [Step("forward", "lora", 2)]
+    (cost,) = run(steps).values()
+    counted = count(BACKBONE, Adaptation.named("lora"), **TINY)
+    assert cost.milliseconds is not None
+    assert cost.teraflops == pytest.approx(counted.gflops_attention * 2 / cost.milliseconds)
+
+
+def test_the_limit_is_told_in_operations_of_a_matrix_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder, "MATRIX_SIDE", {"cpu": 100})
+    monkeypatch.setattr(ladder, "_milliseconds", lambda run, _: run() or 4.0)
+    # 2 x 100^3 operations in 4 ms.
+    assert ladder.matrix_product("cpu", "bfloat16", 0.0) == pytest.approx(2e6 / 4e-3 / 1e12)
 
 
 def test_a_step_trains_what_its_rung_trains_and_nothing_else() -> None:
@@ -119,7 +137,7 @@ def test_the_command_prints_a_table_and_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     steps = [Step("forward", "backbone", 1), Step("training", "dora", 16, True)]
-    costs = [ladder.Cost(2.0, 500.0, 300.4, 5), ladder.Cost(note=OUT_OF_MEMORY)]
+    costs = [ladder.Cost(2.0, 500.0, 300.4, 1.5, 5), ladder.Cost(note=OUT_OF_MEMORY)]
     asked: list[Any] = []
 
     def measured(*arguments: Any) -> Any:
@@ -127,12 +145,14 @@ def test_the_command_prints_a_table_and_json(
         return zip(steps, costs, strict=True)
 
     monkeypatch.setattr(ladder, "bench_ladder", measured)
+    monkeypatch.setattr(ladder, "matrix_product", lambda *_: 6.0)
     arguments = ["bench", "--ladder", "--device", "cpu", "--ladder-batches", "1,16"]
     assert cli.main(arguments) == 0
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
-    assert lines[2].split() == ["forward", "backbone", "1", "2.00", "500.0", "300"]
-    assert lines[3].split() == ["training", "dora", "yes", "16", "out", "of", "memory"]
+    assert lines[1].split()[:7] == ["a", "large", "matrix", "product", "runs", "at", "6.00"]
+    assert lines[3].split() == ["forward", "backbone", "1", "2.00", "500.0", "300", "1.50", "25", "%"]
+    assert lines[4].split() == ["training", "dora", "yes", "16", "out", "of", "memory"]
     assert "rows" in printed.err
     assert cli.main([*arguments, "--json", "--ladder-model", "small"]) == 0
     report = json.loads(capsys.readouterr().out)
