@@ -26,10 +26,12 @@ from facial_attributes_ros.runtime.batches import FittingBatches
 from facial_attributes_ros.runtime.engine import Crops, Logits, check_crops, empty_logits
 from facial_attributes_ros.runtime.onnx_export import INPUT
 
-BUILD_VERSION: Final = 2
+BUILD_VERSION: Final = 3
 """Raise it when the way networks are exported changes, so that engines built before are not used again."""
 BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32)
 """Faces a call of the network takes at most: the last, or an earlier one where memory is short."""
+INT8_BATCH_SIZES: Final = BATCH_SIZES[:4]
+"""The same in int8, where the faces of a call share a scale: more of them are told worse, and are no faster."""
 
 KEPT: Final = 4
 """Engines of models of one name that stay in the cache; an older one in use lives on until it is closed."""
@@ -53,7 +55,7 @@ class OnnxEngine:
         self.device = device
         self.name = "onnx-int8" if path.stem.endswith("int8") else "onnx"
         self._session = open_session(path, device, threads)
-        self._batches = FittingBatches(BATCH_SIZES, device)
+        self._batches = FittingBatches(INT8_BATCH_SIZES if self.name == "onnx-int8" else BATCH_SIZES, device)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu", threads: int | None = None, int8: bool = False) -> Self:

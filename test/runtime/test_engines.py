@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.runtime import onnx_export
 from facial_attributes_ros.runtime.deployed import DeployedModel
 from facial_attributes_ros.runtime.engine import Engine, load_engine, probabilities
-from facial_attributes_ros.runtime.onnx_engine import BATCH_SIZES, build_engine
+from facial_attributes_ros.runtime.onnx_engine import BATCH_SIZES, INT8_BATCH_SIZES, build_engine
 from facial_attributes_ros.runtime.onnx_export import example_crops
 from facial_attributes_ros.vision.crop import crop_faces
 
@@ -70,6 +71,28 @@ def test_more_faces_than_a_batch_holds_come_out_in_their_order(engine: Engine) -
         alone = engine.logits(crops[index : index + 1])
         for task in LABELS:
             np.testing.assert_allclose(together[task][index], alone[task][0], atol=1e-3)
+
+
+def test_int8_sees_few_faces_a_call_since_they_share_a_scale(tiny_model: Path) -> None:
+    engine = load_engine(tiny_model, device="cpu", engine="onnx-int8")
+    most = INT8_BATCH_SIZES[-1]
+    crops = example_crops(most + 3, SIZE)
+    together = engine.logits(crops)
+    parts = [engine.logits(crops[:most]), engine.logits(crops[most:])]
+    for task in LABELS:
+        np.testing.assert_array_equal(together[task], np.concatenate([part[task] for part in parts]))
+
+
+def test_int8_leaves_the_first_and_the_last_block_as_they_are(tiny_model: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    nodes = onnx.load(build_engine(tiny_model, int8=True)).graph.node
+    whole = onnx.load(build_engine(tiny_model)).graph
+    weights = {tensor.name for tensor in whole.initializer}
+    linear = [node.name for node in whole.node if node.op_type == "MatMul" and weights & set(node.input)]
+    kept = {node.name for node in nodes if node.op_type == "MatMul"} & set(linear)
+    blocks = sorted({int(re.search(r"blocks\.(\d+)/", name)[1]) for name in linear})  # type: ignore[index]
+    assert len(blocks) > 2
+    assert kept == {name for name in linear if f"blocks.{blocks[0]}/" in name or f"blocks.{blocks[-1]}/" in name}
 
 
 def test_only_the_tasks_asked_for_come_back(engine: Engine) -> None:
