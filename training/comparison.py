@@ -62,12 +62,17 @@ class Rung:
     """A row of the tables: one run, or the runs of one adaptation that have a task each.
 
     Attributes:
-        title: what the row is called.
+        label: the adaptation; where several rows have it, the run's name or folder before it.
         runs: with tasks of their own.
     """
 
-    title: str
+    label: str
     runs: tuple[FinishedRun, ...]
+
+    @property
+    def title(self) -> str:
+        """What the row is called."""
+        return f"{self.label}, {'single' if self.single_task else 'multi'}-task"
 
     @property
     def adaptation(self) -> str:
@@ -167,11 +172,23 @@ def rungs(runs: Sequence[FinishedRun]) -> list[Rung]:
             groups.append([run])
         else:
             home.append(run)
-    titles = [f"{g[0].recipe.adaptation['name']}, {'single' if g[0].single_task else 'multi'}-task" for g in groups]
+    labels = [_labels(group[0]) for group in groups]
     return [
-        Rung(title if titles.count(title) == 1 else f"{group[0].recipe.name}: {title}", tuple(group))
-        for title, group in zip(titles, groups, strict=True)
+        Rung(_first_alone(own, [other for other in labels if other is not own]), tuple(group))
+        for own, group in zip(labels, groups, strict=True)
     ]
+
+
+def _labels(run: FinishedRun) -> list[tuple[str, bool]]:
+    """Return what a row could be called, short to long, each beside whether it is of one task."""
+    adaptation = str(run.recipe.adaptation["name"])
+    names = (adaptation, f"{run.recipe.name}: {adaptation}", f"{run.recipe.folder}: {adaptation}")
+    return [(name, run.single_task) for name in names]
+
+
+def _first_alone(own: Sequence[tuple[str, bool]], others: Sequence[Sequence[tuple[str, bool]]]) -> str:
+    """Return the shortest label that no other row could have."""
+    return next((label for label in own if not any(label in other for other in others)), own[-1])[0]
 
 
 def _belongs(run: FinishedRun, group: Sequence[FinishedRun]) -> bool:

@@ -25,6 +25,8 @@ REPORT_FILE, PAGE_FILE, FIGURES_FILE, PLOT_FILE = (
     "comparison.png",
 )
 MEAN = "mean of the tasks"
+_SHORT_NAME = 8
+"""Longer names stand aslant below a plot."""
 
 Figures = Mapping[Key, Measure]
 Summary = Mapping[str, Measure]
@@ -89,8 +91,8 @@ def _head(command: str) -> str:
 
 Figures are of the validation rows that nothing was chosen or fitted on. Brackets hold {INTERVAL:.0%} bootstrap
 intervals ({BOOTSTRAP_SAMPLES} draws of rows). Differences are paired: both runs are measured on the same draws. A
-difference is in bold where its interval does not hold 0; every other order may be chance. One training a run is not
-enough to tell what another seed would change.
+difference is in bold where its interval does not hold 0; every other order may be chance. Runs that were measured on
+different rows have no difference. One training a run is not enough to tell what another seed would change.
 """
 
 
@@ -114,7 +116,7 @@ def _single_against_multi(rows: Sequence[Rung], summaries: Sequence[Summary]) ->
         yield "Multi-task minus single-task, percentage points:\n"
         yield table(
             ("adaptation", *columns),
-            [(rung.adaptation, *_differences(columns, multi, single)) for rung, multi, single in pairs],
+            [(rung.label, *_differences(columns, multi, single)) for rung, multi, single in pairs],
         )
 
 
@@ -126,7 +128,7 @@ def _steps(rows: Sequence[Rung], summaries: Sequence[Summary]) -> Iterator[str]:
         yield table(
             ("multi-task", *columns),
             [
-                (f"{after.adaptation} minus {before.adaptation}", *_differences(columns, upper, lower))
+                (f"{after.label} minus {before.label}", *_differences(columns, upper, lower))
                 for (before, lower), (after, upper) in pairwise(multi)
             ],
         )
@@ -137,6 +139,9 @@ def _differences(columns: Sequence[str], first: Summary, second: Summary) -> lis
     for name in columns:
         if name not in first or name not in second:
             cells.append("")
+            continue
+        if first[name].rows != second[name].rows:
+            cells.append("other rows")
             continue
         estimate = (first[name] - second[name]).estimate
         text = f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
@@ -221,20 +226,21 @@ def _percent(found: Measure | None) -> str:
 def _plot(rows: Sequence[Rung], summaries: Sequence[Summary]) -> Figure:
     """Draw the accuracy of every rung per task, with its interval; hollow where every task has a model of its own."""
     columns = [name for name in (*TASKS, MEAN) if any(name in found for found in summaries)]
-    names = list(dict.fromkeys(rung.adaptation for rung in rows))
+    names = list(dict.fromkeys(rung.label for rung in rows))
+    slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > _SHORT_NAME else {}
     figure = Figure(figsize=(3.2 * len(columns) + 0.5, 3.6), layout="constrained")
     for axes, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
         for rung, found in zip(rows, summaries, strict=True):
             if column in found:
                 estimate = found[column].estimate
-                place = names.index(rung.adaptation) + (-0.12 if rung.single_task else 0.12)
+                place = names.index(rung.label) + (-0.12 if rung.single_task else 0.12)
                 errors = [[100 * (estimate.value - estimate.low)], [100 * (estimate.high - estimate.value)]]
                 colour = "C1" if rung.single_task else "C0"
                 face = "white" if rung.single_task else colour
                 axes.errorbar(
                     place, 100 * estimate.value, errors, fmt="o", color=colour, markerfacecolor=face, capsize=3
                 )
-        axes.set_xticks(range(len(names)), names)
+        axes.set_xticks(range(len(names)), names, **slant)
         axes.margins(x=0.15)
         axes.set_title(column, fontsize=10)
     figure.axes[0].set_ylabel("accuracy, %")

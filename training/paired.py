@@ -5,6 +5,7 @@ A difference of two runs, a mean over data sets or over tasks is then taken draw
 """
 
 import csv
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,20 +33,29 @@ class Measure:
     Attributes:
         value: on all rows.
         draws: float64 (draws,).
+        rows: tells the rows that it is of from others; differences mean something between figures of the same rows.
     """
 
     value: float
     draws: NDArray[np.float64]
+    rows: str
 
     @classmethod
     def mean(cls, measures: Iterable[Self]) -> Self:
         """Return the mean of several figures of the same draws."""
         kept = list(measures)
-        return cls(float(np.mean([m.value for m in kept])), np.mean([m.draws for m in kept], axis=0))
+        value, draws = float(np.mean([m.value for m in kept])), np.mean([m.draws for m in kept], axis=0)
+        return cls(value, draws, " ".join(sorted(m.rows for m in kept)))
 
     def __sub__(self, other: "Measure") -> "Measure":
-        """Return the difference of two figures of the same draws."""
-        return Measure(self.value - other.value, self.draws - other.draws)
+        """Return the difference of two figures.
+
+        Raises:
+            ValueError: they are of different rows.
+        """
+        if self.rows != other.rows:
+            raise ValueError("the figures are of different rows")
+        return Measure(self.value - other.value, self.draws - other.draws, self.rows)
 
     @property
     def estimate(self) -> Estimate:
@@ -114,11 +124,15 @@ def measure(runs: Sequence[Outcomes], balanced: bool = False, seed: int = 0) -> 
         weights = np.concatenate([np.ones((1, len(names)), np.float32), draws])
         for run, figures in zip(runs, found, strict=True):
             mine = [place for place, row in enumerate(run.rows) if row[0] == source]
-            part = weights[:, [names[run.rows[place]] for place in mine]]
+            places = np.array([names[run.rows[place]] for place in mine], np.int64)
             for task, truth in run.truth.items():
-                if (truth[mine] != _UNKNOWN).any():
-                    values = _accuracy(part, truth[mine], run.predicted[task][mine], len(LABELS[task]), balanced)
-                    figures[source, task] = Measure(float(values[0]), values[1:])
+                known = truth[mine] != _UNKNOWN
+                if known.any():
+                    values = _accuracy(
+                        weights[:, places], truth[mine], run.predicted[task][mine], len(LABELS[task]), balanced
+                    )
+                    rows = hashlib.sha256(np.sort(places[known]).tobytes()).hexdigest()
+                    figures[source, task] = Measure(float(values[0]), values[1:], f"{source}/{task}/{rows}")
     return found
 
 

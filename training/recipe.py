@@ -21,7 +21,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 class Section(BaseModel):
     """A part of a recipe: unknown keys are mistakes, and nothing changes after it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BackboneRecipe(Section):
@@ -82,7 +82,8 @@ class SamplerRecipe(Section):
 
     Attributes:
         balance: 1 draws by the mean of the inverse class frequencies of a row's labels, as the reference does; 0
-            draws all rows alike; in between the frequencies are raised to that power. One number, or one per task.
+            draws the rows of a task alike, and every task as often; in between the frequencies are raised to that
+            power. One number, or one per task.
         within: a column of the manifest; classes are then balanced within each of its values. Where a class comes
             mostly from one source, the network would otherwise learn the source's style for the class.
         emotion_share: rows with an emotion are repeated until they are this share of an epoch; None leaves them.

@@ -33,11 +33,11 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError(f"the recipe {path} is not valid YAML: {_yaml_fault(error)}.") from error
     if node is None or not isinstance(values, dict):
         raise UserError(f"the recipe {path} must be a mapping of keys to values, such as `name: my-run`.")
-    places = {where: f"line {line}" for where, line in _lines(node, path)}
+    places = {_texts(where): f"line {line}" for where, line in _lines(node, path)}
     for override in overrides:
         where, value = _parse_override(override)
         _put(values, where, value)
-        places[where] = f"--set {override}"
+        places[_texts(where)] = f"--set {override}"
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -63,6 +63,11 @@ def _lines(node: yaml.Node, path: Path, where: _Place = ()) -> Iterable[tuple[_P
         for index, value in enumerate(node.value):
             yield (*where, index), value.start_mark.line + 1
             yield from _lines(value, path, (*where, index))
+
+
+def _texts(where: _Place) -> tuple[str, ...]:
+    """Return a place without telling numbers from texts, since a key may be a number, too."""
+    return tuple(map(str, where))
 
 
 def _parse_override(text: str) -> tuple[_Place, Any]:
@@ -93,7 +98,7 @@ def _put(values: dict[str, Any], where: _Place, value: object) -> None:
     inner[last] = value
 
 
-def _faults(error: ValidationError, places: dict[_Place, str]) -> list[str]:
+def _faults(error: ValidationError, places: dict[tuple[str, ...], str]) -> list[str]:
     found: dict[_Place, Any] = {}
     for fault in error.errors(include_url=False):
         # Where several types are allowed, each is told of, and its name is put into the place; one is enough, and best
@@ -106,18 +111,19 @@ def _faults(error: ValidationError, places: dict[_Place, str]) -> list[str]:
     return [_fault(where, fault, places) for where, fault in found.items() if where not in deeper]
 
 
-def _fault(where: _Place, fault: Any, places: dict[_Place, str]) -> str:
+def _fault(where: _Place, fault: Any, places: dict[tuple[str, ...], str]) -> str:
     key = ".".join(map(str, where))
-    place = next((places[where[:n]] for n in range(len(where), 0, -1) if where[:n] in places), "")
+    texts = _texts(where)
+    place = next((places[texts[:n]] for n in range(len(where), 0, -1) if texts[:n] in places), "")
     before = f"{place}: " if place else ""
     kind, given = fault["type"], fault["input"]
-    if kind == "extra_forbidden" or kind == "unexpected_keyword_argument":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument", "invalid_key"):
         return f"{before}{key} is not a key here; allowed are {', '.join(_keys_at(where[:-1]))}"
     if kind == "missing":
         return f"{before}{key} is missing"
     if kind == "value_error":
         return f"{before}{key + ': ' if key else ''}{fault['ctx']['error']}".rstrip(".")
-    wanted = fault["msg"][0].lower() + fault["msg"][1:]
+    wanted = (fault["msg"][0].lower() + fault["msg"][1:]).replace("valid tuple", "valid list")
     return f"{before}{key} is {given!r}, but {wanted}"
 
 

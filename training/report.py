@@ -1,6 +1,7 @@
 """An evaluation as files: JSON, a CSV of the main figures, and a report with plots as Markdown and as one HTML file."""
 
 import csv
+import hashlib
 import json
 import math
 import re
@@ -200,7 +201,10 @@ def _plots(evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
 
 def _stem(name: str, task: str) -> str:
     """Return the beginning of plots' file names; data sets may be called anything."""
-    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}-{task}"
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
+    # Names that differ only in other characters have plots of their own.
+    mark = "" if safe == name else f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{safe}{mark}-{task}"
 
 
 def _write(path: Path, text: str) -> None:

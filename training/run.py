@@ -86,6 +86,10 @@ def train(
     shared = warn_of_shared_pictures(recipe, training.manifest, validation.manifest)
     forward = forward_from_inputs(model, recipe, depth)
     half = first_half(validation.manifest) if test is None else np.ones(len(validation.manifest), np.bool_)
+    if test is None and half.all():
+        _LOGGER.warning(
+            "There are too few validation pictures to keep some for figures: all of them choose the epoch and fit."
+        )
     ages = training_ages(training.manifest) if recipe.age_in_years else None
     unreadable: set[int] = set()
     for tasks in recipe.stages:
@@ -162,8 +166,16 @@ def _start_folder(recipe: Recipe, resume: bool, accelerator: Accelerator) -> Non
         raise UserError(
             f"{recipe.folder} holds a run already: give --resume to go on with it, or --set output=FOLDER for another."
         )
+    folders = {stage_folder(recipe, tasks) for tasks in recipe.stages}
+    stages = {last.parent for last in recipe.folder.glob(f"*/{LAST}")}
+    if stages - folders:
+        names = ", ".join(sorted(folder.name for folder in stages - folders))
+        raise UserError(
+            f"{recipe.folder} holds a run of another recipe, with the stages {names}: give the same one, or --set "
+            "output=FOLDER for another."
+        )
     accelerator.wait_for_everyone()
-    begun = any((stage_folder(recipe, tasks) / LAST).exists() for tasks in recipe.stages)
+    begun = bool(stages)
     if accelerator.is_main_process and not (begun and path.exists()):
         with disk_errors(path), atomic_target(path) as temporary:
             temporary.write_text(recipe.model_dump_json(indent=1) + "\n", encoding="utf-8")

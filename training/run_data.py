@@ -119,7 +119,9 @@ def _data_set(wanted: DataSetRecipe) -> Manifest:
     if wanted.sources:
         manifest = manifest.take(np.isin(manifest.sources, wanted.sources))
     if not len(manifest):
-        raise UserError(f"{wanted.manifest} has no rows of the sources {', '.join(wanted.sources)}.")
+        parts = {"splits": wanted.splits, "sources": wanted.sources}
+        chosen = " and ".join(f"{name} {', '.join(values)}" for name, values in parts.items() if values)
+        raise UserError(f"{wanted.manifest} has no rows{chosen and f' of the {chosen}'}.")
     if wanted.address:
         folder = wanted.manifest.parent.resolve()
         return replace(

@@ -30,8 +30,8 @@ def row_probabilities(
     Args:
         labels: of the rows; a row without any label is never drawn.
         balance: 1 for the mean, over the labels of a row, of the inverse frequency of its class (the reference's
-            sampler); 0 for all rows alike; in between the frequencies are raised to that power. One number, or one per
-            task, of which those left out have 1.
+            sampler); 0 for the rows of a task alike, and every task as often; in between the frequencies are raised to
+            that power. One number, or one per task, of which those left out have 1.
         emotion_share: share of all draws that are rows with an emotion; None leaves it as it comes out.
         weights: float64 (rows,): further factors, such as those of data sets.
         within: str (rows,): classes are counted among the rows of the same value, all by default.

@@ -54,6 +54,22 @@ def test_origins_are_measured_by_themselves_where_a_source_has_several() -> None
     assert [name for name, _ in data_sets(manifest([("1", "", "")]))] == ["unnamed"]
 
 
+def test_origins_of_a_single_picture_are_halved_together() -> None:
+    rows = manifest([(str(n), "a", f"o{n}") for n in range(8)])
+    assert first_half(rows).sum() == 4
+
+
+def test_a_column_with_a_value_for_every_picture_tells_no_origins() -> None:
+    rows = manifest([(str(n), "a", f"https://pictures/{n}") for n in range(40)])
+    assert [name for name, _ in data_sets(rows)] == ["a"]
+    assert first_half(rows).sum() == 20
+
+
+def test_a_source_that_is_called_as_all_together_keeps_its_figures() -> None:
+    found = {name: mask.tolist() for name, mask in data_sets(manifest([("1", ALL, ""), ("2", "b", "")]))}
+    assert found == {"all (source)": [True, False], "b": [False, True], ALL: [True, True]}
+
+
 def test_a_manifest_without_origins_has_its_sources_as_strata() -> None:
     rows = Manifest.from_rows([Row("1", source="a"), Row("2", source="b"), Row("3", source="a")])
     np.testing.assert_array_equal(strata(rows), [0, 1, 0])

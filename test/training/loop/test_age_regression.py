@@ -26,6 +26,8 @@ from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.runtime.engine import load_engine, probabilities
 from facial_attributes_ros.runtime.torch_engine import TorchEngine
 
+from .conftest import TINY
+
 AGES = AgeRegression(40.0, 20.0, 20.0)
 RESNET = {"name": "resnet18", "weights": None, "image_size": 32}
 
@@ -137,14 +139,9 @@ def test_the_engines_agree_and_give_a_distribution_over_groups(aged, monkeypatch
     assert engines[0].logits(crops[:0])[AGE].shape == (0, 1)
 
 
-def test_a_frozen_trunk_on_cached_features_learns_years_too(aged):
-    vit = {
-        "name": "timm:vit_tiny_patch16_224",
-        "weights": None,
-        "image_size": 32,
-        "architecture": {"embed_dim": 16, "depth": 2, "num_heads": 2},
-    }
+@pytest.mark.parametrize("backbone", [TINY, RESNET, RESNET | {"name": "mobilenet_v2"}], ids=lambda of: of["name"])
+def test_a_frozen_trunk_on_cached_features_learns_years_too(aged, backbone):
     folder = train(
-        recipe_of(aged, backbone=vit, adaptation="lp", cache={"folder": str(aged.parent / "features")}, epochs=1)
+        recipe_of(aged, backbone=backbone, adaptation="lp", cache={"folder": str(aged.parent / "features")}, epochs=1)
     )
     assert ModelSpec.read(folder).outputs(AGE) == 1

@@ -1,8 +1,9 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from facial_attributes_training.comparison import Failure, FinishedRun, run_all, rungs
+from facial_attributes_training.comparison import Failure, FinishedRun, finished_run, run_all, rungs
 from facial_attributes_training.comparison_report import write_comparison
 from facial_attributes_training.paired import Measure, Outcomes, measure, per_task, read_outcomes
 from facial_attributes_training.recipe_file import read_recipe
@@ -96,6 +97,30 @@ def test_a_difference_of_paired_runs_is_surer_than_the_runs_themselves():
     assert one.estimate.high > two.estimate.low
 
 
+def test_runs_on_different_rows_have_no_difference():
+    whole = outcomes([0, 1, 0, 1], [0, 1, 1, 1])
+    fewer = outcomes([0, 1, -1, 1], [0, 1, 1, 1])
+    one, two = (per_task(figures)["gender"] for figures in measure([whole, fewer]))
+    with pytest.raises(ValueError, match="different rows"):
+        one - two
+
+
+def test_runs_of_one_adaptation_are_told_apart(tmp_path, make_recipe):
+    recipes = [make_recipe(name, epochs=1, tasks=["gender"], adaptation="lp") for name in ("a", "b")]
+    runs = [finished_run(recipe, trained) for recipe in recipes]
+    # Two folders of the same recipe differ in nothing but their place.
+    assert [rung.title for rung in rungs(runs)] == [f"{tmp_path / name}: lp, single-task" for name in "ab"]
+    other = replace(runs[1], recipe=runs[1].recipe.model_copy(update={"name": "other"}))
+    named = [runs[0], other]
+    assert [rung.title for rung in rungs(named)] == ["tiny: lp, single-task", "other: lp, single-task"]
+    half = replace(
+        runs[1].outcomes, truth={"gender": np.where(np.arange(12) < 6, runs[1].outcomes.truth["gender"], -1)}
+    )
+    several = [replace(run, recipe=run.recipe.model_copy(update={"tasks": ("gender", "age")})) for run in named]
+    text = write_comparison(tmp_path / "out", [several[0], replace(several[1], outcomes=half)], [], "").read_text()
+    assert "| other: lp minus tiny: lp |  | other rows |" in text
+
+
 def test_a_face_is_known_in_runs_of_any_depth(tmp_path):
     rows = []
     for folder, path in (("a", "../faces/1.png"), ("b/c", "../../faces/1.png")):
@@ -110,7 +135,10 @@ def test_balanced_accuracy_and_means_over_data_sets():
     first = outcomes([0, 0, 0, 1, -1], [0, 0, 0, 0, 1])
     assert measure([first])[0]["s", "gender"].value == pytest.approx(0.75)
     assert measure([first], balanced=True)[0]["s", "gender"].value == pytest.approx(0.5)
-    figures = {("a", "age"): Measure(0.5, np.array([0.4, 0.6])), ("b", "age"): Measure(0.7, np.array([0.8, 0.6]))}
+    figures = {
+        ("a", "age"): Measure(0.5, np.array([0.4, 0.6]), "a"),
+        ("b", "age"): Measure(0.7, np.array([0.8, 0.6]), "b"),
+    }
     mean = per_task(figures)["age"]
     assert (mean.value, mean.draws.tolist()) == (pytest.approx(0.6), pytest.approx([0.6, 0.6]))
 

@@ -116,10 +116,13 @@ def test_a_run_is_not_overwritten_without_being_asked(tmp_path, make_recipe):
         train(recipe)
 
 
-def test_resuming_with_another_recipe_is_refused(tmp_path, make_recipe):
+@pytest.mark.parametrize("change", [{"epochs": 3}, {"epochs": 1, "one_after_another": True}])
+def test_resuming_with_another_recipe_is_refused(tmp_path, make_recipe, change):
     train(make_recipe("run", epochs=1))
+    before = (tmp_path / "run" / "recipe.json").read_bytes()
     with pytest.raises(UserError, match="another recipe"):
-        train(make_recipe("run", epochs=3), resume=True)
+        train(make_recipe("run", **change), resume=True)
+    assert (tmp_path / "run" / "recipe.json").read_bytes() == before
 
 
 def test_a_corrupt_picture_is_passed_over(tmp_path, caplog, make_recipe):
