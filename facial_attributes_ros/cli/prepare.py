@@ -79,12 +79,16 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     if args.workers < 1 or not 0 < args.keep <= 1:
         raise UserError("--workers must be at least 1, and --keep above 0 and at most 1.")
+    if args.limit is not None and args.limit < 1:
+        raise UserError("--limit must be at least 1.")
     source = SOURCES.get(args.source, SOURCES["manifest"])
     shares = parse_shares(args.splits) if args.splits else None
     # Manifests hold absolute paths, and what is found in a picture is looked up by them.
     args.path = Path.cwd() / os.path.normpath(args.path)
     base = args.path if args.path.is_dir() else args.path.parent
     rows = assign_splits(_read(args, source), shares, args.keep, args.seed, base)[: args.limit]
+    if not rows:
+        raise UserError(f"{args.path} has no rows.")
     several: Literal["main", "leave-out"] = args.several_faces or ("leave-out" if source.single_face else "main")
     policy = FacePolicy(args.boxes, several, args.no_face)
     make_detector, settings = _detector(args, source)

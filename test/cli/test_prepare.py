@@ -53,6 +53,9 @@ def test_a_csv_of_ones_own(table: Path, tmp_path: Path, capsys: pytest.CaptureFi
         (["manifest", "nowhere.csv"], "can't be read"),
         (["fairface", ".", "--keep", "2"], "--keep"),
         (["fairface", ".", "--splits", "half"], "splits are given as"),
+        (["fairface", ".", "--splits", "train=nan,test=0.5"], "above 0 and add up to 1"),
+        (["fairface", ".", "--limit", "0"], "--limit must be at least 1"),
+        (["fairface", ".", "--limit", "-1"], "--limit must be at least 1"),
         (["csv", ".", "--column", "gender"], "OURS=YOURS is the form"),
     ],
 )
@@ -61,3 +64,9 @@ def test_mistakes_end_with_a_sentence(
 ) -> None:
     assert main(["prepare", *arguments, "--out", str(tmp_path), "--boxes", "none"]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_csv_without_rows_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "people.csv").write_text("path,gender\n")
+    assert main(["prepare", "csv", str(tmp_path / "people.csv"), "--out", str(tmp_path / "out")]) == 2
+    assert "people.csv has no rows" in capsys.readouterr().err

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from facial_attributes_training.manifest import Row
+from facial_attributes_training.prepare.faces import Box, is_same_face
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.scan import Scanned
+from facial_attributes_training.prepare.splits import standard_split
 
 _HELD_OUT_FIRST = ("test", "val")
 
@@ -12,34 +14,35 @@ _HELD_OUT_FIRST = ("test", "val")
 def drop_duplicates(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tuple[list[Row], list[LeftOut]]:
     """Keep one row of every face, and say which others go.
 
-    A picture that is in several splits stays in the one that is held out (test before val before the others), so that
-    nothing measured has been trained on. Two faces of one picture, told apart by their boxes, are no duplicates.
+    A picture that is in several splits stays in the one that is held out (test before val before the others, by any of
+    their names), so that nothing measured has been trained on. Two faces of one picture, told apart by their boxes, are
+    no duplicates; a row without a box speaks of the whole picture, and so of every face in it.
 
     Args:
-        rows: in the order to keep; of equals in one split the first stays.
+        rows: in the order to keep, with the boxes that they are to have; of equals in one split the first stays.
         scanned: findings by path.
     """
-    keepers: dict[tuple[object, ...], Row] = {}
-    by_rank = sorted(rows, key=_rank)
-    for row in by_rank:
-        keepers.setdefault(_face_key(row, scanned), row)
-    kept, left_out = [], []
-    for row in rows:
-        keeper = keepers[_face_key(row, scanned)]
-        if row is keeper:
-            kept.append(row)
+    keepers: dict[str, list[Row]] = {}
+    left_out: dict[int, LeftOut] = {}
+    for index in sorted(range(len(rows)), key=lambda index: _rank(rows[index])):
+        row = rows[index]
+        rivals = keepers.setdefault(scanned[row.path].fingerprint, [])
+        keeper = next((rival for rival in rivals if _is_same(row.box, rival.box)), None)
+        if keeper is None:
+            rivals.append(row)
         else:
-            left_out.append(LeftOut.of(row, _reason(row, keeper), f"same picture as {keeper.path}"))
-    return kept, left_out
+            left_out[index] = LeftOut.of(row, _reason(row, keeper), f"same picture as {keeper.path}")
+    kept = [row for index, row in enumerate(rows) if index not in left_out]
+    return kept, [left_out[index] for index in sorted(left_out)]
 
 
 def _rank(row: Row) -> int:
-    return _HELD_OUT_FIRST.index(row.split) if row.split in _HELD_OUT_FIRST else len(_HELD_OUT_FIRST)
+    split = standard_split(row.split)
+    return _HELD_OUT_FIRST.index(split) if split in _HELD_OUT_FIRST else len(_HELD_OUT_FIRST)
 
 
-def _face_key(row: Row, scanned: Mapping[str, Scanned]) -> tuple[object, ...]:
-    box = None if row.box is None else tuple(round(value) for value in row.box)
-    return scanned[row.path].fingerprint, box
+def _is_same(box: Box | None, other: Box | None) -> bool:
+    return box is None or other is None or is_same_face(box, other)
 
 
 def _reason(row: Row, keeper: Row) -> str:

@@ -43,6 +43,11 @@ def face_at(scanned: Scanned, place: Sequence[float]) -> Box | None:
     return _box(faces[best]) if shared[best] >= SAME_FACE else None
 
 
+def is_same_face(box: Box, other: Box) -> bool:
+    """Return whether two boxes of one picture hold the same face."""
+    return bool(overlaps(np.array([box]), np.array([other]))[0, 0] >= SAME_FACE)
+
+
 def _array(faces: list[list[float]] | None) -> NDArray[np.float64]:
     return np.asarray(faces or [], np.float64).reshape(-1, 5)
 

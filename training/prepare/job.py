@@ -13,6 +13,7 @@ from facial_attributes_training.prepare.faces import face_at, main_face
 from facial_attributes_training.prepare.left_out import LEFT_OUT_FILE, LeftOut, write_left_out
 from facial_attributes_training.prepare.overlap import SCAN_FILE, drop_known, fingerprints_of
 from facial_attributes_training.prepare.scan import DetectorFactory, Progress, Scanned, scan
+from facial_attributes_training.prepare.splits import is_split_name
 
 from facial_attributes_ros.files import disk_errors, locked
 
@@ -90,10 +91,10 @@ def prepare(
         scanned = scan(paths, out / SCAN_FILE, {"boxes": policy.boxes, **settings}, detector, workers, progress)
         rows, unreadable = _readable(rows, scanned)
         rows, elsewhere = drop_known(rows, scanned, known)
-        rows, duplicates = drop_duplicates(rows, scanned)
         chosen = [choose(row, scanned[row.path], policy) for row in rows]
-        kept = [entry for entry in chosen if isinstance(entry, Row)]
-        left_out += unreadable + elsewhere + duplicates + [entry for entry in chosen if isinstance(entry, LeftOut)]
+        # Different boxes that a data set gives may turn out to hold the same face.
+        kept, duplicates = drop_duplicates([entry for entry in chosen if isinstance(entry, Row)], scanned)
+        left_out += unreadable + elsewhere + [entry for entry in chosen if isinstance(entry, LeftOut)] + duplicates
         manifests = _write_splits(kept, out)
         write_left_out(out / LEFT_OUT_FILE, left_out)
     return Prepared(manifests, left_out, out / LEFT_OUT_FILE)
@@ -115,13 +116,16 @@ def choose(row: Row, scanned: Scanned, policy: FacePolicy) -> Row | LeftOut:
 
 
 def _writable(entry: Row | LeftOut) -> Row | LeftOut:
-    """Leave out a row whose file name is no text, so that no manifest can name it."""
+    """Leave out a row whose file no manifest can name, or whose split can name no manifest."""
     shown = _as_text(entry.path)
     if isinstance(entry, LeftOut):
         return replace(entry, path=shown, detail=_as_text(entry.detail))
-    if shown == entry.path:
-        return entry
-    return LeftOut.of(replace(entry, path=shown), "unreadable", "its name is not UTF-8; rename the file")
+    if shown != entry.path:
+        return LeftOut.of(replace(entry, path=shown), "unreadable", "its name is not UTF-8; rename the file")
+    if not is_split_name(entry.split):
+        detail = f"split {entry.split!r} is not up to 64 letters, digits, _ and -"
+        return LeftOut.of(replace(entry, split=""), "split not fit for a file's name", detail)
+    return entry
 
 
 def _as_text(name: str) -> str:

@@ -1,5 +1,6 @@
 """Pictures that two manifests share, so that nothing is measured on what was trained on."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from facial_attributes_training.manifest import Manifest, Row, read_manifest
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.scan import Progress, Scanned, recorded_fingerprints, scan
 from numpy.typing import NDArray
+
+_LOGGER = logging.getLogger(__name__)
 
 SCAN_FILE = "scan.jsonl"
 """Where `prepare` keeps what it found in the pictures, beside the manifests."""
@@ -38,6 +41,8 @@ def fingerprints_of(
 ) -> dict[str, str]:
     """Return where each picture of some manifests is, by its fingerprint; pictures not scanned yet are decoded.
 
+    A warning tells how many can't be read, for nothing is compared with them.
+
     Args:
         manifests: the CSV files.
         out: folder to keep new fingerprints in.
@@ -56,6 +61,10 @@ def fingerprints_of(
     if unknown:
         found = scan(unknown, out / AGAINST_FILE, {"boxes": "none"}, None, workers, progress)
         known |= {path: scanned.fingerprint for path, scanned in found.items() if not scanned.error}
+        errors = [scanned.error for scanned in found.values() if scanned.error]
+        if errors:
+            files = ", ".join(map(str, manifests))
+            _LOGGER.warning("%d pictures of %s are not compared, as in: %s", len(errors), files, errors[0])
     return {known[path]: path for path in paths if path in known}
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from facial_attributes_training.archive import PictureError, PictureReader, file_state
+from facial_attributes_training.archive import PictureReader, file_of, file_state, split_member
 from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
@@ -71,7 +71,7 @@ def scan_picture(reader: PictureReader, detector: FaceDetector | None, path: str
     state = file_state(path)
     try:
         picture = reader.picture(path)
-    except PictureError as error:
+    except UserError as error:  # an archive may go or change while it is read
         return Scanned(path, error=str(error), state=state)
     height, width = picture.shape[:2]
     faces = None
@@ -114,10 +114,11 @@ def scan(
         progress: told after every chunk of pictures.
 
     Returns:
-        The findings by path. Pictures that failed earlier or have changed since are looked at again.
+        The findings by path. Pictures that failed earlier or have changed since are looked at again; those
+        in an archive that can't be read have its error.
 
     Raises:
-        UserError: the log belongs to other settings or can't be written, an archive can't be read, or a worker died.
+        UserError: the log belongs to other settings or can't be written, or a worker died.
     """
     found = _read_log(log, settings)
     wanted = set(paths)
@@ -126,13 +127,14 @@ def scan(
         for path, scanned in found.items()
         if path in wanted and not scanned.error and scanned.state == file_state(path)
     }
+    reader = PictureReader()
     missing = [path for path in paths if path not in found]
+    found |= _in_broken_archives(reader, missing)
+    missing = [path for path in missing if path not in found]
     tell = progress or _tell_nobody
     tell(len(found), len(paths))
     if not missing:
         return found
-    reader = PictureReader()
-    reader.index(missing)
     chunks = (missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK))
     try:
         with _open_log(log, settings) as file:
@@ -146,6 +148,22 @@ def scan(
     except OSError as error:
         raise UserError(f"{log} can't be written: {error.strerror or error}.") from error
     return found
+
+
+def _in_broken_archives(reader: PictureReader, paths: Sequence[str]) -> dict[str, Scanned]:
+    """Index every archive, and return the pictures of those that can't be read, with the reason, by path."""
+    first = {file_of(path): path for path in paths if split_member(path)}
+    errors = {}
+    for archive, path in first.items():
+        try:
+            reader.index([path])
+        except (UserError, ValueError) as error:  # ValueError: a name that no file can have
+            errors[archive] = str(error)
+    return {
+        path: Scanned(path, error=errors[archive], state=file_state(path))
+        for path in paths
+        if (archive := file_of(path)) in errors
+    }
 
 
 def _tell_nobody(_done: int, _total: int) -> None:

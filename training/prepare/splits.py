@@ -1,7 +1,8 @@
-"""Splits for data sets that come without one."""
+"""The names of splits, and splits for data sets that come without one."""
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,19 +13,44 @@ from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_ros.errors import UserError
 
 _PARTS = 2**32
+_NAMES: Mapping[str, str] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_FIT_NAME = re.compile(r"[\w-]{0,64}")
+"""It becomes a part of a file's name."""
+
+
+def standard_split(name: str) -> str:
+    """Return train, val or test for the names that these go by, such as Validation; other names as they are."""
+    return _NAMES.get(name.lower(), name)
+
+
+def is_split_name(name: str) -> bool:
+    """Return whether a manifest can be called by a split: up to 64 letters, digits, _ and -; or empty for no split."""
+    return _FIT_NAME.fullmatch(name) is not None
 
 
 def parse_shares(text: str) -> dict[str, float]:
     """Return the share of every split from text such as `train=0.6,val=0.2,test=0.2`.
 
     Raises:
-        UserError: it is not of this form, or the shares do not add up to 1.
+        UserError: it is not of this form, a name is there twice or can name no file, or the shares do not add up to 1.
     """
     try:
-        shares = {name.strip(): float(share) for name, share in (part.split("=") for part in text.split(","))}
+        pairs = [(name.strip(), float(share)) for name, share in (part.split("=") for part in text.split(","))]
     except ValueError as error:
         raise UserError(f"splits are given as train=0.6,val=0.2,test=0.2, not {text!r}.") from error
-    if abs(sum(shares.values()) - 1) > 1e-6 or min(shares.values()) <= 0:
+    shares = dict(pairs)
+    if len(shares) < len(pairs) or not all(name and is_split_name(name) for name in shares):
+        raise UserError(f"splits need different names of letters, digits, _ and -, not {text!r}.")
+    # Put like this, NaN is refused as well.
+    if not (all(share > 0 for share in shares.values()) and abs(sum(shares.values()) - 1) <= 1e-6):
         raise UserError(f"the shares of the splits must be above 0 and add up to 1, not {text!r}.")
     return shares
 

@@ -84,6 +84,14 @@ def test_pictures_of_other_manifests_are_left_out(tmp_path: Path) -> None:
         assert read_manifest(out / "manifest-train.csv").paths.tolist() == [new.path]
 
 
+def test_pictures_that_nothing_can_be_compared_with_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "plain.csv").write_text("path\ngone.tar#a.png\ngone.tar#b.png\n")
+    row = Row(picture(tmp_path, "new.png", 60), "train", "s", MALE)
+    prepare([row], tmp_path / "out", FacePolicy(), OneFace, {}, against=[tmp_path / "plain.csv"])
+    assert "2 pictures of" in caplog.text
+    assert "gone.tar can't be read" in caplog.text
+
+
 def test_shared_pictures_are_known_by_their_paths_and_pixels(tmp_path: Path) -> None:
     files = []
     for split, shades in (("train", {"a": 10, "b": 20, "c": 30}), ("val", {"d": 40, "e": 20, "c": 30})):
@@ -131,6 +139,53 @@ def test_a_duplicate_across_splits_stays_where_it_is_measured() -> None:
     assert [row.path for row in kept] == ["c", "d"]
     assert {entry.reason for entry in left_out} == {"duplicate in another split, other labels"}
     assert left_out[0].detail == "same picture as c"
+
+
+def test_what_is_held_out_wins_by_any_of_its_names() -> None:
+    rows = [Row("a", "train"), Row("b", "Validation"), Row("c", "validation"), Row("d", "Testing")]
+    kept, _ = drop_duplicates(rows, {name: Scanned(name, fingerprint="same") for name in "abcd"})
+    assert kept == rows[3:]
+    kept, _ = drop_duplicates(rows[:3], {name: Scanned(name, fingerprint="same") for name in "abc"})
+    assert kept == rows[1:2]
+
+
+def test_a_face_whose_box_differs_a_little_is_a_duplicate() -> None:
+    rows = [Row("a", "train", box=(10.4, 10, 100, 100)), Row("a", "test", box=(10.6, 10, 100, 100))]
+    kept, left_out = drop_duplicates(rows, {"a": Scanned("a", fingerprint="f")})
+    assert kept == rows[1:]
+    assert left_out[0].reason == "duplicate in another split"
+
+
+def test_a_row_without_a_box_speaks_of_every_face_of_its_picture() -> None:
+    rows = [Row("a", "train", box=(0, 0, 9, 9)), Row("a", "val"), Row("a", "train", box=(20, 0, 9, 9))]
+    kept, left_out = drop_duplicates(rows, {"a": Scanned("a", fingerprint="f")})
+    assert kept == rows[1:2]
+    assert len(left_out) == 2
+
+
+@pytest.mark.parametrize("boxes", [((7, 8, 16, 16), (9, 8, 16, 16)), ((10, 10, 16, 16), None)])
+def test_given_boxes_of_one_found_face_are_kept_once(
+    boxes: tuple[tuple[float, float, float, float], ...], tmp_path: Path
+) -> None:
+    path = picture(tmp_path, "a.png", 10)
+    rows: list[Row | LeftOut] = [
+        Row(path, split, "s", MALE, box=box) for split, box in zip(("train", "val"), boxes, strict=True)
+    ]
+    prepared = run(rows, tmp_path / "out")
+    assert [file.name for file in prepared.manifests] == ["manifest-val.csv"]
+    assert reasons(prepared) == {"duplicate in another split": 1}
+
+
+@pytest.mark.parametrize("split", ["../../escape", "a/b", "tr\0ain", "two words", "x" * 65, "train\n"])
+def test_a_split_that_can_name_no_manifest_is_left_out(split: str, tmp_path: Path) -> None:
+    rows: list[Row | LeftOut] = [
+        Row(picture(tmp_path, f"{index}.png", 9 + index), name, "s", MALE)
+        for index, name in enumerate((split, "train_1-b"))
+    ]
+    prepared = run(rows, tmp_path / "out")
+    assert prepared.manifests == {tmp_path / "out" / "manifest-train_1-b.csv": 1}
+    assert reasons(prepared) == {"split not fit for a file's name": 1}
+    assert repr(split) in prepared.left_out[0].detail
 
 
 def test_two_people_in_one_photograph_are_no_duplicates() -> None:
@@ -190,7 +245,20 @@ def test_a_data_set_that_moves_keeps_its_splits() -> None:
     assert drawn[0] == drawn[1]
 
 
-@pytest.mark.parametrize("text", ["train", "train=0.5", "train=0.5,val=0.6", "train=1,val=0", "train=x,val=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train",
+        "train=0.5",
+        "train=0.5,val=0.6",
+        "train=1,val=0",
+        "train=x,val=1",
+        "train=nan,test=0.5",
+        "test=0.5,train=nan",
+        "train=0.3,train=1",
+        "../train=0.5,val=0.5",
+    ],
+)
 def test_shares_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="split"):
         parse_shares(text)

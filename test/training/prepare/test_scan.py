@@ -2,12 +2,14 @@
 
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from facial_attributes_training.prepare.scan import fingerprint, scan
+from facial_attributes_training.archive import PictureReader
+from facial_attributes_training.prepare.scan import fingerprint, scan, scan_picture
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
@@ -87,6 +89,24 @@ def test_a_broken_picture_is_reported_and_tried_again(pictures: list[str], tmp_p
     assert "not a whole picture" in scan(pictures, tmp_path / "scan.jsonl", {}, SquareFinder)[pictures[2]].error
     cv2.imwrite(pictures[2], np.zeros((8, 8, 3), np.uint8))
     assert not scan(pictures, tmp_path / "scan.jsonl", {}, SquareFinder)[pictures[2]].error
+
+
+def test_pictures_in_an_archive_that_can_not_be_read_are_reported(pictures: list[str], tmp_path: Path) -> None:
+    (tmp_path / "rubbish.tar").write_bytes(b"rubbish")
+    places = {"gone.tar": "can't be read", "rubbish.tar": "not a whole", "n\0.tar": "null byte"}
+    inside = {f"{tmp_path / name}#{member}.png": why for name, why in places.items() for member in "ab"}
+    found = scan([*pictures, *inside], tmp_path / "scan.jsonl", {}, None)
+    assert all(why in found[path].error for path, why in inside.items())
+    assert not any(found[path].error for path in pictures)
+
+
+def test_an_archive_that_goes_away_is_reported(pictures: list[str], tmp_path: Path) -> None:
+    reader, path = PictureReader(), f"{tmp_path / 'faces.tar'}#0.png"
+    with tarfile.open(tmp_path / "faces.tar", "w") as archive:
+        archive.add(pictures[0], "0.png")
+    reader.index([path])
+    (tmp_path / "faces.tar").unlink()
+    assert "can't be read" in scan_picture(reader, None, path).error
 
 
 def test_two_processes_find_what_one_finds(pictures: list[str], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from facial_attributes_training.manifest import Row
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.sources import SOURCES, TableOptions, read_csv, read_folders
 from facial_attributes_training.prepare.sources.imdb_wiki import age_in_years
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from facial_attributes_ros.errors import UserError
 
@@ -150,6 +150,24 @@ def test_affectnets_lists_without_names_of_columns_and_with_pictures_where_the_a
     assert [entry.reason for entry in left_out] == ["line with too many or too few cells"] * 2
 
 
+def test_affectnets_lists_without_names_of_columns_but_with_all_landmarks(tmp_path: Path) -> None:
+    landmarks = ";".join("20.5" for _ in range(136))
+    for name in ("training.csv", "validation.csv"):
+        write(tmp_path / "Manually_Annotated_file_lists" / name, f"9/a.jpg,1,2,30,40,{landmarks},6,0.1,0.1")
+    rows, left_out = read("affectnet", tmp_path)
+    assert [(row.split, row.labels["emotion"]) for row in rows] == [("train", "angry"), ("val", "angry")]
+    assert not left_out
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x03\x00{'(", b"\x93NUMPY\x09\x00"])
+def test_a_damaged_annotation_of_affectnet_is_listed(data: bytes, tmp_path: Path) -> None:
+    write(tmp_path / "train_set/images/0.jpg", "")
+    write(tmp_path / "train_set/annotations/0_exp.npy", "").write_bytes(data)
+    rows, left_out = read("affectnet", tmp_path)
+    assert not rows
+    assert "its annotation can't be read" in left_out[0].detail
+
+
 def test_affectnet_by_annotation_files(tmp_path: Path) -> None:
     for number, expression in ((0, "0"), (2, "4"), (10, "3")):
         write(tmp_path / f"train_set/images/{number}.jpg", "")
@@ -170,6 +188,7 @@ def test_appa_real(tmp_path: Path) -> None:
     ):
         write(tmp_path / f"gt_avg_{split}.csv", header, line)
     rows, left_out = read("appa-real", tmp_path)
+    assert left_out[0].detail == "age in years ''"
     assert rows[0] == Row(str(tmp_path / "train/000000.jpg_face.jpg"), "train", "appa-real", {"age": "3-9"}, 4.0)
     assert rows[1].split == "val"
     assert len(left_out) == 1
@@ -253,6 +272,19 @@ def test_imdb_wiki_with_a_file_of_another_kind(tmp_path: Path) -> None:
         read("imdb-wiki", tmp_path)
 
 
+def test_a_damaged_file_of_imdb_wiki_gets_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "imdb.mat"
+    imdb_wiki(path, [("a", matlab_day(1970, 3, 5), 2000, 0.0, 4.5, np.nan)])
+    record = loadmat(path, struct_as_record=False, variable_names=["imdb"])["imdb"]
+    savemat(path, {"imdb": record}, do_compression=True)
+    assert len(read("imdb-wiki", tmp_path)[0]) == 1
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="get it again"):
+        read("imdb-wiki", tmp_path)
+
+
 def test_vggface2(tmp_path: Path) -> None:
     write(
         tmp_path / "identity_meta.csv",
@@ -269,7 +301,7 @@ def test_vggface2(tmp_path: Path) -> None:
     assert rows[0].path == str(tmp_path / "test/n000001/0001_01.jpg")
     assert (rows[0].age_years, rows[0].labels["age"]) == (33.4, "30-39")
     assert rows[0].extra == {"identity": "n000001"}
-    assert left_out[0].reason == "label outside the range"
+    assert (left_out[0].reason, left_out[0].detail) == ("label outside the range", "age in years 'old'")
 
 
 def test_vggface2_with_its_lists_in_folders_of_their_own(tmp_path: Path) -> None:
@@ -351,8 +383,8 @@ def test_a_csv_with_every_kind_of_mistake(tmp_path: Path) -> None:
     assert [(entry.reason, entry.detail) for entry in found if isinstance(entry, LeftOut)] == [
         ("line with too many or too few cells", ""),
         ("label outside the range", "age in years 30 is not in age group '20-29'"),
-        ("label outside the range", "age in years 130"),
-        ("label outside the range", "age in years nan"),
+        ("label outside the range", "age in years '130'"),
+        ("label outside the range", "age in years 'thirty'"),
         ("label outside the range", "gender 'man'"),
         ("no box", "1, 2, 3, "),
         ("no box", "nan, 2, 3, 4"),
@@ -360,6 +392,32 @@ def test_a_csv_with_every_kind_of_mistake(tmp_path: Path) -> None:
         ("no picture named", ""),
     ]
     assert f"{table}, line 5" in [entry.path for entry in found if isinstance(entry, LeftOut)]
+
+
+@pytest.mark.parametrize("after", [["c.jpg,male,ok"], ["c.jpg,male,\"5' tall", "d.jpg,male,ok"]])
+def test_a_quotation_mark_that_is_left_open_is_refused_with_its_line(after: list[str], tmp_path: Path) -> None:
+    table = write(tmp_path / "people.csv", "path,gender,note", "a.jpg,male,ok", "b.jpg,male,\"6' tall", *after)
+    with pytest.raises(UserError, match=r"people\.csv can't be read as CSV from line 3 on"):
+        list(read_csv(table, TableOptions()))
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    table = write(tmp_path / "people.csv", "path,gender,gender,,", "a.jpg,male,female,,")
+    with pytest.raises(UserError, match="has the column gender more than once"):
+        list(read_csv(table, TableOptions()))
+
+
+def test_blanks_around_names_of_columns_do_not_count(tmp_path: Path) -> None:
+    table = write(tmp_path / "people.csv", "path , gender\t,camera ", "a.jpg,male,left")
+    found = list(read_csv(table, TableOptions()))
+    assert found == [Row(str(tmp_path / "a.jpg"), "", "people", {"gender": "male"}, extra={"camera": "left"})]
+
+
+def test_a_csvs_names_of_splits_are_those_of_folders(tmp_path: Path) -> None:
+    names = ("Training", "valid", "validation", "VAL", "Test", "testing", "Fold-1", "")
+    table = write(tmp_path / "people.csv", "path,gender,split", *(f"a.jpg,male,{name}" for name in names))
+    rows = [entry for entry in read_csv(table, TableOptions()) if isinstance(entry, Row)]
+    assert [row.split for row in rows] == ["train", "val", "val", "val", "test", "test", "Fold-1", ""]
 
 
 def test_a_csv_in_another_encoding_and_labels_that_do_not_exist(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def _read_annotation_files(folder: Path) -> Found:
             row = Row(str(path), split, AFFECTNET.name)
             try:
                 expression = str(np.load(annotations / f"{path.stem}_exp.npy", allow_pickle=False))
-            except (OSError, ValueError) as error:
+            except Exception as error:  # NumPy raises EOFError, TokenError and more for damaged files
                 yield LeftOut.of(row, NO_LABEL, f"its annotation can't be read: {error}")
                 continue
             yield _row(row, expression)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from facial_attributes_training.manifest import Row
 from facial_attributes_training.prepare.left_out import LeftOut
-from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, number, read_rows, require
+from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, read_rows, require
 
 _SPLITS = {"train": "train", "valid": "val", "test": "test"}
 
@@ -20,7 +20,7 @@ def read_appareal(folder: Path) -> Found:
 
 def _row(pictures: Path, split: str, cells: Cells) -> Row | LeftOut:
     row = Row(str(pictures / f"{cells['file_name']}_face.jpg"), split, APPAREAL.name)
-    return labelled(row, years=number(cells["real_age"]))
+    return labelled(row, years=cells["real_age"])
 
 
 APPAREAL = Source(

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from facial_attributes_training.manifest import MAX_AGE, Row
 from facial_attributes_training.prepare.left_out import LeftOut
@@ -64,33 +65,57 @@ def first_there(*candidates: Path) -> Path:
 def read_table(path: Path, columns: Iterable[str] = (), names: Sequence[str] = ()) -> Iterator[tuple[int, Cells]]:
     """Yield line number and cells of every line of a CSV file; its cells may be parted by semicolons or tabs as well.
 
+    Blanks around cells and names of columns do not count.
+
     Args:
         path: of the file.
         columns: that it must have.
-        names: of the columns of a file whose first line does not name them.
+        names: of the columns of a file whose first line does not name them; its cells are parted by commas.
 
     Returns:
         Cells by column; none at all for a line that has not as many as there are columns.
 
     Raises:
-        UserError: the file can't be read or lacks a column.
+        UserError: the file can't be read, a quotation mark is left open, or a column is missing or twice there.
     """
+    done = 0
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
-            file.seek(0)
-            named = not names or names[0] in first
-            reader = csv.DictReader(
-                file, None if named else names, delimiter=max(_DELIMITERS, key=first.count), skipinitialspace=True
-            )
-            lacking = [name for name in columns if name not in (reader.fieldnames or ())]
-            if lacking:
-                raise UserError(f"{path} has no column {', '.join(lacking)}; is it the file of another data set?")
+            reader = _reader(file, names)
+            _check_columns(path, reader.fieldnames or (), columns)
+            done = reader.line_num
             for cells in reader:
+                done = reader.line_num
                 whole = None not in cells and None not in cells.values()
-                yield reader.line_num, {name: text.strip() for name, text in cells.items()} if whole else {}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+                yield done, {name: text.strip() for name, text in cells.items()} if whole else {}
+    except csv.Error as error:
+        raise UserError(
+            f"{path} can't be read as CSV from line {done + 1} on: {error}; is a quotation mark left open there?"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} can't be read as CSV in UTF-8: {error}.") from error
+
+
+def _reader(file: TextIO, names: Sequence[str]) -> "csv.DictReader[str]":
+    first = file.readline()
+    file.seek(0)
+    named = not names or names[0] in first
+    # Only names of columns tell the mark; a cell may hold many numbers with marks of their own between them.
+    delimiter = max(_DELIMITERS, key=first.count) if named else ","
+    # Unless it is strict, an open quotation mark makes one cell of all that follows.
+    reader = csv.DictReader(file, None if named else names, delimiter=delimiter, skipinitialspace=True, strict=True)
+    if reader.fieldnames is not None:
+        reader.fieldnames = [name.strip() for name in reader.fieldnames]
+    return reader
+
+
+def _check_columns(path: Path, there: Sequence[str], columns: Iterable[str]) -> None:
+    lacking = [name for name in columns if name not in there]
+    if lacking:
+        raise UserError(f"{path} has no column {', '.join(lacking)}; is it the file of another data set?")
+    twice = sorted({name for name in there if name and there.count(name) > 1})
+    if twice:
+        raise UserError(f"{path} has the column {', '.join(twice)} more than once; rename one of them.")
 
 
 def read_rows(
@@ -112,7 +137,7 @@ def read_rows(
         names: of the columns of a file whose first line does not name them.
 
     Raises:
-        UserError: the file can't be read or lacks a column.
+        UserError: as `read_table` raises it.
     """
     for line, cells in read_table(path, columns, names):
         yield make(cells) if cells else LeftOut(f"{path}, line {line}", split, source, BAD_LINE)
@@ -131,29 +156,30 @@ def read_lines(path: Path) -> list[str]:
 
 
 def labelled(
-    row: Row, years: float | None = None, classes: Mapping[str, str | None] | None = None, problem: str = ""
+    row: Row, years: float | str | None = None, classes: Mapping[str, str | None] | None = None, problem: str = ""
 ) -> Row | LeftOut:
     """Return a row with its labels, or why it is left out: a label is outside the range, or there is none.
 
     Args:
         row: everything but the labels.
-        years: age in years; gives the age group as well.
+        years: age in years, as a number or as the data set writes it; gives the age group as well.
         classes: label per task, None or empty where the data set has none for this row.
         problem: a clause on a label that the reader could not make out, empty if there was none.
     """
     labels = {task: label for task, label in (classes or {}).items() if label}
     problems = [f"{task} {label!r}" for task, label in labels.items() if label not in LABELS[task]]
-    if years is not None and not 0 <= years <= MAX_AGE:
-        problems.append(f"age in years {years:g}")
-    elif years is not None and labels.get(AGE, group := LABELS[AGE][age_group_of(years)]) != group:
-        problems.append(f"age in years {years:g} is not in age group {labels[AGE]!r}")
+    value = number(years) if isinstance(years, str) else years
+    if value is not None and not 0 <= value <= MAX_AGE:
+        problems.append(f"age in years {years!r}" if isinstance(years, str) else f"age in years {value:g}")
+    elif value is not None and labels.get(AGE, group := LABELS[AGE][age_group_of(value)]) != group:
+        problems.append(f"age in years {value:g} is not in age group {labels[AGE]!r}")
     if problem or problems:
         return LeftOut.of(row, BAD_LABEL, problem or ", ".join(problems))
-    if years is not None:
-        labels[AGE] = LABELS[AGE][age_group_of(years)]
+    if value is not None:
+        labels[AGE] = LABELS[AGE][age_group_of(value)]
     if not labels:
         return LeftOut.of(row, NO_LABEL)
-    return Row(row.path, row.split, row.source, labels, years, row.box, row.extra)
+    return Row(row.path, row.split, row.source, labels, value, row.box, row.extra)
 
 
 def number(text: str) -> float:

@@ -1,26 +1,18 @@
 """Pictures sorted into folders that are named as their labels, such as `train/angry/0.jpg`."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from facial_attributes_training.manifest import LABEL_COLUMNS, Row
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.sources.base import BAD_LABEL, Found, labelled, require
 from facial_attributes_training.prepare.sources.table import TableOptions
+from facial_attributes_training.prepare.splits import standard_split
 
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.vision.pictures import PICTURE_SUFFIXES, files_in
 
-_SPLITS: Mapping[str, str] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
+_SPLITS = ("train", "val", "test")
 
 
 def read_folders(folder: Path, options: TableOptions) -> Found:
@@ -47,7 +39,7 @@ def read_folders(folder: Path, options: TableOptions) -> Found:
 
 
 def _row(path: Path, folders: tuple[str, ...], source: str, options: TableOptions) -> Row | LeftOut:
-    split = next((_SPLITS[name.lower()] for name in folders if name.lower() in _SPLITS), "")
+    split = next((split for name in folders if (split := standard_split(name)) in _SPLITS), "")
     found = [
         (task, label)
         for name in folders

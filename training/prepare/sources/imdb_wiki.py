@@ -6,9 +6,9 @@ lies between 0 and 100 years.
 
 import datetime
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from facial_attributes_training.manifest import Row
@@ -85,25 +85,27 @@ def _row(entry: Entry, folder: Path, name: str) -> Row | LeftOut:
     return labelled(row, years=years, classes={GENDER: gender})
 
 
-def _entries(table: Path) -> Iterator[Entry]:
+def _entries(table: Path) -> list[Entry]:
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     try:
         record = loadmat(table, squeeze_me=True, struct_as_record=False, variable_names=[table.stem])[table.stem]
         columns = [np.atleast_1d(getattr(record, name)) for name in _FIELDS]
-    except (MatReadError, OSError, ValueError, NotImplementedError, LookupError, AttributeError) as error:
+        return [_entry(*values) for values in zip(*columns, strict=True)]
+    except Exception as error:  # SciPy's reader raises zlib's errors and many others for damaged files
         raise UserError(f"{table} is not the .mat file of IMDB-WIKI ({error}); get it again.") from error
-    for born, taken, path, gender, name, score, second in zip(*columns, strict=True):
-        yield Entry(
-            str(path),
-            str(name) if isinstance(name, str) else "",
-            float(born),
-            int(taken),
-            float(gender),
-            float(score),
-            float(second),
-        )
+
+
+def _entry(born: Any, taken: Any, path: Any, gender: Any, name: Any, score: Any, second: Any) -> Entry:
+    return Entry(
+        str(path),
+        str(name) if isinstance(name, str) else "",
+        float(born),
+        int(taken),
+        float(gender),
+        float(score),
+        float(second),
+    )
 
 
 IMDB_WIKI = Source(

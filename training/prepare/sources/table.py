@@ -9,6 +9,7 @@ from pathlib import Path
 from facial_attributes_training.manifest import BOX_COLUMNS, COLUMNS, LABEL_COLUMNS, Row, read_manifest
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, number, read_rows, require
+from facial_attributes_training.prepare.splits import standard_split
 
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
@@ -46,7 +47,7 @@ class TableOptions:
 
 
 def read_csv(table: Path, options: TableOptions) -> Found:
-    """Yield the rows of a CSV; every column that is not used is kept.
+    """Yield the rows of a CSV; every column that is not used is kept, and Validation and the like are val.
 
     Raises:
         UserError: the file or a column is missing, or the options name columns or labels that a manifest does not have.
@@ -62,7 +63,7 @@ def _row(folder: Path, source: str, options: TableOptions, cells: Cells) -> Row 
     theirs = {name: options.columns.get(name, name) for name in COLUMNS}
     text = {name: cells.get(column, "") for name, column in theirs.items()}
     extra = {name: value for name, value in cells.items() if name and name not in {*theirs.values(), *COLUMNS}}
-    row = Row(str(folder / text["path"]), text["split"], text["source"] or source, extra=extra)
+    row = Row(str(folder / text["path"]), standard_split(text["split"]), text["source"] or source, extra=extra)
     if not text["path"]:
         return LeftOut.of(row, "no picture named")
     numbers = [number(text[name]) for name in BOX_COLUMNS]
@@ -72,8 +73,7 @@ def _row(folder: Path, source: str, options: TableOptions, cells: Cells) -> Row 
         x, y, width, height = numbers
         row = replace(row, box=(x, y, width, height))
     classes = {task: options.label(column, text[column]) for task, column in LABEL_COLUMNS.items()}
-    years = number(text["age_years"]) if text["age_years"] else None
-    return labelled(row, years, classes)
+    return labelled(row, text["age_years"] or None, classes)
 
 
 def read_manifest_rows(table: Path) -> Found:

@@ -8,7 +8,6 @@ from facial_attributes_training.prepare.sources.base import (
     Source,
     first_there,
     labelled,
-    number,
     read_lines,
     read_table,
     require,
@@ -47,12 +46,12 @@ def _genders(table: Path) -> dict[str, str]:
     return {cells["Class_ID"]: _GENDERS[cells["Gender"]] for _, cells in rows if cells.get("Gender") in _GENDERS}
 
 
-def _ages(table: Path, pictures: Path) -> list[tuple[str, float | None]]:
+def _ages(table: Path, pictures: Path) -> list[tuple[str, str | None]]:
     """Return path below the split's folder and age in years of every picture, None where ages are not listed."""
     if not table.exists():
         return [(path.relative_to(pictures).as_posix(), None) for path in sorted(pictures.rglob("*.jpg"))]
     pairs = (line.partition(",") for line in read_lines(table))
-    return [(path.strip().lstrip("/"), number(age)) for path, _, age in pairs]
+    return [(path.strip().lstrip("/"), age.strip()) for path, _, age in pairs]
 
 
 VGGFACE2 = Source(
