@@ -5,6 +5,7 @@ Importing this module imports neither torch nor onnxruntime, and a cached ONNX e
 
 import importlib.util
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Protocol
@@ -150,7 +151,7 @@ def resolve_device(device: str, engine: str = "auto") -> str:
         UserError: there is no such device.
     """
     kind, _, index = device.partition(":")
-    if device != "auto" and (kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit()))):
+    if device != "auto" and (kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal()))):
         raise UserError(f"There is no device {device!r}: choose auto, cpu, cuda or cuda:N.")
     if kind == "cpu" or (device == "auto" and engine == "onnx-int8"):
         return "cpu"
@@ -161,7 +162,7 @@ def resolve_device(device: str, engine: str = "auto") -> str:
 
 
 def _cuda_devices(engine: str) -> int:
-    if not any(Path(file).exists() for file in _CUDA_FILES):
+    if not any(Path(file).exists() for file in _CUDA_FILES) or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return 0
     if engine == "auto":
         return _cuda_devices_of_torch() or _cuda_devices_of_onnxruntime()

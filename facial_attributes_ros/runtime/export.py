@@ -50,6 +50,8 @@ def export(
         raise UserError(f"There is no export format {kind!r}: choose one of {', '.join(FORMATS)}.")
     if int8 and kind != "onnx":
         raise UserError("Only the format onnx can be written in int8.")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give the name of a file, such as {path / f'model.{kind}'}.")
     if kind == "tensorrt":
         check_tensorrt()
     network, spec = load_model(model, tasks)
@@ -101,6 +103,11 @@ def _write_tensorrt(deployed: DeployedModel, spec: ModelSpec, path: Path, _: boo
     """Build a half-precision engine from the ONNX file; it runs on this GPU model and TensorRT version only."""
     import tensorrt as trt  # type: ignore[import-not-found, unused-ignore]
 
+    if not hasattr(trt.BuilderFlag, "FP16"):
+        raise UserError(
+            f"TensorRT {trt.__version__} takes the precision from the network alone, which is float32 here: install "
+            "'tensorrt<11', or use onnx."
+        )
     side = spec.image_size
     onnx = path.with_name("network.onnx")
     write_deployed(deployed, side, onnx)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -103,17 +103,31 @@ def build_engine(folder: Path, *, int8: bool = False) -> Path:
     spec = ModelSpec.read(folder)
     stem = f"{_file_name(spec.name)}-{_key(folder, spec)}-{'int8' if int8 else 'float32'}"
     path = cache_dir() / "engines" / f"{stem}.onnx"
-    if path.is_file():
+    if _is_whole(path):
         _mark_used(path)
         return path
     with disk_errors(path), locked(path):
         remove_leftovers(path)
-        if not path.is_file():  # another process may have built it while this one waited
+        if not _is_whole(path):  # another process may have built it while this one waited
             announce(f"Building the engine of model {spec.name} (once) in {path.parent}")
             _build(folder, path, int8)
+            with atomic_target(_digest_file(path)) as temporary:
+                temporary.write_text(file_sha256(path), encoding="ascii")
             announce(f"Built {path.name} ({path.stat().st_size / 1e6:.0f} MB)")
             _forget_old(path.parent, _file_name(spec.name))
     return path
+
+
+def _digest_file(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether an engine is there and as it was built: a robot that loses power may keep a part of a file."""
+    try:
+        return _digest_file(path).read_text(encoding="ascii") == file_sha256(path)
+    except (FileNotFoundError, UnicodeDecodeError):
+        return False
 
 
 def _mark_used(path: Path) -> None:
@@ -128,6 +142,7 @@ def _forget_old(engines: Path, name: str) -> None:
     built = [path for path in engines.glob(f"{name}-*.onnx") if _BUILT.fullmatch(path.name.removeprefix(name))]
     for path in sorted(built, key=lambda path: path.stat().st_mtime)[:-KEPT]:
         path.unlink(missing_ok=True)
+        _digest_file(path).unlink(missing_ok=True)
 
 
 def _build(folder: Path, path: Path, int8: bool) -> None:
@@ -174,12 +189,23 @@ def open_session(path: Path, device: str, threads: int | None) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = _providers(onnxruntime.get_available_providers(), device)
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        session = _session(onnxruntime, path, options, providers)
     except Exception as error:  # onnxruntime's errors have no common base class of their own
-        raise UserError(f"onnxruntime can't open {path} ({error}): delete the file, it will be built again.") from error
+        raise UserError(f"onnxruntime can't open {path} ({error}): make the file anew.") from error
     if device != "cpu" and session.get_providers()[0] == "CPUExecutionProvider":
         raise UserError(f"onnxruntime can't use {device}: install onnxruntime-gpu and CUDA, or choose device cpu.")
     return session
+
+
+def _session(onnxruntime: Any, path: Path, options: Any, providers: Sequence[tuple[str, dict[str, Any]]]) -> Any:
+    # Its own way out of a failure forgets which device was asked for, and is told on standard output.
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=list(providers), enable_fallback=0)
+    except Exception as error:
+        if not providers[0][0].startswith("Tensorrt"):
+            raise
+        _LOGGER.warning("TensorRT can't be used (%s), so CUDA is.", error)
+        return onnxruntime.InferenceSession(str(path), options, providers=list(providers[1:]), enable_fallback=0)
 
 
 def _providers(available: list[str], device: str) -> list[tuple[str, dict[str, Any]]]:

@@ -149,7 +149,8 @@ class CudaGraph:
                 function(self._input)
         torch.cuda.current_stream(example.device).wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(example.device), torch.cuda.graph(self._graph):
+        # The stream that PyTorch records on by itself belongs to the first device that was ever recorded on.
+        with torch.cuda.device(example.device), torch.cuda.graph(self._graph, stream=stream):
             self._outputs = function(self._input)
 
     def __call__(self, planes: Tensor) -> _Outputs:

@@ -36,6 +36,9 @@ _WILD = 0.01
 _HOLD = 0.7
 """A label that was named stays named down to this share of the threshold, so that it does not come and go."""
 
+_ABOVE_CHANCE = 1.05
+"""A label is named only if it is at least so many times as probable as by chance, whatever the threshold."""
+
 _CHANGING = (EMOTION,)
 """Tasks whose truth changes while one watches."""
 
@@ -106,6 +109,7 @@ class Belief:
         if self.updated is None:
             return Distribution.unknown(self.task)
         label = int(self.state["label"])
+        threshold = max(threshold, _ABOVE_CHANCE / len(LABELS[self.task]))
         effective = threshold * _HOLD if label == self._named else threshold
         self._named = label if self.probabilities[label] >= effective else None
         return Distribution(self.task, self.probabilities.astype(np.float32), effective)
@@ -118,11 +122,16 @@ def update(
 
     Args:
         beliefs: of different faces in one task, N of them.
-        probabilities: (N, classes) calibrated distributions from one view of each.
+        probabilities: (N, classes) calibrated distributions from one view of each; one that is not finite, as half
+            precision may bring about, is passed over.
         stamp: time of the views in seconds, not before the last ones.
         weights: (N,) quality of the views, 0 to 1.
         how: the settings.
     """
+    finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(weights)
+    if not finite.all():
+        beliefs = [belief for belief, usable in zip(beliefs, finite, strict=True) if usable]
+        probabilities, weights = probabilities[finite], weights[finite]
     if not beliefs:
         return
     task = beliefs[0].task

@@ -80,7 +80,7 @@ class FramePipeline:
         detections = self.detector.detect(image) if self._frames % self.options.detect_every == 0 else None
         self._frames += 1
         clock.lap("detection")
-        tracks = self._tracker.update(detections, stamp)
+        tracks = self._tracker.update(detections, stamp, (image.shape[1], image.shape[0]))
         self._keep_beliefs(tracks)
         clock.lap("tracking")
         chosen = self._choose(tracks, wanted, stamp, image.shape)

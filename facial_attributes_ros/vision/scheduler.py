@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from facial_attributes_ros.vision.options import SchedulingOptions
 
@@ -32,15 +33,16 @@ class Candidate:
 class Scheduler:
     """Chooses the faces of the next batch within a budget of model time.
 
-    The order is: whoever has waited too long, the longest first; then new faces; then the most uncertain; then the
-    oldest estimates. As too long waiting comes first of all, no estimate grows older than the time at which that
-    begins plus one round of everybody in view.
+    The order is: new faces; then the most uncertain; then the oldest estimates. Whoever has waited too long, the
+    longest first, takes turns with new faces before all others, so that with however many newcomers no estimate grows
+    older than the time at which that begins plus two rounds of everybody in view.
     """
 
     def __init__(self, options: SchedulingOptions | None = None) -> None:
         """Begin without knowing what a face costs."""
         self.options = options or SchedulingOptions()
         self._cost: float | None = None
+        self._late_first = False
 
     @property
     def batch(self) -> int:
@@ -52,14 +54,19 @@ class Scheduler:
     def choose(self, candidates: Sequence[Candidate]) -> list[int]:
         """Return the indices of the faces to look at now, the most urgent first; those not yet due are left out."""
         due = [index for index, face in enumerate(candidates) if not face.estimated or face.overdue >= _EARLY]
-        return sorted(due, key=lambda index: self._urgency(candidates[index]))[: self.batch]
+        due.sort(key=lambda index: -candidates[index].waited)
+        new = [index for index in due if not candidates[index].estimated]
+        late = [i for i in due if candidates[i].estimated and candidates[i].waited >= self.options.max_wait]
+        turns = zip_longest(late, new) if self._late_first else zip_longest(new, late)
+        order = [index for turn in turns for index in turn if index is not None]
+        others = [index for index in due if index not in order]
+        order += sorted(others, key=lambda index: -round(candidates[index].uncertainty, 1))
+        chosen = order[: self.batch]
+        # Where only one fits into a frame, they take turns from frame to frame.
+        self._late_first = bool(chosen) and not candidates[chosen[-1]].estimated
+        return chosen
 
     def spent(self, seconds: float, faces: int) -> None:
         """Learn what a batch of faces (one or more) has cost."""
         cost = seconds / faces
         self._cost = cost if self._cost is None else self._cost + _NEW_COST * (cost - self._cost)
-
-    def _urgency(self, face: Candidate) -> tuple[float, ...]:
-        if face.waited >= self.options.max_wait:
-            return (0, -face.waited)
-        return (1, face.estimated, -round(face.uncertainty, 1), -face.waited)

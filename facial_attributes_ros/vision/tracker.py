@@ -83,13 +83,17 @@ class Tracker:
         """Ids of all living tracks, those out of view for a moment included."""
         return {candidate.id for candidate in self._candidates if candidate.confirmed}
 
-    def update(self, detections: Sequence[Detection] | None, stamp: float) -> list[Track]:
+    def update(
+        self, detections: Sequence[Detection] | None, stamp: float, size: tuple[int, int] | None = None
+    ) -> list[Track]:
         """Go on to the next frame.
 
         Args:
             detections: the faces found in it, or None if the detector did not run: then tracks are predicted.
             stamp: time of the frame in seconds; a time before the last one (a recording that starts again) begins
                 anew without tracks.
+            size: width and height of the frame in pixels; a face that was lost and has moved out of it is not taken up
+                again, so that whoever comes in where somebody left is somebody new.
 
         Returns:
             the faces in view, oldest track first.
@@ -102,7 +106,7 @@ class Tracker:
             for candidate in self._candidates:
                 candidate.motion.predict(elapsed)
         if detections is not None:
-            self._bury(stamp)
+            self._bury(stamp, size)
             self._assign(detections, stamp)
             if self._detected_at is not None:
                 self._intervals.append(stamp - self._detected_at)
@@ -140,14 +144,24 @@ class Tracker:
         candidate.motion.correct(detection.box)
         candidate.detection, candidate.last_seen = detection, stamp
 
-    def _bury(self, stamp: float) -> None:
-        death_after = self._patience(self.options.death_after, stamp)
+    def _bury(self, stamp: float, size: tuple[int, int] | None) -> None:
+        # A face is hidden at the earliest right behind the frame that it was last seen in, and so a frame less than it
+        # is unseen.
+        death_after = self._patience(self.options.death_after + max(self._intervals, default=0.0), stamp)
         birth_within = self._patience(self.options.birth_within, stamp)
         self._candidates = [
             item
             for item in self._candidates
             if stamp - item.last_seen <= (death_after if item.confirmed else birth_within)
+            and not self._has_left(item, size)
         ]
+
+    def _has_left(self, candidate: _Candidate, size: tuple[int, int] | None) -> bool:
+        """Return whether a face that was not found in the last frame has its centre outside of this one."""
+        if size is None or self._detected_at is None or candidate.last_seen >= self._detected_at:
+            return False
+        x, y = candidate.motion.state[:2]
+        return not (0 <= x <= size[0] and 0 <= y <= size[1])
 
     def _patience(self, seconds: float, stamp: float) -> float:
         """Return how long a face may be unseen: some seconds, or one and a half frames of a camera slower than that."""

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.runtime import onnx_export
 from facial_attributes_ros.runtime.deployed import DeployedModel
 from facial_attributes_ros.runtime.engine import Engine, load_engine, probabilities
-from facial_attributes_ros.runtime.onnx_engine import BATCH_SIZES, INT8_BATCH_SIZES, build_engine
+from facial_attributes_ros.runtime.onnx_engine import BATCH_SIZES, INT8_BATCH_SIZES, OnnxEngine, build_engine
 from facial_attributes_ros.runtime.onnx_export import example_crops
 from facial_attributes_ros.vision.crop import crop_faces
 
@@ -176,7 +177,7 @@ def test_what_a_killed_build_left_is_removed_and_old_engines_go(
         os.utime(path, (seconds, seconds))
     build_engine(tiny_model)
     left = {path.name for path in engines.iterdir() if path.suffix != ".lock"}
-    assert left == {built, *(path.name for path in (*old[-3:], *others))}
+    assert left == {built, built.replace(".onnx", ".sha256"), *(path.name for path in (*old[-3:], *others))}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")], ids=["Ctrl-C", "disk"])
@@ -212,15 +213,25 @@ def test_a_network_that_computes_something_else_is_not_accepted(
     assert [path for path in engines.iterdir() if path.suffix != ".lock"] == []
 
 
-def test_a_damaged_engine_in_the_cache_is_told(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_engine_in_the_cache_is_built_again(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
+    fresh(tiny_model, tmp_path, monkeypatch)
     built = build_engine(tiny_model)
-    engines = fresh(tiny_model, tmp_path, monkeypatch)
-    engines.mkdir(parents=True)
-    (engines / built.name).write_bytes(b"not a network")
-    with pytest.raises(UserError, match="delete the file, it will be built again"):
-        load_engine(tiny_model, device="cpu", engine="onnx")
+    crops, whole = example_crops(2, 32), built.read_bytes()
+    expected = load_engine(tiny_model, device="cpu", engine="onnx").logits(crops)
+    middle = len(whole) // 2
+    built.write_bytes(whole[:middle] if damage == "cut" else whole[:middle] + b"damage" + whole[middle + 6 :])
+    again = load_engine(tiny_model, device="cpu", engine="onnx").logits(crops)
+    for task, values in expected.items():
+        np.testing.assert_allclose(again[task], values, atol=1e-5)
+
+
+def test_a_file_that_is_no_network_is_told(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "network.onnx").write_bytes(b"not a network")
+    with pytest.raises(UserError, match="network.onnx.*: make the file anew"):
+        OnnxEngine(tmp_path / "network.onnx", ModelSpec.read(tiny_model))
 
 
 @pytest.mark.parametrize(

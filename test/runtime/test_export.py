@@ -71,6 +71,11 @@ def test_tensorrt_is_refused_where_it_is_not_installed(tiny_model: Path, tmp_pat
         export(tiny_model, "tensorrt", tmp_path / "tiny.engine")
 
 
+def test_a_folder_is_no_file_to_write(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder: give the name of a file"):
+        export(tiny_model, "onnx", tmp_path)
+
+
 def test_a_file_that_fails_its_check_is_not_written(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,9 +23,22 @@ def test_new_faces_first_then_the_most_uncertain_then_the_oldest():
     assert scheduler(4).choose(faces) == [3, 2, 1, 0]
 
 
-def test_who_has_waited_too_long_goes_before_new_faces():
-    faces = [waiting(0.0, estimated=False), waiting(1.1), waiting(1.5)]
-    assert scheduler(3).choose(faces) == [2, 1, 0]
+def test_who_has_waited_too_long_takes_turns_with_new_faces():
+    faces = [waiting(0.0, estimated=False), waiting(1.1), waiting(1.5), waiting(0.2, estimated=False)]
+    assert scheduler(4).choose(faces) == [3, 2, 0, 1]
+    one_a_frame = scheduler(1)
+    assert [one_a_frame.choose(faces) for _ in range(4)] == [[3], [2], [3], [2]]
+
+
+@pytest.mark.parametrize("others", [10, 60])
+def test_a_newcomer_is_looked_at_soon_however_many_wait(others):
+    made, last = scheduler(1), np.zeros(others)
+    for frame in range(200):
+        faces = [waiting(frame / 10 - seen) for seen in last]
+        for index in made.choose(faces):
+            last[index] = frame / 10
+    newcomer = waiting(0.0, estimated=False)
+    assert any(made.choose([*faces, newcomer]) == [others] for _ in range(2))
 
 
 def test_faces_not_yet_due_are_left_alone():
@@ -56,4 +69,4 @@ def test_of_thirty_faces_nobody_starves(batch):
             last[index], known[index] = now, True
         oldest = max(oldest, now - last.min())
     rounds = 30 / batch / 15
-    assert oldest <= made.options.max_wait + rounds + 2 / 15
+    assert oldest <= made.options.max_wait + 2 * rounds

@@ -75,6 +75,29 @@ def test_an_occlusion_of_up_to_a_second_keeps_the_id(gap, same):
     assert (after == before) is same
 
 
+@pytest.mark.parametrize("rate", [5, 10, 30])
+def test_an_occlusion_of_a_second_counts_from_frame_to_frame(rate):
+    tracker = Tracker()
+    times = np.arange(0, 4, 1 / rate)
+    seen = {now: ids(tracker.update([] if 2 < now < 2.95 else [face(100)], float(now))) for now in times}
+    assert seen[times[-1]] == seen[times[rate]] != []
+
+
+def test_whoever_comes_in_where_somebody_left_is_somebody_new():
+    tracker, size = Tracker(), (640, 480)
+    leaving = [tracker.update([face(500 + 200 * k / 15)], k / 15, size) for k in range(11)]
+    coming = [tracker.update([face(640 - 100 * k / 15)] if k >= 0 else [], (k + 16) / 15, size) for k in range(-5, 6)]
+    assert ids(leaving[-1])
+    assert ids(coming[-1])
+    assert ids(leaving[-1]) != ids(coming[-1])
+
+
+def test_a_face_at_the_border_keeps_its_id_through_missed_frames():
+    tracker, size = Tracker(), (640, 480)
+    seen = [tracker.update([face(615)] if k % 3 else [], k / 15, size) for k in range(45)]
+    assert len({name for tracks in seen for name in ids(tracks)}) == 1
+
+
 def test_a_jump_back_in_time_begins_anew_with_new_ids():
     tracker = Tracker()
     before = {name for k in range(5) for name in ids(tracker.update([face(100)], 100 + k * 0.05))}
