@@ -21,8 +21,8 @@ class TrackingOptions:
         birth_score: detections from this score on may begin a track; weaker ones only continue one.
         birth_within: seconds within which a face must be seen twice to become a track. Of a camera that is slower than
             that, two frames in a row do.
-        death_after: seconds without a detection after which a track ends. Raising it bridges longer occlusions and
-            risks giving a newcomer somebody else's id.
+        death_after: seconds without a detection, and one frame, after which a track ends. Raising it bridges longer
+            occlusions and risks giving a newcomer somebody else's id.
         acceleration: how quickly faces change their velocity, in face sizes per second and square root of second.
             Raising it follows sudden motion better and keeps a course through occlusions worse.
         box_noise: standard deviation of a detected box's centre and size, as a share of the face size.
@@ -102,7 +102,7 @@ class SchedulingOptions:
             are estimated together, at the highest of their rates.
         gender_rate: estimates a second of the gender.
         emotion_rate: estimates a second of the emotion.
-        max_wait: a track that has waited this many seconds goes before all others.
+        max_wait: a track that has waited this many seconds goes before all others, in turns with new ones.
         max_batch: most faces in one batch.
     """
 
