@@ -163,7 +163,7 @@ def _years(runs: Sequence[FinishedRun]) -> Iterator[str]:
         (run.recipe.name, data, *(_with_interval(entry, name) for name in names))
         for run in runs
         for data, tasks in run.metrics.items()
-        if "plcc_95" in (entry := tasks.get(AGE, {}))
+        if "mae_years_95" in (entry := tasks.get(AGE, {}))
     ]
     if rows:
         yield "## Age in years\n"
@@ -171,6 +171,8 @@ def _years(runs: Sequence[FinishedRun]) -> Iterator[str]:
 
 
 def _with_interval(entry: Mapping[str, Any], name: str) -> str:
+    if f"{name}_95" not in entry:
+        return ""  # ages that are all the same correlate with nothing
     low, high = entry[f"{name}_95"]
     return f"{entry[name]:.3f} [{low:.3f}, {high:.3f}]"
 

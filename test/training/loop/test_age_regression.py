@@ -125,6 +125,10 @@ def test_a_run_leaves_a_model_its_figures_and_pictures(aged):
     assert all(text in report for text in ("plots/years.png", "plots/ages.png", "learned as years", "SROCC"))
     compared = write_comparison(aged.parent / "compared", [finished_run(recipe_of(aged), train)], [], "compare")
     assert f"| years | aged | {figures['mae_years']:.3f} [" in compared.read_text()
+    run = finished_run(recipe_of(aged), train)
+    for name in ("srocc", "srocc_95"):  # as of a network that says the same age of everyone
+        del run.metrics["aged"]["age"][name]
+    assert "] |  |" in write_comparison(aged.parent / "constant", [run], [], "compare").read_text()
 
 
 def test_the_engines_agree_and_give_a_distribution_over_groups(aged, monkeypatch):
