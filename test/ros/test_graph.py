@@ -37,10 +37,10 @@ def test_a_simulated_clock_that_begins_again_is_no_trouble(graph, image):
 
         def tick(second=second):
             camera.publish({"clock": {"sec": second, "nanosec": 0}}, **clock)
-            return healthy(second)
+            # Diagnostics and faces come on topics of their own, in either order.
+            return healthy(second) and (second, 0) in listener.stamps("faces")
 
         camera.publish_until(listener, tick, image(faces=1, stamp=(second, 0)), f"good health at {second} s")
-        assert (second, 0) in listener.stamps("faces")
 
 
 def test_images_of_every_encoding_are_worked_on(graph, image):
