@@ -107,7 +107,7 @@ def _single_against_multi(rows: Sequence[Rung], summaries: Sequence[Summary]) ->
         ],
     )
     pairs = [
-        (multi, summaries[place], summaries[other])
+        (_pair_label(multi, single), summaries[place], summaries[other])
         for place, multi in enumerate(rows)
         for other, single in enumerate(rows)
         if single.single_task and not multi.single_task and single.adaptation == multi.adaptation
@@ -116,8 +116,12 @@ def _single_against_multi(rows: Sequence[Rung], summaries: Sequence[Summary]) ->
         yield "Multi-task minus single-task, percentage points:\n"
         yield table(
             ("adaptation", *columns),
-            [(rung.label, *_differences(columns, multi, single)) for rung, multi, single in pairs],
+            [(label, *_differences(columns, multi, single)) for label, multi, single in pairs],
         )
+
+
+def _pair_label(multi: Rung, single: Rung) -> str:
+    return multi.label if multi.label == single.label else f"{multi.label} minus {single.label}"
 
 
 def _steps(rows: Sequence[Rung], summaries: Sequence[Summary]) -> Iterator[str]:

@@ -31,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train what is not trained yet, write the tables after every run, and print them; 1 if a run failed."""
+    """Train what is not trained yet, write the tables after every training, and print them; 1 if a run failed."""
     try:
         from facial_attributes_training.comparison import Failure, FinishedRun, run_all
-        from facial_attributes_training.comparison_report import write_comparison
+        from facial_attributes_training.comparison_report import REPORT_FILE, write_comparison
         from facial_attributes_training.recipe import Recipe
         from facial_attributes_training.run import train
         from facial_attributes_training.run_report import FeatureBar, RunReport
@@ -43,8 +43,11 @@ def run(args: argparse.Namespace) -> int:
             f"compare needs the training extra ({error.name} is missing): pip install '.[train]'."
         ) from error
 
+    new: list[Recipe] = []
+
     def trained(recipe: Recipe) -> Path:
         print(f"Training {recipe.name} in {recipe.folder}.", file=sys.stderr)
+        new.append(recipe)
         with FeatureBar() as bar:
             return train(recipe, True, RunReport, bar)
 
@@ -57,7 +60,11 @@ def run(args: argparse.Namespace) -> int:
             print(f"{found.name} failed: {found.reason}", file=sys.stderr)
         else:
             runs.append(found)
-        # After every run, so that an interrupted comparison has left what it had.
-        report = write_comparison(args.out, runs, failures, command)
-    print(report.read_text(encoding="utf-8"), end="")
+        stale = not new
+        if new:  # an interrupted comparison has left what took hours
+            write_comparison(args.out, runs, failures, command)
+            new.clear()
+    if stale:
+        write_comparison(args.out, runs, failures, command)
+    print((args.out / REPORT_FILE).read_text(encoding="utf-8"), end="")
     return 1 if failures else 0

@@ -6,13 +6,13 @@ from pathlib import Path
 from facial_attributes_training.manifest import Row
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, read_rows, require
-
-_SPLITS = {"train": "train", "valid": "val", "test": "test"}
+from facial_attributes_training.prepare.splits import standard_split
 
 
 def read_appareal(folder: Path) -> Found:
     """Yield the face pictures of `gt_avg_train.csv`, `gt_avg_valid.csv` and `gt_avg_test.csv` with their real age."""
-    for name, split in _SPLITS.items():
+    for name in ("train", "valid", "test"):
+        split = standard_split(name)
         table = require(folder / f"gt_avg_{name}.csv", APPAREAL.title, APPAREAL.owner)
         make = partial(_row, folder / name, split)
         yield from read_rows(table, ("file_name", "real_age"), split, APPAREAL.name, make)
