@@ -38,13 +38,13 @@ def test_share_of_black_is_the_share_outside_the_picture(box, margin):
 
 
 @given(st.floats(5, 20), st.floats(5, 20), st.floats(20, 40), st.sampled_from([16, 56, 112]))
-def test_every_pixel_comes_from_where_it_should_to_a_fifth_of_a_pixel(x, y, side, size):
-    steepness = 4
+def test_every_pixel_comes_from_where_it_should_to_a_quarter_of_a_pixel(x, y, side, size):
+    steepness = 4  # so that rounding once more, where the crop shrinks, is a quarter of a pixel
     ramp = np.tile(np.minimum(np.arange(64) * steepness, 255).astype(np.uint8), (64, 1))
     crop = crop_face(np.dstack([ramp] * 3), (x, y, side, side), size, 0.0)[size // 2, :, 0].astype(float)
     expected = x + (np.arange(size) + 0.5) * side / size - 0.5
     assert np.abs(crop / steepness - expected).max() <= 0.3
-    assert abs((crop / steepness - expected).mean()) <= 0.2
+    assert abs((crop / steepness - expected).mean()) <= 0.25
 
 
 def test_shrinking_averages_instead_of_skipping():
