@@ -17,6 +17,9 @@ _FIRST_SPEED = np.array([2.0, 2.0, 0.5, 0.5])
 _AGILITY = np.array([1.0, 1.0, 0.3, 0.3])
 """How much of the acceleration each of the four numbers gets."""
 
+_GROWTH = 0.35
+"""Boxes are of one size if the logarithms of their sides differ by at most this."""
+
 Vector = NDArray[np.float64]
 
 
@@ -25,6 +28,7 @@ class Motion:
 
     Attributes:
         state: float64 (4,): centre x, centre y, width, height in pixels.
+        seen: the same of the last detection, moved with the picture since.
         velocity: float64 (4,): their change, pixels a second.
     """
 
@@ -36,7 +40,7 @@ class Motion:
             box_noise: as in `TrackingOptions`.
             acceleration: as in `TrackingOptions`.
         """
-        self.state = _centred(box)
+        self.state = self.seen = _centred(box)
         self.velocity: Vector = np.zeros(4)
         self._box_noise = box_noise
         self._acceleration = acceleration
@@ -70,10 +74,16 @@ class Motion:
         self._velocity_variance = self._velocity_variance + disturbance * seconds
         return self
 
+    def move(self, x: float, y: float) -> None:
+        """Move with the whole picture, by x and y pixels."""
+        moved = np.array([x, y, 0.0, 0.0])
+        self.state, self.seen = self.state + moved, self.seen + moved
+
     def correct(self, box: NDArray[np.float32]) -> None:
         """Take a detected box, (4,) x, y, width, height in pixels, into account."""
+        self.seen = _centred(box)
         total = self._variance + self._noise_variance()
-        surprise = _centred(box) - self.state
+        surprise = self.seen - self.state
         gain, velocity_gain = self._variance / total, self._covariance / total
         self.state = self.state + gain * surprise
         self.state[2:] = np.maximum(self.state[2:], 1.0)
@@ -93,8 +103,18 @@ class Motion:
             units of the face size, which makes distances of surer and less sure tracks comparable.
         """
         total = self._variance + self._noise_variance()
-        centred = np.concatenate([boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
-        return ((centred - self.state) ** 2 / total).sum(axis=1), float(np.log(total / self.size**2).sum())
+        return ((_centred(boxes) - self.state) ** 2 / total).sum(axis=1), float(np.log(total / self.size**2).sum())
+
+    def leaps(self, boxes: NDArray[np.float32]) -> Vector:
+        """Return how far detected boxes, (N, 4), are from where the face was last seen.
+
+        float64 (N,), in face sizes, infinite for boxes of another size.
+        """
+        others = _centred(boxes)
+        sizes = np.maximum(others[:, 2:].max(axis=1), self.seen[2:].max())
+        growth = np.abs(np.log(others[:, 2:] / self.seen[2:])).max(axis=1)
+        distances = np.linalg.norm((others - self.seen)[:, :2], axis=1) / sizes
+        return np.where(growth <= _GROWTH, distances, np.inf)
 
     def _noise_variance(self) -> Vector:
         return np.full(4, (self._box_noise * self.size) ** 2)
@@ -102,4 +122,4 @@ class Motion:
 
 def _centred(box: NDArray[np.float32]) -> Vector:
     box = np.asarray(box, np.float64)
-    return np.concatenate([box[:2] + box[2:] / 2, box[2:]])
+    return np.concatenate([box[..., :2] + box[..., 2:] / 2, box[..., 2:]], axis=-1)

@@ -32,7 +32,7 @@ class TrackingOptions:
     birth_score: float = 0.7
     birth_within: float = 0.15
     death_after: float = 1.0
-    acceleration: float = 2.5
+    acceleration: float = 1.8
     box_noise: float = 0.05
     gate: float = 4.5
 
@@ -69,7 +69,7 @@ class FusionOptions:
     emotion_memory: float = 3.0
     correlation: float = 0.5
     emotion_correlation: float = 0.5
-    switch_odds: float = 6.0
+    switch_odds: float = 8.0
 
     def __post_init__(self) -> None:
         """Check the ranges.

@@ -1,19 +1,20 @@
 """The way of a frame: detector, tracker, scheduler, model, fusion. The only place that knows the order."""
 
 import time
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import TASKS, Detection, Distribution, FaceAttributes
 from facial_attributes_ros.runtime.engine import Engine, probabilities
+from facial_attributes_ros.vision.camera_motion import CameraMotion
 from facial_attributes_ros.vision.detectors.base import FaceDetector
 from facial_attributes_ros.vision.fusion import FaceBelief, face_attributes, update_faces
 from facial_attributes_ros.vision.options import PipelineOptions
 from facial_attributes_ros.vision.quality import view_quality
-from facial_attributes_ros.vision.scheduler import Candidate, Scheduler
+from facial_attributes_ros.vision.scheduler import Candidate, Scheduler, delay
 from facial_attributes_ros.vision.tracker import Track, Tracker
 
 Estimates = dict[str, NDArray[np.float32]]
@@ -32,6 +33,19 @@ class FrameResult:
     timings: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """What is kept of a face from frame to frame.
+
+    Attributes:
+        belief: what is believed of it.
+        delays: how late its last look for each task came, see `scheduler.delay`.
+    """
+
+    belief: FaceBelief
+    delays: dict[str, float] = field(default_factory=dict)
+
+
 class FramePipeline:
     """Follows the faces of a stream of frames and keeps what is believed of each. Not for several threads at once.
 
@@ -45,8 +59,9 @@ class FramePipeline:
         self.detector = detector
         self.engine = engine
         self._tracker = Tracker()
+        self._camera = CameraMotion()
         self._scheduler = Scheduler()
-        self._beliefs: dict[str, FaceBelief] = {}
+        self._faces: dict[str, _Face] = {}
         self._frames = 0
         self.options = options or PipelineOptions()
 
@@ -64,7 +79,7 @@ class FramePipeline:
     def reset(self) -> None:
         """Forget all faces."""
         self._tracker.reset()
-        self._beliefs.clear()
+        self._faces.clear()
         self._frames = 0
 
     def process(self, image: NDArray[np.uint8], stamp: float, tasks: Collection[str] | None = None) -> FrameResult:
@@ -80,8 +95,9 @@ class FramePipeline:
         detections = self.detector.detect(image) if self._frames % self.options.detect_every == 0 else None
         self._frames += 1
         clock.lap("detection")
-        tracks = self._tracker.update(detections, stamp, (image.shape[1], image.shape[0]))
-        self._keep_beliefs(tracks)
+        shift = self._camera.follow(image, needed=self._tracker.following)
+        tracks = self._tracker.update(detections, stamp, (image.shape[1], image.shape[0]), shift)
+        self._keep_faces(tracks)
         clock.lap("tracking")
         chosen = self._choose(tracks, wanted, stamp, image.shape)
         qualities = [view_quality(image, track.detection, self.engine.spec.image_size) for track in chosen]
@@ -90,9 +106,10 @@ class FramePipeline:
         seconds = clock.lap("model")
         if chosen:
             self._scheduler.spent(seconds, len(chosen))
-        update_faces([self._beliefs[track.id] for track in chosen], estimates, stamp, qualities, self.options.fusion)
+        beliefs = [self._faces[track.id].belief for track in chosen]
+        update_faces(beliefs, estimates, stamp, qualities, self.options.fusion)
         spec, lowest = self.engine.spec, self._thresholds
-        faces = [self._beliefs[track.id].attributes(track.detection, wanted, spec, lowest) for track in tracks]
+        faces = [self._faces[track.id].belief.attributes(track.detection, wanted, spec, lowest) for track in tracks]
         clock.lap("fusion")
         return FrameResult(faces, clock.timings)
 
@@ -125,28 +142,32 @@ class FramePipeline:
         on = frozenset(self.options.tasks) & frozenset(self.engine.spec.tasks)
         return on if tasks is None else on & frozenset(tasks)
 
-    def _keep_beliefs(self, tracks: list[Track]) -> None:
+    def _keep_faces(self, tracks: list[Track]) -> None:
         living = self._tracker.ids
-        self._beliefs = {key: belief for key, belief in self._beliefs.items() if key in living}
+        self._faces = {key: face for key, face in self._faces.items() if key in living}
         for track in tracks:
-            if track.id not in self._beliefs:
-                self._beliefs[track.id] = FaceBelief(track.id, track.born)
+            if track.id not in self._faces:
+                self._faces[track.id] = _Face(FaceBelief(track.id, track.born))
 
     def _choose(self, tracks: list[Track], wanted: frozenset[str], stamp: float, shape: tuple[int, ...]) -> list[Track]:
         visible = [track for track in tracks if _inside(track.detection, shape)] if wanted else []
-        candidates = [self._candidate(self._beliefs[track.id], wanted, stamp) for track in visible]
-        return [visible[index] for index in self._scheduler.choose(candidates)]
+        overdue = [self._overdue(self._faces[track.id], wanted, stamp) for track in visible]
+        candidates = [
+            _candidate(self._faces[track.id].belief, late, stamp) for track, late in zip(visible, overdue, strict=True)
+        ]
+        chosen = self._scheduler.choose(candidates)
+        for index in chosen:
+            delays = {task: delay(intervals) for task, intervals in overdue[index].items()}
+            self._faces[visible[index].id].delays.update(delays)
+        return [visible[index] for index in chosen]
 
-    def _candidate(self, belief: FaceBelief, wanted: frozenset[str], stamp: float) -> Candidate:
+    def _overdue(self, face: _Face, wanted: frozenset[str], stamp: float) -> dict[str, float]:
+        """Return how many intervals a face has waited for each task."""
         rates = self.options.scheduling.rates
-        waited = {task: stamp - belief.last_estimate(task) for task in wanted}
-        known = [belief.tasks[task].uncertainty for task in wanted if task in belief.tasks]
-        return Candidate(
-            estimated=len(known) == len(wanted),
-            waited=max(waited.values()),
-            overdue=max(seconds * rates[task] for task, seconds in waited.items()),
-            uncertainty=float(np.mean(known)) if known else 1.0,
-        )
+        return {
+            task: (stamp - face.belief.last_estimate(task)) * rates[task] + face.delays.get(task, 0.0)
+            for task in wanted
+        }
 
     def _estimate(self, image: NDArray[np.uint8], detections: list[Detection], wanted: frozenset[str]) -> Estimates:
         if not detections or not wanted:
@@ -154,6 +175,16 @@ class FramePipeline:
         boxes = np.stack([detection.box for detection in detections])
         ordered = tuple(task for task in TASKS if task in wanted)
         return probabilities(self.engine.from_frame(image, boxes, ordered), self.engine.spec)
+
+
+def _candidate(belief: FaceBelief, overdue: Mapping[str, float], stamp: float) -> Candidate:
+    known = [belief.tasks[task].uncertainty for task in overdue if task in belief.tasks]
+    return Candidate(
+        estimated=len(known) == len(overdue),
+        waited=max(stamp - belief.last_estimate(task) for task in overdue),
+        overdue=max(overdue.values()),
+        uncertainty=float(np.mean(known)) if known else 1.0,
+    )
 
 
 def _inside(detection: Detection, shape: tuple[int, ...]) -> bool:

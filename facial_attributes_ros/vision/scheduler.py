@@ -9,6 +9,9 @@ from facial_attributes_ros.vision.options import SchedulingOptions
 _EARLY = 0.9
 """Share of its interval after which a face is due; cameras are not exact, and a frame late is a frame lost."""
 
+_LATE = 1.0
+"""Most intervals that are made up for: a camera slower than a rate does not owe the estimates that it missed."""
+
 _NEW_COST = 0.3
 """Weight of the newest measurement in the running cost of a face."""
 
@@ -20,7 +23,8 @@ class Candidate:
     Attributes:
         estimated: whether the model has ever looked at it for all tasks that are wanted.
         waited: seconds since it last did, or since the face appeared.
-        overdue: `waited` as a multiple of the interval at which the face is to be looked at.
+        overdue: `waited` as a multiple of the interval at which the face is to be looked at, and the `delay` that the
+            last look left; it is due about 1.
         uncertainty: of what is believed of it, 0 (sure) to 1.
     """
 
@@ -28,6 +32,17 @@ class Candidate:
     waited: float
     overdue: float
     uncertainty: float
+
+
+def delay(overdue: float) -> float:
+    """Return how late a look comes that is taken now, in intervals; the next comes as much sooner.
+
+    So rates hold on average where no frame comes at the right moment.
+
+    Args:
+        overdue: as of `Candidate`.
+    """
+    return min(max(overdue - 1, _EARLY - 1), _LATE)
 
 
 class Scheduler:

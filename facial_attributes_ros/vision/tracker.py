@@ -2,12 +2,14 @@
 
 Detections are assigned to predicted tracks by place and size alone (nothing looks at whose face it is), in two passes:
 first the detections that the detector is sure of, then the weak ones for the tracks that are left, as in ByteTrack
-(Zhang et al., 2022).
+(Zhang et al., 2022). Whoever is then still missing may have moved more suddenly than the motion model expects, and is
+looked for around the last detection, as in OC-SORT (Cao et al., 2023).
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,12 @@ from facial_attributes_ros.vision.options import TrackingOptions
 _WEAK_GATE = 2 / 3
 """Share of the gate within which a weak detection may continue a track."""
 
+_LEAP = 1.2
+"""Face sizes that a face may leap from where it was last seen."""
+
+_LEAP_WITHIN = 0.3
+"""Seconds within which it may."""
+
 _SLOW_CAMERA = 1.5
 """A face may be unseen for this many intervals between frames, however slow the camera is."""
 
@@ -28,6 +36,8 @@ _INTERVALS = 4
 """The longest of so many intervals is the camera's, since slow cameras and busy machines are uneven."""
 
 _OUT_OF_REACH = 1e9
+
+_Costs = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +93,17 @@ class Tracker:
         """Ids of all living tracks, those out of view for a moment included."""
         return {candidate.id for candidate in self._candidates if candidate.confirmed}
 
+    @property
+    def following(self) -> bool:
+        """Whether there is any face to follow from the last frame to the next."""
+        return bool(self._candidates)
+
     def update(
-        self, detections: Sequence[Detection] | None, stamp: float, size: tuple[int, int] | None = None
+        self,
+        detections: Sequence[Detection] | None,
+        stamp: float,
+        size: tuple[int, int] | None = None,
+        shift: tuple[float, float] = (0.0, 0.0),
     ) -> list[Track]:
         """Go on to the next frame.
 
@@ -94,6 +113,7 @@ class Tracker:
                 anew without tracks.
             size: width and height of the frame in pixels; a face that was lost and has moved out of it is not taken up
                 again, so that whoever comes in where somebody left is somebody new.
+            shift: how far the whole picture has moved since the last frame, x and y in pixels.
 
         Returns:
             the faces in view, oldest track first.
@@ -105,6 +125,7 @@ class Tracker:
         if elapsed:
             for candidate in self._candidates:
                 candidate.motion.predict(elapsed)
+                candidate.motion.move(*shift)
         if detections is not None:
             self._bury(stamp, size)
             self._assign(detections, stamp)
@@ -118,19 +139,28 @@ class Tracker:
     def _assign(self, detections: Sequence[Detection], stamp: float) -> None:
         sure = [item for item in detections if item.score >= self.options.birth_score]
         weak = [item for item in detections if item.score < self.options.birth_score]
-        free, new = self._match(self._candidates, sure, self.options.gate, stamp)
-        self._match([item for item in free if item.confirmed], weak, self.options.gate * _WEAK_GATE, stamp)
+        gate = self.options.gate
+        free, new = self._match(self._candidates, sure, partial(_unlikelihoods, gate=gate), stamp)
+        free = [item for item in free if item.confirmed]
+        free, _ = self._match(free, weak, partial(_unlikelihoods, gate=_WEAK_GATE * gate), stamp)
+        recent = [item for item in free if stamp - item.last_seen <= self._patience(_LEAP_WITHIN, stamp)]
+        _, new = self._match(recent, new, _leaps, stamp)
         for detection in new:
             motion = Motion(detection.box, self.options.box_noise, self.options.acceleration)
             self._candidates.append(_Candidate(motion, detection, stamp, stamp))
 
     def _match(
-        self, candidates: list[_Candidate], detections: list[Detection], gate: float, stamp: float
+        self,
+        candidates: list[_Candidate],
+        detections: list[Detection],
+        costs_of: Callable[[_Candidate, NDArray[np.float32]], _Costs],
+        stamp: float,
     ) -> tuple[list[_Candidate], list[Detection]]:
         """Continue the candidates that have a detection; return the candidates and detections that are left."""
         if not candidates or not detections:
             return candidates, detections
-        costs = _costs(candidates, detections, gate)
+        boxes = np.stack([item.box for item in detections])
+        costs = np.stack([costs_of(candidate, boxes) for candidate in candidates])
         pairs = [pair for pair in zip(*linear_sum_assignment(costs), strict=True) if costs[pair] < _OUT_OF_REACH]
         for row, column in pairs:
             self._continue(candidates[row], detections[column], stamp)
@@ -169,14 +199,15 @@ class Tracker:
         return max(seconds, _SLOW_CAMERA * max(self._intervals, default=first))
 
 
-def _costs(candidates: list[_Candidate], detections: list[Detection], gate: float) -> NDArray[np.float64]:
-    """Return (candidates, detections) twice the negative log likelihoods, without those beyond the gate."""
-    boxes = np.stack([item.box for item in detections])
-    costs = np.empty((len(candidates), len(detections)))
-    for row, candidate in zip(costs, candidates, strict=True):
-        distances, log_determinant = candidate.motion.distances(boxes)
-        row[:] = np.where(distances <= gate**2, distances + log_determinant, _OUT_OF_REACH)
-    return costs
+def _unlikelihoods(candidate: _Candidate, boxes: NDArray[np.float32], gate: float) -> _Costs:
+    """Return twice the negative log likelihoods of boxes as (N,), without those beyond the gate."""
+    distances, log_determinant = candidate.motion.distances(boxes)
+    return np.where(distances <= gate**2, distances + log_determinant, _OUT_OF_REACH)
+
+
+def _leaps(candidate: _Candidate, boxes: NDArray[np.float32]) -> _Costs:
+    leaps = candidate.motion.leaps(boxes)
+    return np.where(leaps <= _LEAP, leaps, _OUT_OF_REACH)
 
 
 def _view(candidate: _Candidate, stamp: float) -> Track:

@@ -71,6 +71,25 @@ def test_slow_tasks_alone_are_estimated_at_their_own_rate(fake_engine):
     assert 8 <= len(fake_engine.calls) <= 12
 
 
+@pytest.mark.parametrize("rate", [10, 12, 15, 24, 25, 30, 50])
+@pytest.mark.parametrize(("task", "wanted"), [(EMOTION, 10), (AGE, 2)])
+def test_rates_hold_on_average_at_any_frame_rate(fake_engine, rate, task, wanted):
+    pipeline, jitter = FramePipeline(FakeDetector(1), fake_engine), np.random.default_rng(0)
+    for k in range(20 * rate):
+        pipeline.process(FRAME, 1 + (k + jitter.uniform(-0.1, 0.1)) / rate, (task,))
+    assert len(fake_engine.calls) / 20 == pytest.approx(wanted, rel=0.05)
+
+
+def test_a_higher_rate_counts_at_once(fake_engine):
+    pipeline = FramePipeline(FakeDetector(1), fake_engine)
+    pipeline.options = PipelineOptions(scheduling=SchedulingOptions(emotion_rate=0.1))
+    play(pipeline, 1, tasks=(EMOTION,))
+    before = len(fake_engine.calls)
+    pipeline.options = PipelineOptions()
+    play(pipeline, 1, start=1.0, tasks=(EMOTION,))
+    assert len(fake_engine.calls) - before >= 9
+
+
 def test_thirty_faces_share_the_budget_and_none_grows_old(make_engine):
     class Slow(make_engine):
         def from_frame(self, image, boxes, tasks=None):

@@ -83,6 +83,48 @@ def test_an_occlusion_of_a_second_counts_from_frame_to_frame(rate):
     assert seen[times[-1]] == seen[times[rate]] != []
 
 
+@pytest.mark.parametrize("rate", [10, 15, 30])
+def test_a_face_that_starts_and_stops_at_once_keeps_its_id(rate):
+    tracker = Tracker()
+    way = 480 * np.clip(np.arange(0, 3, 1 / rate) - 1, 0, 0.7)  # eight face sizes a second
+    seen = [ids(tracker.update([face(100 + x)], k / rate)) for k, x in enumerate(way)]
+    assert seen[-1] == seen[2] != []
+
+
+@pytest.mark.parametrize("rate", [15, 30])
+def test_two_side_by_side_who_start_at_once_are_not_taken_for_each_other(rate):
+    tracker, named = Tracker(), set()
+    for k, x in enumerate(420 * np.clip(np.arange(0, 3, 1 / rate) - 1, 0, 0.7)):
+        left, right = face(100 + x), face(190 + x)
+        named |= {(track.id, track.detection is left) for track in tracker.update([left, right], k / rate)}
+    assert len(named) == 2
+
+
+@pytest.mark.parametrize(("leap", "size", "unseen", "same"), [
+    (60, 60, 0, True), (60, 100, 0, False), (100, 60, 0, False), (60, 60, 0.5, False),
+])  # fmt: skip
+def test_a_leap_is_followed_to_a_near_face_of_the_same_size_only(leap, size, unseen, same):
+    tracker = Tracker(TrackingOptions(acceleration=0.3))
+    for k in range(10):
+        before = ids(tracker.update([face(100)], k * 0.05))
+    tracker.update([], 0.5)
+    tracker.update([face(100 + leap, size=size)], 0.5 + unseen)
+    after = ids(tracker.update([face(100 + leap, size=size)], 0.55 + unseen))
+    assert (after == before) is same
+
+
+def test_everybody_moves_with_the_picture():
+    tracker = Tracker()
+    for k in range(30):
+        x = 40 * max(0, k - 9)  # pixels, in a fifteenth of a second
+        faces = [face(100 + x), face(140 + x)] if k != 20 else []
+        tracks = tracker.update(faces, k / 15, shift=(40.0 if k > 9 else 0.0, 0.0))
+        if k == 8:
+            before = ids(tracks)
+    assert ids(tracks) == before
+    assert tracks[0].detection.box[0] < tracks[1].detection.box[0]
+
+
 def test_whoever_comes_in_where_somebody_left_is_somebody_new():
     tracker, size = Tracker(), (640, 480)
     leaving = [tracker.update([face(500 + 200 * k / 15)], k / 15, size) for k in range(11)]
@@ -144,6 +186,12 @@ def test_two_of_one_size_who_hide_each_other_swap_at_most_once_in_twenty(rate, b
     """Blackout: up to so many seconds around the meeting, nobody is detected at all."""
     outcomes = [cross(Crossing(rate=rate, blackout=blackout), seed, ours(rate)) for seed in range(40)]
     assert sum(outcome.confused for outcome in outcomes) <= 2
+
+
+@pytest.mark.parametrize("rate", [5, 10])
+def test_slow_cameras_confuse_more_crossings_but_seldom_leave_ids_swapped(rate):
+    outcomes = [cross(Crossing(rate=rate), seed, ours(rate)) for seed in range(40)]
+    assert sum(outcome.swapped for outcome in outcomes) <= 2
 
 
 @given(st.lists(st.floats(0.001, 0.5), min_size=1, max_size=6))
