@@ -9,6 +9,7 @@ autoregressive) or jumping (constant for half a second, then drawn anew).
 import functools
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE_GROUP_STARTS, EMOTION
+from facial_attributes_ros.models.registry import model_folder
+from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.vision.age import OLDEST
 from facial_attributes_ros.vision.fusion import Belief, update
 from facial_attributes_ros.vision.options import FusionOptions
@@ -99,13 +102,25 @@ def _jumping(rng: np.random.Generator, faces: int, frames: int, dimensions: int)
 
 def fuse(task: str, estimates: NDArray[np.float64], how: FusionOptions, weight: float = 1.0) -> NDArray[np.float64]:
     """Return (faces, frames, classes) fused probabilities."""
+    fused = [[belief.probabilities for belief in beliefs] for beliefs in _believed(task, estimates, how, weight)]
+    return np.swapaxes(np.array(fused), 0, 1)
+
+
+def tell(task: str, estimates: NDArray[np.float64], how: FusionOptions) -> NDArray[np.int64]:
+    """Return (faces, frames) labels as they are published, at the thresholds of `small`, unknown ones too."""
+    threshold = ModelSpec.read(model_folder("small")).thresholds[task]
+    told = [[belief.distribution(threshold).index for belief in beliefs] for beliefs in _believed(task, estimates, how)]
+    return np.swapaxes(np.array(told), 0, 1)
+
+
+def _believed(
+    task: str, estimates: NDArray[np.float64], how: FusionOptions, weight: float = 1.0
+) -> Iterator[list[Belief]]:
     beliefs = [Belief(task) for _ in estimates]
     weights = np.full(len(beliefs), weight)
-    fused = []
     for frame in range(estimates.shape[1]):
         update(beliefs, estimates[:, frame], frame * STEP, weights, how)
-        fused.append(np.stack([belief.probabilities for belief in beliefs]))
-    return np.stack(fused, axis=1)
+        yield beliefs
 
 
 def changes_a_minute(labels: NDArray[np.int64]) -> float:
@@ -120,7 +135,7 @@ class EmotionStreams:
     Attributes:
         truth: (faces, frames) classes; they change in frame `CHANGE`.
         single: (faces, frames) most probable classes of the single views.
-        fused: (faces, frames) most probable classes of all views so far.
+        fused: (faces, frames) labels that are published.
     """
 
     truth: NDArray[np.int64]
@@ -146,4 +161,4 @@ def changing_emotions(
     second = (first + rng.integers(1, 7, size=(faces, 1))) % 7
     truth = np.where(np.arange(CHANGE + 50) < CHANGE, first, second)
     estimates = stream(rng, points(EMOTION, accuracy), truth, noise)
-    return EmotionStreams(truth, estimates.argmax(axis=2), fuse(EMOTION, estimates, how).argmax(axis=2))
+    return EmotionStreams(truth, estimates.argmax(axis=2), tell(EMOTION, estimates, how))

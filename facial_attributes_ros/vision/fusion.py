@@ -33,7 +33,7 @@ from facial_attributes_ros.vision.options import FusionOptions
 _WILD = 0.01
 """Share of estimates that mean nothing: no single one rules a class out further than that."""
 
-_HOLD = 0.7
+_HOLD = 0.5
 """A label that was named stays named down to this share of the threshold, so that it does not come and go."""
 
 _ABOVE_CHANCE = 1.05
@@ -109,8 +109,8 @@ class Belief:
         if self.updated is None:
             return Distribution.unknown(self.task)
         label = int(self.state["label"])
-        threshold = max(threshold, _ABOVE_CHANCE / len(LABELS[self.task]))
-        effective = threshold * _HOLD if label == self._named else threshold
+        share = _HOLD if label == self._named else 1.0
+        effective = max(share * threshold, _ABOVE_CHANCE / len(LABELS[self.task]))
         self._named = label if self.probabilities[label] >= effective else None
         return Distribution(self.task, self.probabilities.astype(np.float32), effective)
 

@@ -26,7 +26,7 @@ def emotions(noise, accuracy):
 
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("accuracy", [None, 0.57])
-def test_flicker_falls_at_least_tenfold_and_more_labels_are_right(noise, accuracy):
+def test_published_labels_flicker_ten_times_less_and_are_right_more_often(noise, accuracy):
     seen = emotions(noise, accuracy)
     assert changes_a_minute(seen.fused[:, :CHANGE]) * 10 <= changes_a_minute(seen.single[:, :CHANGE])
     assert seen.right(seen.fused) > seen.right(seen.single) + 0.2
@@ -173,6 +173,14 @@ def test_a_label_is_unknown_until_sure_and_then_held_a_little():
     see(belief, [0.08, 0.92], 10.0)
     assert 0.56 < belief.probabilities[0] < 0.8
     assert belief.distribution(0.8).label == "male"
+
+
+def test_a_label_that_is_held_goes_when_it_is_no_more_probable_than_chance():
+    belief = Belief(GENDER)
+    see(belief, [0.95, 0.05], 0.0)
+    assert belief.distribution(0.8).label == "male"
+    belief.state["believed"] = 0.51, 0.49
+    assert belief.distribution(0.8).label is None
 
 
 def test_a_label_gives_way_only_to_one_that_is_much_more_probable():
