@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -82,8 +83,9 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print and keep what was found."""
     from facial_attributes_ros.cli import bench_modes as modes
 
-    if args.runs < 1 or args.rows < 1 or (args.seconds is not None and args.seconds <= 0):
-        raise UserError("--runs, --rows and --seconds are above 0.")
+    positive = [args.rate] if args.seconds is None else [args.rate, args.seconds]
+    if args.runs < 1 or args.rows < 1 or not all(0 < value < math.inf for value in positive):  # nor NaN
+        raise UserError("--runs, --rows, --seconds and --rate are above 0, and finite.")
     measure = next(
         (
             getattr(modes, mode)

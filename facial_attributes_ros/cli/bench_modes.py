@@ -29,10 +29,11 @@ def stages(args: argparse.Namespace) -> Report:
     from facial_attributes_ros.runtime.engine import load_engine
     from facial_attributes_ros.vision.detectors import load_detector
 
+    detector = load_detector(_detector(args))
     engine = load_engine(args.model, args.device, args.engine, args.threads)
     engine.warm_up(args.faces)
     bare = bare_backbone(model_folder(args.model), engine, args.threads)
-    timings = bench_stages(engine, load_detector(_detector(args)), bare, args.faces, args.seconds or 6.0)
+    timings = bench_stages(engine, detector, bare, args.faces, args.seconds or 6.0)
     report = _about(model=engine.spec.name, engine=engine.name, device=engine.device)
     report |= {"timings": [asdict(timing) for timing in timings], "estimate_per_backbone": overhead(timings)}
     if not args.json:
@@ -49,7 +50,7 @@ def end_to_end(args: argparse.Namespace) -> Report:
     from facial_attributes_ros.vision.detectors import load_detector
 
     # Loading it here builds it where it has never been used; that is not to be measured.
-    engine, detector = load_engine(args.model, args.device, args.engine), load_detector(_detector(args))
+    detector, engine = load_detector(_detector(args)), load_engine(args.model, args.device, args.engine)
     bare, seconds = bare_backbone(model_folder(args.model), engine), args.seconds or 20.0
     report = _about(model=engine.spec.name, engine=engine.name, rate=args.rate, seconds=seconds, faces={})
     with _Bar(len(args.faces) * args.runs * seconds) as bar:
@@ -111,6 +112,8 @@ def detection(args: argparse.Namespace) -> Report:
         findings.append(finding)
         if not args.json:
             tables.print_detection_row(asdict(finding))
+    if all(finding.note for finding in findings):
+        raise UserError(f"No detector could be measured: {findings[0].note}")
     if args.out:
         _plot(args.out / "detection.png", "detection_figure", findings)
     return _about(portraits=len(portraits), frames=len(frames), rows=[asdict(finding) for finding in findings])

@@ -1,6 +1,8 @@
 """`facial-attributes export`: the model as a file for other programs, checked against PyTorch."""
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 
 HELP = "write a model as ONNX, pt2 or TensorRT, with notes on what goes in and what comes out"
@@ -23,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the model and its notes, and print where they are."""
     from facial_attributes_ros.runtime.export import export
 
+    # A process that is told to end removes what it has written so far.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     path = args.out or Path(f"{Path(args.model).name}{_SUFFIXES[args.format]}")
     tasks = args.tasks.split(",") if args.tasks else None
     notes, difference = export(args.model, args.format, path, tasks, int8=args.int8)

@@ -43,9 +43,10 @@ class DeployedModel(nn.Module):
         # Converted first, since TensorRT lets bytes into nothing but a conversion.
         return self.from_planes(crops.float().permute(0, 3, 1, 2))
 
-    def from_planes(self, planes: Tensor) -> tuple[Tensor, ...]:
-        """Return the same for (N, 3, S, S), BGR, 0 to 255, of any type."""
+    def from_planes(self, planes: Tensor, tasks: Sequence[str] | None = None) -> tuple[Tensor, ...]:
+        """Return the same for (N, 3, S, S), BGR, 0 to 255, of any type; of some tasks only if they are given."""
+        tasks = self.tasks if tasks is None else tasks
         # Not indexed by a list, which would be copied to the device while a graph is recorded.
         rgb = planes.float().flip(1)
-        logits = self.model((rgb * self.scale - self.shift).to(self.dtype), self.tasks)
-        return tuple(logits[task].float() for task in self.tasks)
+        logits = self.model((rgb * self.scale - self.shift).to(self.dtype), tasks)
+        return tuple(logits[task].float() for task in tasks)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -24,6 +25,7 @@ _WARM_SIDE: Final = 480
 _LOGGER = logging.getLogger(__name__)
 
 _Outputs = tuple[Tensor, ...]
+_Tasks = tuple[str, ...]
 
 
 class TorchEngine:
@@ -44,7 +46,7 @@ class TorchEngine:
         self.device = device
         self._batches = FittingBatches(BATCH_SIZES, device, self._free)
         self._on_gpu = device != "cpu"
-        self._graphs: dict[int, CudaGraph] | None = {} if graphs and self._on_gpu else None
+        self._graphs: dict[tuple[int, _Tasks], CudaGraph] | None = {} if graphs and self._on_gpu else None
         self._network = deployed.eval().requires_grad_(False).to(device)
         if self._on_gpu:
             self._network.lower_precision(half_type(device))
@@ -105,36 +107,38 @@ class TorchEngine:
 
     def _in_batches(self, count: int, planes: Callable[[slice], Tensor], wanted: Iterable[str]) -> Logits:
         """Run the network on faces 0 to `count` in batches that fit; `planes` makes (n, 3, S, S) of some of them."""
+        # Only streams of a task's own are worth leaving out; a head costs next to nothing.
+        tasks = self._network.tasks if self._network.model.streams is None else tuple(wanted)
 
         def run(part: slice) -> _Outputs:
             with torch.inference_mode():
-                return self._run(planes(part))
+                return self._run(planes(part), tasks)
 
         parts = self._batches.run(count, run)
-        values = dict(zip(self._network.tasks, zip(*parts, strict=True), strict=True))
+        values = dict(zip(tasks, zip(*parts, strict=True), strict=True))
         return {task: torch.cat(values[task]).cpu().numpy() for task in wanted}
 
     def _free(self, most: int) -> None:
         if self._graphs:
-            self._graphs = {size: graph for size, graph in self._graphs.items() if size <= most}
+            self._graphs = {key: graph for key, graph in self._graphs.items() if key[0] <= most}
         torch.cuda.empty_cache()
 
-    def _run(self, planes: Tensor) -> _Outputs:
+    def _run(self, planes: Tensor, tasks: _Tasks) -> _Outputs:
         if self._graphs is None:
-            return self._network.from_planes(planes)
+            return self._network.from_planes(planes, tasks)
         size = next(size for size in BATCH_SIZES if size >= len(planes))
-        if size not in self._graphs:
+        if (size, tasks) not in self._graphs:
             side = self.spec.image_size
             example = torch.zeros(size, 3, side, side, device=self.device, dtype=torch.float32)
             try:
-                self._graphs[size] = CudaGraph(self._network.from_planes, example)
+                self._graphs[size, tasks] = CudaGraph(partial(self._network.from_planes, tasks=tasks), example)
             except RuntimeError as error:
                 if out_of_memory(error):
                     raise
                 _LOGGER.warning("CUDA graphs can't be recorded here (%s); going on without them.", error)
                 self._graphs = None
-                return self._network.from_planes(planes)
-        return self._graphs[size](planes)
+                return self._network.from_planes(planes, tasks)
+        return self._graphs[size, tasks](planes)
 
 
 class CudaGraph:

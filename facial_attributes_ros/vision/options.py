@@ -69,7 +69,7 @@ class FusionOptions:
     emotion_memory: float = 3.0
     correlation: float = 0.5
     emotion_correlation: float = 0.5
-    switch_odds: float = 8.0
+    switch_odds: float = 6.5
 
     def __post_init__(self) -> None:
         """Check the ranges.

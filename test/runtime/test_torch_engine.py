@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.runtime import torch_engine
@@ -27,10 +28,10 @@ def engine(tiny_model: Path) -> TorchEngine:
 def with_memory_for(engine: TorchEngine, faces: int, monkeypatch: pytest.MonkeyPatch) -> None:
     run = engine._run
 
-    def limited(planes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def limited(planes: torch.Tensor, tasks: tuple[str, ...]) -> tuple[torch.Tensor, ...]:
         if len(planes) > faces:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return run(planes)
+        return run(planes, tasks)
 
     monkeypatch.setattr(engine, "_run", limited)
 
@@ -68,6 +69,21 @@ def test_a_full_gpu_while_the_faces_are_cut_out_means_smaller_batches_too(
     monkeypatch.setattr(torch_engine, "crop_planes", limited)
     for task, values in engine.from_frame(frame, boxes).items():
         np.testing.assert_allclose(values, expected[task], atol=1e-4)
+
+
+def test_the_stream_of_a_task_that_nobody_wants_does_not_run(task_specific_model: Path) -> None:
+    engine = TorchEngine.load(task_specific_model)
+    crops, ran = example_crops(2, 32), []
+    expected = engine.logits(crops)
+    for task, head in engine._network.model.heads.items():
+        head.register_forward_hook(lambda *_, task=task: ran.append(task))
+    with FlopCounterMode(display=False) as everything:
+        engine.logits(crops)
+    with FlopCounterMode(display=False) as one:
+        found = engine.logits(crops, ["gender"])
+    assert ran == ["age", "gender", "emotion", "gender"]
+    np.testing.assert_allclose(found["gender"], expected["gender"], atol=1e-5)
+    assert one.get_total_flops() < everything.get_total_flops()
 
 
 def test_a_frame_that_lies_on_the_device_gives_the_same(engine: TorchEngine) -> None:
