@@ -56,7 +56,7 @@ class CameraMotion:
             self._window = np.asarray(cv2.createHanningWindow((width, height), cv2.CV_32F), np.float32)
         # Copies, since OpenCV multiplies what it is given with the window.
         (x, y), _ = cv2.phaseCorrelate(last.copy(), grey.copy(), self._window)
-        if abs(x) > _FARTHEST * width or abs(y) > _FARTHEST * height:
+        if not (abs(x) <= _FARTHEST * width and abs(y) <= _FARTHEST * height):  # nor NaN
             return 0.0, 0.0
         moved = cv2.warpAffine(last, np.array([[1, 0, x], [0, 1, y]]), (width, height))
         left, top = round(x), round(y)

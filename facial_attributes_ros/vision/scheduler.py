@@ -9,9 +9,6 @@ from facial_attributes_ros.vision.options import SchedulingOptions
 _EARLY = 0.9
 """Share of its interval after which a face is due; cameras are not exact, and a frame late is a frame lost."""
 
-_LATE = 1.0
-"""Most intervals that are made up for: a camera slower than a rate does not owe the estimates that it missed."""
-
 _NEW_COST = 0.3
 """Weight of the newest measurement in the running cost of a face."""
 
@@ -37,12 +34,14 @@ class Candidate:
 def delay(overdue: float) -> float:
     """Return how late a look comes that is taken now, in intervals; the next comes as much sooner.
 
-    So rates hold on average where no frame comes at the right moment.
+    So rates hold on average where no frame comes at the right moment. Whole intervals are not made up for: a slow camera
+    and a crowd owe nobody what they missed.
 
     Args:
         overdue: as of `Candidate`.
     """
-    return min(max(overdue - 1, _EARLY - 1), _LATE)
+    late = overdue - 1
+    return max(late, _EARLY - 1) if late < 1 else 0.0
 
 
 class Scheduler:

@@ -60,6 +60,11 @@ def test_the_smallest_pictures_do_no_harm(shape):
     assert np.isfinite(motion(*frames)).all()
 
 
+def test_a_comparison_that_fails_is_no_motion(monkeypatch):
+    monkeypatch.setattr(cv2, "phaseCorrelate", lambda *_: ((np.nan, np.nan), 0.0))
+    assert motion(view(800, 160), view(780, 160)) == (0, 0)
+
+
 class FacesOnTheWall:
     """Sees four faces that hang side by side on the wall, wherever the camera looks."""
 

@@ -28,6 +28,16 @@ def test_yunet_finds_the_six_faces_at_two_scales_in_the_same_places(yunet, six_f
     assert all(overlap(face.box, [other.box for other in coarse]) > 0.6 for face in fine)
 
 
+@pytest.mark.parametrize("width", [500, 848, 1281, 1600, 2600])
+def test_the_faces_are_found_in_their_places_whatever_the_size_of_the_picture(yunet, six_faces, width):
+    yunet.options = DetectorOptions(score_threshold=0.7)
+    expected = [face.box for face in yunet.detect(six_faces)]
+    scale = width / six_faces.shape[1]
+    found = yunet.detect(cv2.resize(six_faces, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    assert len(found) == 6
+    assert all(overlap(face.box / scale, expected) > 0.75 for face in found)
+
+
 def test_scores_come_best_first_and_landmarks_are_where_a_face_has_them(yunet, astronaut):
     yunet.options = DetectorOptions()
     faces = yunet.detect(astronaut)

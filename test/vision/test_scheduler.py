@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from facial_attributes_ros.vision.options import SchedulingOptions
-from facial_attributes_ros.vision.scheduler import Candidate, Scheduler
+from facial_attributes_ros.vision.scheduler import Candidate, Scheduler, delay
 
 RATE = 10.0
 
@@ -39,6 +39,11 @@ def test_a_newcomer_is_looked_at_soon_however_many_wait(others):
             last[index] = frame / 10
     newcomer = waiting(0.0, estimated=False)
     assert any(made.choose([*faces, newcomer]) == [others] for _ in range(2))
+
+
+@pytest.mark.parametrize(("overdue", "late"), [(0.2, -0.1), (1.0, 0.0), (1.6, 0.6), (2.5, 0.0)])
+def test_what_a_look_is_late_is_made_up_for_but_not_what_was_missed(overdue, late):
+    assert delay(overdue) == pytest.approx(late)
 
 
 def test_faces_not_yet_due_are_left_alone():

@@ -99,6 +99,20 @@ def _once(faces: list[Detection], overlap: float) -> list[Detection]:
     return sorted((faces[index] for index in kept), key=lambda face: -face.score)
 
 
+def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a copy of another width and height, halved as often as it goes and then interpolated.
+
+    That averages what matters, and takes OpenCV a third of the time that other shares of pixels take it or less.
+    """
+    while image.shape[1] >= 2 * size[0] and image.shape[0] >= 2 * size[1]:
+        width, height = image.shape[1] // 2, image.shape[0] // 2
+        even = image[: 2 * height, : 2 * width]
+        image = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    if image.shape[1::-1] == size:
+        return image
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
 def _look(
     image: NDArray[np.uint8], searched: int, min_face: float, find: Finder, padding: float = 0.0
 ) -> list[Detection]:
@@ -107,10 +121,7 @@ def _look(
     scale = searched / (max(height, width) * (1 + 2 * padding))
     # A very long picture keeps one pixel of its short side: a strip without faces rather than an error.
     size = max(round(width * scale), 1), max(round(height * scale), 1)
-    scaled = image
-    if size != (width, height):
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        scaled = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
+    scaled = _resized(image, size)
     border = round(padding * max(size))
     if border:
         scaled = np.asarray(cv2.copyMakeBorder(scaled, border, border, border, border, cv2.BORDER_CONSTANT), np.uint8)
