@@ -34,8 +34,8 @@ class Candidate:
 def delay(overdue: float) -> float:
     """Return how late a look comes that is taken now, in intervals; the next comes as much sooner.
 
-    So rates hold on average where no frame comes at the right moment. Whole intervals are not made up for: a slow camera
-    and a crowd owe nobody what they missed.
+    So rates hold on average where no frame comes at the right moment. Whole intervals are not made up for: a slow
+    camera and a crowd owe nobody what they missed.
 
     Args:
         overdue: as of `Candidate`.

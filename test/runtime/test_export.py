@@ -1,6 +1,8 @@
 """Exported files compute what PyTorch computes, say what goes in and out, and are never half there."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +93,19 @@ def test_the_command_says_what_it_wrote(tiny_model: Path, tmp_path: Path, capsys
     assert "differs from PyTorch by at most" in capsys.readouterr().out
     assert main(["export", "--model", str(tiny_model), "--int8", "--format", "pt2", "--out", str(path)]) == 2
     assert "Only the format onnx" in capsys.readouterr().err
+
+
+def test_a_command_that_is_told_to_end_leaves_nothing_behind(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminated(_deployed: object, _spec: object, path: Path, _int8: bool) -> float:
+        path.write_text("half of it")
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("went on")
+
+    monkeypatch.setitem(module._WRITERS, "pt2", terminated)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        main(["export", "--model", str(tiny_model), "--format", "pt2", "--out", str(tmp_path / "model.pt2")])
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before
