@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Train what is not trained yet, write the tables after every training, and print them; 1 if a run failed."""
     try:
         from facial_attributes_training.comparison import Failure, FinishedRun, run_all
-        from facial_attributes_training.comparison_report import REPORT_FILE, write_comparison
+        from facial_attributes_training.comparison_report import write_comparison
         from facial_attributes_training.recipe import Recipe
         from facial_attributes_training.run import train
         from facial_attributes_training.run_report import FeatureBar, RunReport
@@ -62,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
             runs.append(found)
         stale = not new
         if new:  # an interrupted comparison has left what took hours
-            write_comparison(args.out, runs, failures, command)
+            report = write_comparison(args.out, runs, failures, command)
             new.clear()
     if stale:
-        write_comparison(args.out, runs, failures, command)
-    print((args.out / REPORT_FILE).read_text(encoding="utf-8"), end="")
+        report = write_comparison(args.out, runs, failures, command)
+    print(report.read_text(encoding="utf-8"), end="")
     return 1 if failures else 0

@@ -162,7 +162,7 @@ class FramePipeline:
         return [visible[index] for index in chosen]
 
     def _overdue(self, face: _Face, wanted: frozenset[str], stamp: float) -> dict[str, float]:
-        """Return how many intervals a face has waited for each task."""
+        """Return how overdue a face is for each task, as `Candidate` counts it."""
         rates = self.options.scheduling.rates
         return {
             task: (stamp - face.belief.last_estimate(task)) * rates[task] + face.delays.get(task, 0.0)

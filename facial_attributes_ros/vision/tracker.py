@@ -1,6 +1,6 @@
 """Tracks: every face keeps its id while it moves, is hidden for a moment, or is missed by the detector.
 
-Detections are assigned to predicted tracks by place and size alone (nothing looks at whose face it is), in two passes:
+Detections are assigned to predicted tracks by place and size alone (nothing looks at whose face it is), in passes:
 first the detections that the detector is sure of, then the weak ones for the tracks that are left, as in ByteTrack
 (Zhang et al., 2022). Whoever is then still missing may have moved more suddenly than the motion model expects, and is
 looked for around the last detection, as in OC-SORT (Cao et al., 2023).
@@ -122,10 +122,8 @@ class Tracker:
             self.reset()
         elapsed = 0.0 if self._time is None else stamp - self._time
         self._time = stamp
-        if elapsed:
-            for candidate in self._candidates:
-                candidate.motion.predict(elapsed)
-                candidate.motion.move(*shift)
+        for candidate in self._candidates:
+            candidate.motion.predict(elapsed).move(*shift)
         if detections is not None:
             self._bury(stamp, size)
             self._assign(detections, stamp)
