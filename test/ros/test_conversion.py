@@ -51,12 +51,20 @@ def message(encoding, rows, padding=0, big_endian=False, width=None):
     )
 
 
+def words(values, rng):
+    """16-bit values that mean these 8-bit ones: what lies below a step of 257 is random, so no two bytes are alike."""
+    low = np.where(values == 255, 0, rng.integers(0, 129, values.shape))
+    high = np.where(values == 0, 0, rng.integers(0, 129, values.shape))
+    return (values.astype(int) * 257 + low - high).astype(np.uint16)
+
+
 @given(st.sampled_from(sorted(PACKED)), sizes, sizes, st.integers(0, 5), st.booleans(), st.integers(0, 2**32 - 1))
 def test_colour_survives_every_layout_padding_and_byte_order(encoding, height, width, padding, big_endian, seed):
-    bgr = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    rng = np.random.default_rng(seed)
+    bgr = rng.integers(0, 256, (height, width, 3), np.uint8)
     values = bgr[..., PACKED[encoding]]
     if encoding.endswith("16"):
-        values = values.astype(np.uint16) * 257
+        values = words(values, rng)
     picture = image_to_bgr(message(encoding, values.reshape(height, -1), padding, big_endian))
     assert picture.dtype == np.uint8
     np.testing.assert_array_equal(picture, bgr)
@@ -65,9 +73,18 @@ def test_colour_survives_every_layout_padding_and_byte_order(encoding, height, w
 @given(sizes, sizes, st.integers(0, 5), st.booleans(), st.sampled_from(["mono8", "8UC1", "mono16", "16UC1"]))
 def test_grey_becomes_three_equal_channels(height, width, padding, big_endian, encoding):
     grey = np.arange(height * width, dtype=np.uint8).reshape(height, width) * 3
-    values = grey.astype(np.uint16) * 257 if "16" in encoding else grey
+    values = words(grey, np.random.default_rng(0)) if "16" in encoding else grey
     picture = image_to_bgr(message(encoding, values, padding, big_endian))
     np.testing.assert_array_equal(picture, np.repeat(grey[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("encoding", sorted(name for name, spec in ENCODINGS.items() if spec.depth == 16))
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_the_byte_order_is_the_one_that_the_message_names(encoding, big_endian):
+    bright = np.full((4, 4 * ENCODINGS[encoding].channels), 0xC828, np.uint16)
+    dark = np.full_like(bright, 0x28C8)
+    assert set(image_to_bgr(message(encoding, bright, 2, big_endian)).flat) == {199}
+    assert set(image_to_bgr(message(encoding, dark, 2, big_endian)).flat) == {41}
 
 
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
@@ -76,7 +93,7 @@ def test_a_bayer_mosaic_of_one_colour_gives_that_colour(pattern, depth):
     colour = {"b": 40, "g": 120, "r": 200}
     tile = np.array([colour[letter] for letter in pattern], np.uint8).reshape(2, 2)
     mosaic = np.tile(tile, (8, 8))
-    values = mosaic.astype(np.uint16) * 257 if depth == 16 else mosaic
+    values = mosaic.astype(np.uint16) * 257 + 20 if depth == 16 else mosaic
     picture = image_to_bgr(message(f"bayer_{pattern}{depth}", values, 2, big_endian=True))
     assert picture.shape == (16, 16, 3)
     np.testing.assert_array_equal(picture[4:-4, 4:-4], np.broadcast_to([40, 120, 200], (8, 8, 3)))
