@@ -16,6 +16,7 @@ from facial_attributes_ros.ros.conversion import bgr_fields, jpeg_bytes
 from facial_attributes_ros.ros.hri import HriPublisher, load_hri_messages
 from facial_attributes_ros.ros.messages import ArrayBuilder
 from facial_attributes_ros.ros.settings import Settings
+from facial_attributes_ros.ros.topics import compressed_twin
 from facial_attributes_ros.vision.drawing import annotate
 
 FACES_DEPTH, DEBUG_DEPTH = 10, 1
@@ -47,7 +48,7 @@ class Outputs:
         )
         self._compressed = node.create_lifecycle_publisher(
             CompressedImage,
-            "faces/image/compressed",
+            compressed_twin(node, "faces/image"),
             QoSProfile(depth=DEBUG_DEPTH),
             qos_overriding_options=overriding(),
         )

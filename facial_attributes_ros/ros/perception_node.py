@@ -29,6 +29,7 @@ from facial_attributes_ros.ros.parameters import ParameterTable
 from facial_attributes_ros.ros.process import Finish
 from facial_attributes_ros.ros.settings import Settings
 from facial_attributes_ros.ros.throttle import Throttle
+from facial_attributes_ros.ros.topics import compressed_twin
 from facial_attributes_ros.ros.worker import NewestWorker
 from facial_attributes_ros.runtime.engine import load_engine
 from facial_attributes_ros.vision.detectors import load_detector
@@ -132,7 +133,7 @@ class Perception(LifecycleNode):
         compressed = self._settings is not None and self._settings.compressed
         self._subscription = self.create_subscription(
             CompressedImage if compressed else Image,
-            "image/compressed" if compressed else "image",
+            compressed_twin(self, "image") if compressed else "image",
             self._on_image,
             _newest(),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),

@@ -268,6 +268,23 @@ def graph(ros_env):
     graph.close()
 
 
+@pytest.fixture
+def ros_context(ros_env):
+    """Make contexts in this process, each given ROS arguments as a process would be, for nodes that nobody spins."""
+    rclpy = pytest.importorskip("rclpy")
+    contexts = []
+
+    def started(*arguments):
+        context = rclpy.Context()
+        context.init(args=["--ros-args", *arguments] if arguments else [], domain_id=free_domain())
+        contexts.append(context)
+        return context
+
+    yield started
+    for context in contexts:
+        context.try_shutdown()
+
+
 def image_fields(faces=0, hold=0, fail=0, stamp=(100, 0), frame_id="camera", size=(64, 48)):
     """An image message that tells the stand-in pipeline what to do."""
     picture = np.zeros((size[1], size[0], 3), np.uint8)

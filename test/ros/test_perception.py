@@ -184,7 +184,7 @@ def test_parameters_that_cannot_be_are_refused_with_a_reason(graph):
 
 
 def test_compressed_images_come_in_and_a_truncated_one_does_no_harm(graph, image):
-    node, camera, listener = graph.running("--ros-args", "-p", "image_transport:=compressed")
+    node, camera, listener = graph.running("--ros-args", "-p", "image_transport:=compressed", "-r", "image:=/eye/image")
     picture = np.zeros((48, 64, 3), np.uint8)
     picture[:16, :16] = (2, 0, 0)
     data = cv2.imencode(".png", picture)[1].tobytes()
@@ -193,20 +193,20 @@ def test_compressed_images_come_in_and_a_truncated_one_does_no_harm(graph, image
         header = {"frame_id": "camera", "stamp": {"sec": second, "nanosec": 0}}
         return {"header": header, "format": "png", "data_base64": b64encode(content).decode()}
 
-    kind = {"topic": "image/compressed", "kind": "sensor_msgs/CompressedImage"}
+    kind = {"topic": "/eye/image/compressed", "kind": "sensor_msgs/CompressedImage"}
     assert len(camera.send(listener, fields(data, 5), **kind)["faces"]) == 2
     camera.send_until(node, "cut short", fields(data[:-20], 6), **kind)
     assert len(camera.send(listener, fields(data, 7), **kind)["faces"]) == 2
 
 
 def test_debug_pictures_are_made_only_while_somebody_looks(graph, image):
-    _, camera, listener = graph.running()
+    _, camera, listener = graph.running("--ros-args", "-r", "faces/image:=/annotated")
     camera.send(listener, image(faces=1, stamp=(10, 0)))
-    listener.listen("faces/image", "sensor_msgs/Image")
-    listener.listen("faces/image/compressed", "sensor_msgs/CompressedImage")
+    listener.listen("/annotated", "sensor_msgs/Image")
+    listener.listen("/annotated/compressed", "sensor_msgs/CompressedImage")
 
     def both():
-        last = [listener.messages(topic)[-1:] for topic in ("faces/image", "faces/image/compressed")]
+        last = [listener.messages(topic)[-1:] for topic in ("/annotated", "/annotated/compressed")]
         return [message for messages in last for message in messages if message["header"]["stamp"]["sec"] == 11]
 
     eleventh = image(faces=1, stamp=(11, 5), frame_id="eye")
