@@ -1,6 +1,7 @@
 """Tasks, labels and their order, and the result types that every part of the package passes on.
 
-The label order is the class index everywhere: in tensors, in messages and in files.
+The label order is the class index everywhere: in tensors, in messages and in files. Results hold arrays, so they are
+compared by identity (`eq=False`): `==`, `in` and sets work on them, and two results of the same values differ.
 """
 
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ def age_group_of(years: float) -> int:
     return int(np.searchsorted(AGE_GROUP_STARTS, years, side="right")) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Detection:
     """One face as a detector sees it.
 
@@ -58,7 +59,7 @@ class Detection:
     landmarks: NDArray[np.float32] = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Distribution:
     """Probabilities of one task's classes, and how sure one must be to name one.
 
@@ -96,7 +97,7 @@ class Distribution:
         return cls(task, np.full(classes, 1 / classes, np.float32), threshold=1.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FaceAttributes:
     """What is known of one face.
 

@@ -128,7 +128,7 @@ def changes_a_minute(labels: NDArray[np.int64]) -> float:
     return float((np.diff(labels, axis=1) != 0).sum() / (labels.size * STEP / 60))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class EmotionStreams:
     """Faces of one emotion for half a minute and then of another for 5 s, ten views a second.
 

@@ -26,7 +26,7 @@ ORIGIN = "origin"
 """Column that tells, within a data set, where a picture comes from."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Answers:
     """What somebody says of the rows of a manifest.
 

@@ -20,7 +20,7 @@ Draw = tuple[int, int, int]
 """Row, epoch, and place in the epoch: everything that a sample depends on besides the seed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """One drawn row and its input, which is blank if there is an error."""
 
@@ -29,7 +29,7 @@ class Sample:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Drawn rows as tensors.
 

@@ -35,7 +35,7 @@ MIN_GROUP_ROWS = 30
 """Groups with fewer rows are shown, but do not count for the gap: their figures are chance."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Years:
     """How well ages in years are told, over the rows that have them.
 
@@ -88,7 +88,7 @@ class Calibration:
     named: Named
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TaskResult:
     """Everything measured of one task on one data set.
 

@@ -41,7 +41,7 @@ LAST, BEST, BROKEN_BATCH = "last.pt", "best.pt", "broken-batch.csv"
 _LOGGER = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Stage:
     """What one stage trains on.
 

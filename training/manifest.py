@@ -52,7 +52,7 @@ class Row:
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Manifest:
     """The rows of one or several manifests as columns.
 

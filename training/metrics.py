@@ -48,7 +48,7 @@ class Estimate:
         return cls(hits / rows, float(low), float(high))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reliability:
     """A reliability diagram: rows sorted into equal bins of confidence.
 

@@ -26,7 +26,7 @@ Key = tuple[str, str]
 _UNKNOWN = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Measure:
     """A figure and what the bootstrap's draws make of it.
 
@@ -65,7 +65,7 @@ class Measure:
         return Estimate(self.value, float(low), float(high))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
     """What a run said of its rows, as `predictions.csv` has it.
 

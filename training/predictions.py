@@ -36,7 +36,7 @@ _BATCH = 64
 _READERS = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
     """What a model says of the rows of a manifest.
 

@@ -36,7 +36,7 @@ MIN_GROUP_ROWS = 10
 _DEFAULT_CENTROIDS = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RunRows:
     """What a model is written from.
 

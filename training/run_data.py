@@ -27,7 +27,7 @@ from facial_attributes_ros.models.backbones import Backbone
 _LOGGER = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """The rows of a run and their inputs.
 

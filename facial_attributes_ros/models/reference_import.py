@@ -59,7 +59,7 @@ _STREAM_KEY: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ReferenceCheckpoint:
     """A checkpoint of the reference in our terms.
 

@@ -1,7 +1,7 @@
 """Results to messages."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -12,60 +12,62 @@ from facial_attributes_ros.msg import FaceAttributes as FaceMessage
 from facial_attributes_ros.msg import FaceAttributesArray
 
 
-class ArrayBuilder:
-    """Builds a `FaceAttributesArray` for each frame.
+class FrameTime(float):
+    """The time of a frame in seconds that carries the stamp it was made from.
 
-    The pipeline counts time in seconds, which cannot hold a stamp's nanoseconds; the builder remembers the stamps of
-    the frames that results still rest on, so that `updated` is exactly the stamp of an image.
+    A float can't hold a stamp's nanoseconds. The pipeline keeps the time of the frame that last changed a face and
+    hands it back, so that `updated` is exactly the stamp of an image, however long ago that was.
+
+    Attributes:
+        stamp: the `builtin_interfaces/Time` of the image.
+    """
+
+    stamp: Any
+
+    def __new__(cls, seconds: float, stamp: Any) -> Self:
+        """Return a time in seconds with its stamp."""
+        time = super().__new__(cls, seconds)
+        time.stamp = stamp
+        return time
+
+
+def faces_message(
+    model: str, header: Any, size: tuple[int, int], faces: Sequence[FaceAttributes]
+) -> FaceAttributesArray:
+    """Return the `FaceAttributesArray` of one frame.
 
     Args:
         model: name of the model.
+        header: of the image; copied by reference.
+        size: width, height of the image in pixels.
+        faces: what the pipeline returned; may be empty.
     """
+    return FaceAttributesArray(
+        header=header,
+        image_width=size[0],
+        image_height=size[1],
+        faces=[_face_message(face, size) for face in faces],
+        model=model,
+    )
 
-    def __init__(self, model: str) -> None:
-        self._model = model
-        self._stamps: dict[float, Any] = {}
 
-    def build(
-        self, header: Any, seconds: float, size: tuple[int, int], faces: Sequence[FaceAttributes]
-    ) -> FaceAttributesArray:
-        """Return the message of one frame.
-
-        Args:
-            header: of the image; copied by reference.
-            seconds: the frame's time as the pipeline was given it.
-            size: width, height of the image in pixels.
-            faces: what the pipeline returned; may be empty.
-        """
-        self._stamps[seconds] = header.stamp
-        used = {face.updated for face in faces} | {seconds}
-        self._stamps = {time: stamp for time, stamp in self._stamps.items() if time in used}
-        return FaceAttributesArray(
-            header=header,
-            image_width=size[0],
-            image_height=size[1],
-            faces=[self._face(face, size) for face in faces],
-            model=self._model,
-        )
-
-    def _face(self, face: FaceAttributes, size: tuple[int, int]) -> FaceMessage:
-        message = FaceMessage(
-            id=face.id,
-            roi=region(face.detection.box, size),
-            detection_confidence=float(face.detection.score),
-            landmarks=np.asarray(face.detection.landmarks, np.float32).reshape(10),
-            age=float(face.age),
-            age_stddev=float(face.age_stddev),
-            age_group=face.age_group.index,
-            age_group_probabilities=np.asarray(face.age_group.probabilities, np.float32),
-            gender=face.gender.index,
-            gender_probabilities=np.asarray(face.gender.probabilities, np.float32),
-            emotion=face.emotion.index,
-            emotion_probabilities=np.asarray(face.emotion.probabilities, np.float32),
-            observations=face.observations,
-        )
-        message.updated = self._stamps.get(face.updated) or time_message(face.updated)
-        return message
+def _face_message(face: FaceAttributes, size: tuple[int, int]) -> FaceMessage:
+    return FaceMessage(
+        id=face.id,
+        roi=region(face.detection.box, size),
+        detection_confidence=float(face.detection.score),
+        landmarks=np.asarray(face.detection.landmarks, np.float32).reshape(10),
+        age=float(face.age),
+        age_stddev=float(face.age_stddev),
+        age_group=face.age_group.index,
+        age_group_probabilities=np.asarray(face.age_group.probabilities, np.float32),
+        gender=face.gender.index,
+        gender_probabilities=np.asarray(face.gender.probabilities, np.float32),
+        emotion=face.emotion.index,
+        emotion_probabilities=np.asarray(face.emotion.probabilities, np.float32),
+        observations=face.observations,
+        updated=face.updated.stamp if isinstance(face.updated, FrameTime) else time_message(face.updated),
+    )
 
 
 def time_message(seconds: float) -> Time:

@@ -14,7 +14,7 @@ from facial_attributes_ros.attributes import FaceAttributes
 from facial_attributes_ros.msg import FaceAttributesArray
 from facial_attributes_ros.ros.conversion import bgr_fields, jpeg_bytes
 from facial_attributes_ros.ros.hri import HriPublisher, load_hri_messages
-from facial_attributes_ros.ros.messages import ArrayBuilder
+from facial_attributes_ros.ros.messages import faces_message
 from facial_attributes_ros.ros.settings import Settings
 from facial_attributes_ros.ros.topics import compressed_twin
 from facial_attributes_ros.vision.drawing import annotate
@@ -38,7 +38,7 @@ class Outputs:
         hri = load_hri_messages(settings.rep155)
         self.settings = settings
         self._node = node
-        self._builder = ArrayBuilder(model)
+        self._model = model
         overriding = QoSOverridingOptions.with_default_policies
         self._faces = node.create_lifecycle_publisher(
             FaceAttributesArray, "faces", QoSProfile(depth=FACES_DEPTH), qos_overriding_options=overriding()
@@ -63,19 +63,16 @@ class Outputs:
         wanted = set() if self._hri is None else self._hri.wanted_tasks()
         return tuple(task for task in on if task in wanted)
 
-    def publish_attributes(
-        self, header: Any, seconds: float, image: NDArray[np.uint8], faces: Sequence[FaceAttributes]
-    ) -> None:
+    def publish_attributes(self, header: Any, image: NDArray[np.uint8], faces: Sequence[FaceAttributes]) -> None:
         """Publish the attributes of one frame.
 
         Args:
             header: of the image.
-            seconds: the frame's time as the pipeline was given it.
             image: uint8 (H, W, 3), BGR.
             faces: what the pipeline returned.
         """
         size = (image.shape[1], image.shape[0])
-        self._faces.publish(self._builder.build(header, seconds, size, faces))
+        self._faces.publish(faces_message(self._model, header, size, faces))
         if self._hri is not None:
             self._hri.tasks = self.settings.pipeline.tasks
             self._hri.publish(header, image, faces)

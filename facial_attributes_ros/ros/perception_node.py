@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -23,6 +24,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.bridge import image_converter
 from facial_attributes_ros.ros.conversion import ConversionError, compressed_to_bgr
 from facial_attributes_ros.ros.diagnostics import ERROR, OK, WARN, Statistics, assess
+from facial_attributes_ros.ros.messages import FrameTime
 from facial_attributes_ros.ros.order import ArrivalOrder
 from facial_attributes_ros.ros.outputs import Outputs
 from facial_attributes_ros.ros.parameters import ParameterTable
@@ -71,6 +73,7 @@ class Perception(LifecycleNode):
         self._state = "unconfigured"
         self._problem: str | None = None
         self._order = ArrivalOrder()
+        self._camera: str | None = None
         self._statistics, self._throttle = Statistics(), Throttle()
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
@@ -233,12 +236,13 @@ class Perception(LifecycleNode):
             return
         self._apply_settings(pipeline, outputs)
         seconds = self._seconds(header.stamp)
-        if late := self._order.late(seconds):
+        if offset := self._order.offset(seconds, time.monotonic()):
             self._statistics.count("skipped")
-            self._complain(f"An image that is {late * 1000:.0f} ms older than the one before it is passed over.")
+            self._complain(f"An image is dropped: its stamp is {offset:+.3f} s from that of the one before it.")
             return
+        self._follow_camera(header.frame_id, image, pipeline)
         result = pipeline.process(image, seconds, outputs.wanted_tasks())
-        outputs.publish_attributes(header, seconds, image, result.faces)
+        outputs.publish_attributes(header, image, result.faces)
         latency = self.get_clock().now().nanoseconds * 1e-9 - seconds
         self._statistics.published(len(result.faces), latency, result.timings)
         outputs.publish_picture(header, image, result.faces)
@@ -253,11 +257,19 @@ class Perception(LifecycleNode):
         outputs.settings = settings
         self._applied = settings
 
-    def _seconds(self, stamp: Any) -> float:
+    def _follow_camera(self, frame_id: str, image: NDArray[np.uint8], pipeline: FramePipeline) -> None:
+        """Forget all faces when the images come from another camera, whose pixels show other places."""
+        camera = f"{image.shape[1]}x{image.shape[0]} of frame '{frame_id}'"
+        if self._camera not in (None, camera):
+            pipeline.reset()
+            self._complain(f"The camera changed from {self._camera} to {camera}: all tracks begin anew.")
+        self._camera = camera
+
+    def _seconds(self, stamp: Any) -> FrameTime:
         """Return the frame's time in seconds; a camera that sets no stamps is given the time of arrival."""
         if stamp.sec == 0 and stamp.nanosec == 0:
-            return float(self.get_clock().now().nanoseconds) * 1e-9
-        return float(stamp.sec) + float(stamp.nanosec) * 1e-9
+            return FrameTime(self.get_clock().now().nanoseconds * 1e-9, stamp)
+        return FrameTime(stamp.sec + stamp.nanosec * 1e-9, stamp)
 
     def _publish_diagnostics(self) -> None:
         health = assess(self._statistics.report(), self._state, self._problem)

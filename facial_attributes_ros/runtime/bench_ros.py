@@ -195,7 +195,7 @@ def own_overhead(
         from sensor_msgs.msg import Image
 
         from facial_attributes_ros.ros.conversion import bgr_fields, image_to_bgr
-        from facial_attributes_ros.ros.messages import ArrayBuilder
+        from facial_attributes_ros.ros.messages import faces_message
     except ImportError as error:
         raise UserError(f"--end-to-end and --load need ROS 2 and this package's messages: {error}") from error
     from facial_attributes_ros.runtime.bench import Excluded
@@ -203,7 +203,7 @@ def own_overhead(
 
     message = Image(**bgr_fields(picture))
     excluded = Excluded(engine, detector)
-    pipeline, builder = FramePipeline(excluded.detector, excluded.engine), ArrayBuilder(engine.spec.name)
+    pipeline = FramePipeline(excluded.detector, excluded.engine)
     spent: list[float] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(spent) < 30:
@@ -213,7 +213,7 @@ def own_overhead(
         start = time.perf_counter()
         image = image_to_bgr(message)
         result = pipeline.process(image, stamp)
-        builder.build(message.header, stamp, (image.shape[1], image.shape[0]), result.faces)
+        faces_message(engine.spec.name, message.header, (image.shape[1], image.shape[0]), result.faces)
         spent.append(1e3 * (time.perf_counter() - start - excluded.seconds))
     return Overhead.of(faces, spent[15:])  # tracks are born in the first frames
 

@@ -20,7 +20,7 @@ from facial_attributes_ros.vision.tracker import Track, Tracker
 Estimates = dict[str, NDArray[np.float32]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
     """What is known after a frame.
 
@@ -33,7 +33,7 @@ class FrameResult:
     timings: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Face:
     """What is kept of a face from frame to frame.
 
@@ -63,6 +63,7 @@ class FramePipeline:
         self._scheduler = Scheduler()
         self._faces: dict[str, _Face] = {}
         self._frames = 0
+        self._size: tuple[int, ...] = ()
         self.options = options or PipelineOptions()
 
     @property
@@ -86,11 +87,15 @@ class FramePipeline:
         """Take the next frame of a stream.
 
         Args:
-            image: uint8 (H, W, 3) BGR.
+            image: uint8 (H, W, 3) BGR; another size than the last frame's begins anew.
             stamp: time of the frame in seconds; a time before the last frame's begins anew.
             tasks: which tasks somebody wants to know, all by default; the others cost nothing and are unknown.
         """
         clock = _Clock()
+        if image.shape[:2] != self._size:
+            # Cameras cut or scale their field of view with the resolution, so no track can be carried over for sure.
+            self.reset()
+            self._size = image.shape[:2]
         wanted = self._wanted(tasks)
         detections = self.detector.detect(image) if self._frames % self.options.detect_every == 0 else None
         self._frames += 1

@@ -40,7 +40,7 @@ _OUT_OF_REACH = 1e9
 _Costs = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Track:
     """A face that is in view.
 
@@ -57,7 +57,7 @@ class Track:
     detected: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Candidate:
     """A track as it lives in the tracker, from its first detection on."""
 

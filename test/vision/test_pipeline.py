@@ -176,3 +176,25 @@ def test_annotated_copies_leave_the_picture_alone_and_say_what_is_known(fake_eng
 def test_tasks_are_asked_for_in_one_order(fake_engine):
     play(FramePipeline(FakeDetector(1), fake_engine), 0.5, tasks={EMOTION, GENDER, AGE})
     assert {tasks for _, tasks in fake_engine.calls} == {TASKS}
+
+
+@pytest.mark.parametrize("size", [(240, 320), (960, 1280), (640, 480), (480, 640)])
+def test_nobody_gets_the_id_or_the_attributes_of_another_when_the_resolution_changes(make_engine, size):
+    """Two people of whom the near one is, in half as many pixels, just where the far one was."""
+
+    class Two(FakeDetector):
+        def detect(self, image):
+            scale = image.shape[1] / 640
+            boxes = np.array([[350, 270, 100, 100], [175, 135, 50, 50]], np.float32) * scale
+            return [Detection(box, 0.9) for box in boxes]
+
+    pipeline = FramePipeline(Two(2), make_engine())
+    before = {face.id: face.observations for face in play(pipeline, 2)}
+    changed = np.full((*size, 3), 128, np.uint8)
+    after = [pipeline.process(changed, 2 + k / 15).faces for k in range(5)]
+    assert len(before) == len(after[-1]) == 2
+    if size == FRAME.shape[:2]:
+        assert {face.id for face in after[-1]} == set(before)
+    else:
+        assert not {face.id for faces in after for face in faces} & set(before)
+        assert after[0] == []
