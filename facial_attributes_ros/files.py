@@ -1,15 +1,79 @@
-"""Files that several processes may want at once: hashes, locks and atomic writes."""
+"""Files: JSON from anybody, and what several processes may want at once: hashes, locks and atomic writes."""
 
 import errno
 import fcntl
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final
 
 from facial_attributes_ros.errors import UserError
+
+LARGEST_JSON: Final = 64 * 2**20
+"""Bytes of a JSON file that is read."""
+DEEPEST_JSON: Final = 32
+"""Levels of objects and lists that a JSON document may have; what copies or writes it again recurses."""
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text that may come from anybody.
+
+    Raises:
+        ValueError: it is not JSON, nested deeper than `DEEPEST_JSON`, or holds a number of thousands of digits.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not valid JSON (line {error.lineno}: {error.msg})") from error
+    except RecursionError:
+        value = None
+        deep = True
+    except ValueError as error:  # Python refuses to convert such a number
+        raise ValueError("not valid JSON: a number has too many digits") from error
+    else:
+        deep = _is_deep(value)
+    if deep:
+        raise ValueError(f"not valid JSON here: it is nested more than {DEEPEST_JSON} levels deep")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST_JSON):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+        if not level:
+            return False
+    return any(isinstance(child, dict | list) for child in level)
+
+
+def read_json(path: Path) -> Any:
+    """Return the value of a JSON file that may come from anybody.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: it can't be read, is larger than `LARGEST_JSON`, or `parse_json` refuses it.
+    """
+    try:
+        if not path.is_file() and path.exists():
+            raise UserError(f"{path} is not an ordinary file.")
+        if path.stat().st_size > LARGEST_JSON:
+            raise UserError(f"{path} is larger than {LARGEST_JSON // 2**20} MB, so it is not read.")
+        return parse_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read: {error}.") from error
+    except ValueError as error:
+        raise UserError(f"{path} is {error}.") from error
 
 
 def file_sha256(path: Path) -> str:

@@ -4,19 +4,22 @@ Every file is checked when it is read and when it is written, so that code which
 """
 
 import json
-import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Final
 
 from facial_attributes_ros.attributes import AGE, LABELS, TASKS
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import atomic_target, disk_errors
+from facial_attributes_ros.files import atomic_target, disk_errors, read_json
 from facial_attributes_ros.models.regression import AgeRegression
 
 FORMAT_VERSION: Final = 1
 SPEC_FILE: Final = "model.json"
+LONGEST_REASON: Final = 1000
+"""Letters of an error message at most."""
 INTERPOLATIONS: Final = ("area", "bilinear", "bicubic")
 
 Triple = tuple[float, float, float]
@@ -107,17 +110,15 @@ class ModelSpec:
         """
         path = Path(folder) / SPEC_FILE
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = read_json(path)
         except FileNotFoundError as error:
             raise UserError(f"{folder} is not a model: it has no {SPEC_FILE}.") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} can't be read: {error}.") from error
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path} is not valid JSON (line {error.lineno}: {error.msg}).") from error
         try:
             return cls.from_json(document)
         except (ValueError, TypeError) as error:
-            raise UserError(f"{path}: {error}.") from error
+            # The message may quote what the file holds: texts that no terminal can show, and long ones.
+            reason = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
+            raise UserError(f"{path}: {shorten(reason, LONGEST_REASON)}.") from error
 
     @classmethod
     def from_json(cls, document: object) -> "ModelSpec":
@@ -180,10 +181,11 @@ def _check_names(values: Mapping[str, Any], cls: type, what: str) -> None:
 
 def _check_text(spec: ModelSpec) -> None:
     for name, value in (("name", spec.name), ("backbone.name", spec.backbone.name)):
-        if not (isinstance(value, str) and value):
-            raise ValueError(f"{name} must be a text that is not empty, not {value!r}")
+        # What can't be printed can't be told either: half a surrogate pair, say, ends any output in UTF-8.
+        if not (isinstance(value, str) and value and value.isprintable()):
+            raise ValueError(f"{name} must be a text of printable letters that is not empty, not {value!a}")
     for key, text in (("backbone.weights", spec.backbone.weights), ("backbone.sha256", spec.backbone.sha256)):
-        if not (text is None or (isinstance(text, str) and text)):
+        if not (text is None or (isinstance(text, str) and text and "\0" not in text)):
             raise ValueError(f"{key} must be a text or null, not {text!r}")
     if not isinstance(spec.backbone.architecture, dict):
         raise ValueError(f"backbone.architecture must be an object, not {spec.backbone.architecture!r}")
@@ -196,6 +198,10 @@ def _check_text(spec: ModelSpec) -> None:
     for name in ("adaptation", "metrics", "temperatures", "thresholds"):
         if not isinstance(getattr(spec, name), dict):
             raise ValueError(f"{name} must be an object, not {getattr(spec, name)!r}")
+    try:
+        json.dumps((spec.metrics, spec.adaptation, spec.backbone.architecture), allow_nan=False)
+    except ValueError as error:
+        raise ValueError("metrics, adaptation and architecture must not have a number that is not finite") from error
 
 
 def _check_input(spec: ModelSpec) -> None:
@@ -232,5 +238,6 @@ def _check_age(spec: ModelSpec) -> None:
 
 def _check_numbers(name: str, values: tuple[float, ...], count: int, low: float, high: float) -> None:
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    if not (numbers and len(values) == count and all(math.isfinite(v) and low <= v <= high for v in values)):
-        raise ValueError(f"{name} must be {count} number(s) from {low} to {high}, not {list(values)}")
+    # Compared, not converted: JSON may hold whole numbers that no float can hold.
+    if not (numbers and len(values) == count and all(low <= value <= high for value in values)):
+        raise ValueError(f"{name} must be {count} number(s) from {low} to {high}, not {reprlib.repr(list(values))}")

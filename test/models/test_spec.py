@@ -63,6 +63,15 @@ def test_some_of_the_tasks_will_do(tmp_path: Path) -> None:
         ({"backbone": {"name": "x", "wieghts": "asset"}}, "unknown field of backbone wieghts"),
         ({"surprise": 1}, "unknown field surprise"),
         ({"name": None}, "name must be a text"),
+        ({"name": "small\nsmaller"}, r"name must be a text of printable letters .*'small\\nsmaller'"),
+        ({"name": "\ud800"}, r"name must be a text of printable letters .*\\ud800"),
+        ({"\ud800": 1}, r"unknown field \\ud800"),
+        ({"crop_margin": 10**400}, "crop_margin must be 1 number"),
+        ({"temperatures": dict.fromkeys(LABELS, 10**400)}, "temperatures must be 3 number"),
+        ({"thresholds": dict.fromkeys(LABELS, float("nan"))}, "thresholds must be 3 number"),
+        ({"mean": [float("inf")] * 3}, "mean must be 3 number"),
+        ({"metrics": {"gender": float("nan")}}, "a number that is not finite"),
+        ({"backbone": {"name": "x", "weights": "a\0b"}}, "backbone.weights must be a text or null"),
         ({"int8": "yes"}, "int8 must be true or false"),
     ],
 )
@@ -83,7 +92,16 @@ def test_a_missing_field_is_named(tmp_path: Path, missing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"), [("{", "not valid JSON"), ("[]", "JSON object"), ("\udcff", "can't be read")]
+    ("text", "sentence"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "JSON object"),
+        ("\udcff", "can't be read"),
+        ('{"image_size": ' + "9" * 5000 + "}", "too many digits"),
+        ("[" * 100_000 + "]" * 100_000, "nested more than"),
+        ('{"metrics": ' + '{"a":' * 50 + "0" + "}" * 51, "nested more than"),
+    ],
+    ids=["cut", "list", "no UTF-8", "digits", "deep", "deeper than can be copied"],
 )
 def test_a_file_that_is_no_description_is_told(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "model.json").write_bytes(text.encode("utf-8", "surrogateescape"))
