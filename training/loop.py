@@ -24,7 +24,7 @@ from facial_attributes_training.datasets import Batch, EpochBatches, Sample, mak
 from facial_attributes_training.losses import CombinedLoss
 from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.recipe import Recipe
-from facial_attributes_training.sampling import draw_rows
+from facial_attributes_training.sampling import draw_independently, draw_rows
 from facial_attributes_training.schedule import Schedule
 from facial_attributes_training.stream_inputs import StreamedCrops, StreamPlan
 from facial_attributes_training.time_limit import OutOfTimeError, TimeLimit, anywhere
@@ -54,6 +54,7 @@ class Stage:
         epoch_rows: rows of an epoch.
         folder: for checkpoints and logs.
         purpose: a hash of what a resumed run must have in common with the stopped one.
+        independent_draws: rows are drawn independently of one another, as the reference does, not class by class.
     """
 
     tasks: tuple[str, ...]
@@ -65,6 +66,13 @@ class Stage:
     epoch_rows: int
     folder: Path
     purpose: str
+    independent_draws: bool = False
+
+    def draw(self, seed: int, epoch: int) -> NDArray[np.int64]:
+        """Return int64 (epoch_rows,): the rows of an epoch in their order."""
+        if self.independent_draws:
+            return draw_independently(self.chances, self.epoch_rows, seed, epoch)
+        return draw_rows(self.chances, self.epoch_rows, seed, epoch, self.train_manifest.labels)
 
 
 class Objective(nn.Module):
@@ -180,7 +188,7 @@ class Trainer:
         if isinstance(stage.train, StreamedCrops):
             plan = StreamPlan(epoch, stage.epoch_rows, recipe.batch_size, recipe.accumulate, *place)
             return stage.train.batches(plan, recipe.workers, pinned), plan.steps
-        rows = draw_rows(stage.chances, stage.epoch_rows, recipe.seed, epoch)
+        rows = stage.draw(recipe.seed, epoch)
         batches = EpochBatches(rows, epoch, recipe.batch_size, recipe.accumulate, *place)
         return make_loader(stage.train, batches, recipe.workers, pinned), batches.steps
 

@@ -7,7 +7,7 @@ A difference of two runs, a mean over data sets or over tasks is then taken draw
 import csv
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -24,6 +24,8 @@ from facial_attributes_ros.errors import UserError
 Key = tuple[str, str]
 """Data set and task."""
 _UNKNOWN = -1
+_DRAWS_AT_ONCE = 8
+"""64 bytes a row; more would not be faster."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,46 +119,85 @@ def measure(runs: Sequence[Outcomes], balanced: bool = False, seed: int = 0) -> 
         names = {
             row: place for place, row in enumerate(sorted({r for run in runs for r in run.rows if r[0] == source}))
         }
-        random = np.random.default_rng([seed, number])
-        draws = random.multinomial(len(names), np.full(len(names), 1 / len(names)), BOOTSTRAP_SAMPLES).astype(
-            np.float32
-        )
-        weights = np.concatenate([np.ones((1, len(names)), np.float32), draws])
-        for run, figures in zip(runs, found, strict=True):
-            mine = [place for place, row in enumerate(run.rows) if row[0] == source]
-            places = np.array([names[run.rows[place]] for place in mine], np.int64)
-            for task, truth in run.truth.items():
-                known = truth[mine] != _UNKNOWN
-                if known.any():
-                    values = _accuracy(
-                        weights[:, places], truth[mine], run.predicted[task][mine], len(LABELS[task]), balanced
-                    )
-                    rows = hashlib.sha256(np.sort(places[known]).tobytes()).hexdigest()
-                    figures[source, task] = Measure(float(values[0]), values[1:], f"{source}/{task}/{rows}")
+        counts = [_ClassCounts.of(run, source, names) for run in runs]
+        for weights in _draws(len(names), np.random.default_rng([seed, number])):
+            for each in counts:
+                each.add(weights)
+        for figures, each in zip(found, counts, strict=True):
+            for task in each.groups:
+                values = each.accuracy(task, balanced)
+                figures[source, task] = Measure(float(values[0]), values[1:], f"{source}/{task}/{each.rows[task]}")
     return found
+
+
+def _draws(rows: int, random: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """Yield float64 (draws, rows), few at a time: how often a draw has each row; the first draw has each once.
+
+    A thousand draws of all rows at once would take kilobytes a row.
+    """
+    yield np.ones((1, rows))
+    shares = np.full(rows, 1 / rows)
+    for start in range(0, BOOTSTRAP_SAMPLES, _DRAWS_AT_ONCE):
+        count = min(_DRAWS_AT_ONCE, BOOTSTRAP_SAMPLES - start)
+        yield random.multinomial(rows, shares, count).astype(np.float64)
+
+
+@dataclass(slots=True)
+class _ClassCounts:
+    """How often a run's rows of every class come in each draw, and how often they are predicted right.
+
+    Attributes:
+        places: int64 (rows,): where the weights of the run's rows are.
+        groups: int64 (rows,) per task: twice the true class, one more where it is predicted; the last for unknown ones.
+        rows: per task, tells the rows with a known class from others.
+        drawn: float64 (draws, 2 * classes + 1) per task, in parts.
+    """
+
+    places: NDArray[np.int64]
+    groups: dict[str, NDArray[np.int64]]
+    rows: dict[str, str]
+    drawn: dict[str, list[NDArray[np.float64]]]
+
+    @classmethod
+    def of(cls, run: Outcomes, source: str, names: Mapping[tuple[str, str], int]) -> Self:
+        """Return the empty counts of a run's rows of a data set, whose rows have these places."""
+        mine = [place for place, row in enumerate(run.rows) if row[0] == source]
+        places = np.array([names[run.rows[place]] for place in mine], np.int64)
+        groups, rows = {}, {}
+        for task, column in run.truth.items():
+            truth, known = column[mine], column[mine] != _UNKNOWN
+            if known.any():
+                right = truth == run.predicted[task][mine]
+                groups[task] = np.where(known, 2 * truth + right, 2 * len(LABELS[task]))
+                rows[task] = hashlib.sha256(np.sort(places[known]).tobytes()).hexdigest()
+        return cls(places, groups, rows, {task: [] for task in groups})
+
+    def add(self, weights: NDArray[np.float64]) -> None:
+        """Count the rows of some more draws, float64 (draws, all rows)."""
+        for task, groups in self.groups.items():
+            size = 2 * len(LABELS[task]) + 1
+            counted = [np.bincount(groups, draw[self.places], size) for draw in weights]
+            self.drawn[task].append(np.stack(counted))
+
+    def accuracy(self, task: str, balanced: bool) -> NDArray[np.float64]:
+        """Return float64 (draws,): the accuracy, or mean recall of the classes; NaN without a row of any class."""
+        drawn = np.concatenate(self.drawn[task])[:, :-1]
+        wrong, right = drawn[:, ::2], drawn[:, 1::2]
+        if not balanced:
+            wrong, right = wrong.sum(axis=1, keepdims=True), right.sum(axis=1, keepdims=True)
+        total = wrong + right
+        shares = np.divide(right, total, out=np.full_like(total, np.nan), where=total > 0)
+        there = ~np.isnan(shares)
+        # A rare class that a draw leaves out does not count in it.
+        sums = np.nansum(shares, axis=1)
+        means = np.divide(sums, there.sum(axis=1), out=np.full_like(sums, np.nan), where=there.any(axis=1))
+        return np.asarray(means, np.float64)
 
 
 def per_task(figures: Mapping[Key, Measure]) -> dict[str, Measure]:
     """Return the mean over the data sets of every task."""
     tasks = [task for task in TASKS if any(key[1] == task for key in figures)]
     return {task: Measure.mean(m for key, m in figures.items() if key[1] == task) for task in tasks}
-
-
-def _accuracy(
-    weights: NDArray[np.float32], truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, balanced: bool
-) -> NDArray[np.float64]:
-    """Return float64 (draws,) from weights (draws, rows); draws without a row of any class are NaN."""
-    known = truth != _UNKNOWN
-    right = known & (truth == predicted)
-    groups = [known & (truth == label) for label in range(classes)] if balanced else [known]
-    shares = []
-    for group in groups:
-        if group.any():
-            total = weights @ group.astype(np.float32)
-            hits = weights @ (group & right).astype(np.float32)
-            shares.append(np.divide(hits, total, out=np.full_like(total, np.nan), where=total > 0))
-    # A rare class that a draw leaves out does not count in it.
-    return np.asarray(np.nanmean(np.stack(shares), axis=0), np.float64)
 
 
 def _indices(labels: Sequence[str], task: str) -> NDArray[np.int64]:

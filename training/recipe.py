@@ -78,24 +78,47 @@ class DataRecipe(Section):
 
 
 class SamplerRecipe(Section):
-    """How rows are drawn.
+    """How rows are drawn; `sampler: NAME` is short for `sampler: {name: NAME}`.
 
     Attributes:
-        balance: 1 draws by the mean of the inverse class frequencies of a row's labels, as the reference does; 0
-            draws the rows of a task alike, and every task as often; in between the frequencies are raised to that
-            power. One number, or one per task.
+        name: `balanced` draws as the fields below say, class by class; `reference` as the reference's code does, by
+            `sampling.reference_sampling`, where only `epoch_rows` and `stream_share` can be chosen.
+        balance: 1 draws by the mean of the inverse class frequencies of a row's labels; 0 draws the rows of a task
+            alike, and every task as often; in between the frequencies are raised to that power. One number, or one
+            per task.
         within: a column of the manifest; classes are then balanced within each of its values. Where a class comes
             mostly from one source, the network would otherwise learn the source's style for the class.
-        emotion_share: rows with an emotion are repeated until they are this share of an epoch; None leaves them.
+        emotion_share: rows with an emotion are repeated until they are this share of all rows, before classes are
+            counted; None leaves them.
+        emotion_draws: share of the draws of an epoch that are rows with an emotion, instead; None leaves it.
         epoch_rows: rows of an epoch; as many as there are by default, of a stream as many as one round accepts.
         stream_share: share of a stream's rows that is accepted as they pass; lower balances better, and reads more.
     """
 
+    name: Literal["balanced", "reference"] = "balanced"
     balance: Share | dict[Task, Share] = 1.0
     within: str | None = None
-    emotion_share: Share | None = None
+    emotion_share: Annotated[float, Field(ge=0, lt=1)] | None = None
+    emotion_draws: Share | None = None
     epoch_rows: PositiveInt | None = None
     stream_share: Annotated[float, Field(gt=0, le=1)] = 0.3
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.emotion_share is not None and self.emotion_draws is not None:
+            raise ValueError("emotion_share is a share of the rows, emotion_draws one of the draws; give one of them")
+        chosen = [name for name in ("balance", "within", "emotion_share", "emotion_draws") if self._is_chosen(name)]
+        if self.name == "reference" and chosen:
+            raise ValueError(f"the sampler reference has its own {', '.join(chosen)}; leave it out, or the name")
+        return self
+
+    def _is_chosen(self, name: str) -> bool:
+        return bool(getattr(self, name) != type(self).model_fields[name].default)
 
 
 class CacheRecipe(Section):
@@ -137,6 +160,8 @@ class OptimiserRecipe(Section):
     Attributes:
         lr: rate of the heads.
         backbone_rate: the backbone's share of it.
+        pooling_adapters: rate of the adapters in the attention pooling, task streams included: `adapter`, as that of
+            all others, or `head`, as in the reference's code.
         layer_decay: every block of a fully trained part learns so many times as fast as the block behind it.
         weight_decay: of matrices.
         clip: largest norm of the gradient; None for no limit.
@@ -144,6 +169,7 @@ class OptimiserRecipe(Section):
 
     lr: PositiveFloat = 1e-4
     backbone_rate: PositiveFloat = 0.1
+    pooling_adapters: Literal["adapter", "head"] = "adapter"
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     weight_decay: NotNegative = 0.01
     clip: PositiveFloat | None = 1.0

@@ -26,7 +26,7 @@ from facial_attributes_training.regression import training_ages
 from facial_attributes_training.results import RunRows, write_model
 from facial_attributes_training.run_data import Rows, Subset, read_rows, warn_of_shared_pictures
 from facial_attributes_training.run_files import DISTRIBUTION_FILE, RECIPE_FILE, stage_folder
-from facial_attributes_training.sampling import class_counts, distribution_table, draw_rows, row_probabilities
+from facial_attributes_training.sampling import class_counts, distribution_table, reference_sampling, row_probabilities
 from facial_attributes_training.stream_inputs import StreamedCrops
 from facial_attributes_training.streaming import acceptance
 from facial_attributes_training.subsets import first_half
@@ -145,7 +145,13 @@ def _train_stage(
     optimiser = recipe.optimiser
     adaptation = Adaptation.from_dict(recipe.adaptation)
     groups = parameter_groups(
-        model, adaptation, optimiser.lr, optimiser.weight_decay, optimiser.backbone_rate, optimiser.layer_decay
+        model,
+        adaptation,
+        optimiser.lr,
+        optimiser.weight_decay,
+        optimiser.backbone_rate,
+        optimiser.layer_decay,
+        pooling_as_head=optimiser.pooling_adapters == "head",
     )
     objective = Objective(_for_tasks(forward, stage.tasks), model, loss)
     return Trainer(recipe, stage, objective, groups, accelerator, report, limit).fit(resume)
@@ -200,12 +206,9 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows
     if not chosen.any():
         raise UserError(f"no validation row has a label of {', '.join(tasks)}, so no epoch can be chosen.")
     sampler = recipe.sampler
-    share = sampler.emotion_share if len(tasks) > 1 else None
     manifest = replace(train.manifest, labels=labels)
-    # A mapping by task names, which a type checker would not take for one by texts.
-    balance = sampler.balance if isinstance(sampler.balance, float) else {str(k): v for k, v in sampler.balance.items()}
-    chances = row_probabilities(labels, balance, share, train.weights, _column(train.manifest, sampler.within))
-    inputs, epoch_rows = train.inputs, int((chances > 0).sum())
+    chances, epoch_rows = _sampling(recipe, manifest, train.weights)
+    inputs = train.inputs
     if isinstance(inputs, StreamedCrops):
         accepted = acceptance(chances, sampler.stream_share)
         inputs, epoch_rows, chances = inputs.accepting(accepted), max(int(accepted.sum()), 1), accepted / accepted.sum()
@@ -219,7 +222,32 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows
         epoch_rows=sampler.epoch_rows or epoch_rows,
         folder=stage_folder(recipe, tasks),
         purpose=_purpose(recipe, tasks, train, validation),
+        independent_draws=sampler.name == "reference",
     )
+
+
+def _sampling(recipe: Recipe, manifest: Manifest, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Return the sampling weight of every row of a stage, float64 (rows,) with sum 1, and the rows of an epoch."""
+    sampler, labels = recipe.sampler, manifest.labels
+    several = len(labels) > 1
+    if sampler.name == "reference":
+        chances, epoch_rows = reference_sampling(labels, recipe.seed)
+        if not several:  # a task of its own is learned from its rows alone
+            labelled = next(iter(labels.values())) != MISSING
+            chances, epoch_rows = np.where(labelled, chances, 0), int(labelled.sum())
+        chances = chances * weights
+        return chances / chances.sum(), epoch_rows
+    # A mapping by task names, which a type checker would not take for one by texts.
+    balance = sampler.balance if isinstance(sampler.balance, float) else {str(k): v for k, v in sampler.balance.items()}
+    chances = row_probabilities(
+        labels,
+        balance,
+        sampler.emotion_share if several else None,
+        weights,
+        _column(manifest, sampler.within),
+        sampler.emotion_draws if several else None,
+    )
+    return chances, int((chances > 0).sum())
 
 
 def _purpose(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows) -> str:
@@ -254,7 +282,7 @@ def _train_only(model: MultiTaskModel, tasks: Sequence[str], recipe: Recipe) -> 
 
 def _write_distribution(stage: Stage, seed: int) -> None:
     labels = stage.train_manifest.labels
-    table = distribution_table(labels, draw_rows(stage.chances, stage.epoch_rows, seed, 0))
+    table = distribution_table(labels, stage.draw(seed, 0))
     path = stage.folder / DISTRIBUTION_FILE
     with disk_errors(path), atomic_target(path) as temporary:
         lines = [",".join(table[0])] + [",".join(f"{value}" for value in row.values()) for row in table]

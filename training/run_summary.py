@@ -9,7 +9,7 @@ from typing import Any
 from facial_attributes_training.age_plots import HISTOGRAM_FILE, SCATTER_FILE
 from facial_attributes_training.page import self_contained
 from facial_attributes_training.plots import save_figure
-from facial_attributes_training.recipe import Recipe
+from facial_attributes_training.recipe import Recipe, SamplerRecipe
 from facial_attributes_training.run_files import (
     DISTRIBUTION_FILE,
     HISTORY_FILE,
@@ -63,13 +63,21 @@ def _recipe_table(recipe: Recipe) -> str:
         ("validated on", ", ".join(str(part.manifest) for part in data.validation)),
         ("measured on", ", ".join(str(part.manifest) for part in data.test) or "one half of the validation rows"),
         ("rows of each", str(data.rows or "all")),
-        ("sampling", f"balance {sampler.balance}, emotion share {sampler.emotion_share}"),
+        ("sampling", _sampling(sampler)),
         ("optimiser", f"AdamW, rate {optimiser.lr:g}, the backbone's share of it {optimiser.backbone_rate:g}"),
         ("schedule", f"{schedule.name}, {recipe.epochs} epochs at most, patience {recipe.early_stopping}"),
         ("batch", f"{recipe.batch_size} rows in {recipe.accumulate} part(s), {recipe.precision}"),
         ("seed", str(recipe.seed)),
     ]
     return table(("", ""), rows)
+
+
+def _sampling(sampler: SamplerRecipe) -> str:
+    if sampler.name == "reference":
+        return "as the reference's code does"
+    shares = {"rows": sampler.emotion_share, "draws": sampler.emotion_draws}
+    told = [f"emotions repeated up to {share:.1%} of the {what}" for what, share in shares.items() if share is not None]
+    return ", ".join([f"balance {sampler.balance}", *told])
 
 
 def _stage(recipe: Recipe, tasks: Sequence[str]) -> Iterator[str]:

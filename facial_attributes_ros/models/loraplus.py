@@ -24,6 +24,7 @@ def parameter_groups(
     weight_decay: float = 0.01,
     backbone_rate: float = BACKBONE_RATE,
     layer_decay: float = 1.0,
+    pooling_as_head: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the trained parameters as groups for an optimizer; every one is in exactly one group.
 
@@ -31,12 +32,14 @@ def parameter_groups(
     blocks, A matrices and magnitudes at `lr * backbone_rate`; B matrices at `adaptation.loraplus_ratio` times that.
     Blocks trained in full learn `layer_decay` times as fast as the block behind them, and what is before the first
     block once more so (Clark et al. 2020, ELECTRA). Vectors (biases, normalisations, magnitudes) are not decayed.
+    With `pooling_as_head` the adapters and task streams in the attention pooling learn at `lr` too, as in the
+    reference's code, which goes by the name of the pooling before it looks at the kind of matrix.
     """
     rates = {"head": lr, "backbone": lr * backbone_rate, "adapter_a": lr * backbone_rate}
     rates["adapter_b"] = rates["adapter_a"] * adaptation.loraplus_ratio
     sorted_parameters: dict[tuple[str, bool], list[nn.Parameter]] = {}
     depths = _depths(model) if layer_decay < 1 else {}
-    for kind, parameter in _kinds(model):
+    for kind, parameter in _kinds(model, pooling_as_head):
         depth = depths.get(id(parameter), 0) if kind == "backbone" else 0
         if depth:
             rates.setdefault(f"backbone-{depth}", rates[kind] * layer_decay**depth)
@@ -64,14 +67,17 @@ def _depths(model: MultiTaskModel) -> dict[int, int]:
     return depths
 
 
-def _kinds(model: MultiTaskModel) -> Iterator[tuple[str, nn.Parameter]]:
+def _kinds(model: MultiTaskModel, pooling_as_head: bool) -> Iterator[tuple[str, nn.Parameter]]:
     pool = model.backbone.pool
     pooling = set() if pool is None else {id(parameter) for parameter in pool.parameters()}
+    first = pooling if pooling_as_head else set()
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         parts = name.split(".")
-        if "lora_B" in parts or "up" in parts:
+        if id(parameter) in first:
+            yield "head", parameter
+        elif "lora_B" in parts or "up" in parts:
             yield "adapter_b", parameter
         elif "lora_A" in parts or "down" in parts or "lora_magnitude_vector" in parts:
             yield "adapter_a", parameter

@@ -9,11 +9,11 @@ from facial_attributes_ros.models.loraplus import parameter_groups
 from .tiny_models import TINY, low_rank, random_model
 
 
-def rates(rung: str) -> dict[str, float]:
+def rates(rung: str, pooling_as_head: bool = False) -> dict[str, float]:
     """Return the learning rate of every trained parameter, in units of the heads' rate."""
     model = random_model(low_rank(rung) if "lora" in rung else Adaptation.named(rung), TINY)
     adaptation = low_rank(rung) if "lora" in rung else Adaptation.named(rung)
-    groups = parameter_groups(model, adaptation, lr=1.0, weight_decay=0.01)
+    groups = parameter_groups(model, adaptation, lr=1.0, weight_decay=0.01, pooling_as_head=pooling_as_head)
     torch.optim.AdamW(groups)
     names = {id(parameter): name for name, parameter in model.named_parameters() if parameter.requires_grad}
     found = [(names[id(parameter)], group["lr"]) for group in groups for parameter in group["params"]]
@@ -31,6 +31,18 @@ def test_b_matrices_learn_six_times_as_fast_as_a_and_magnitudes_as_a(rung: str) 
         else:
             assert name.startswith(("heads.", "streams.latents."))
             assert rate == 1.0, name
+
+
+@pytest.mark.parametrize("rung", ["lora", "mtlora"])
+def test_adapters_of_the_pooling_may_learn_as_fast_as_the_heads(rung: str) -> None:
+    """The reference's rule: all whose name contains the attention pooling, whatever kind of matrix it is."""
+    usual, found = rates(rung), rates(rung, pooling_as_head=True)
+    pooling = {name for name in found if ".attn_pool." in name}
+    assert sorted({usual[name] for name in pooling}) == pytest.approx([0.1, 0.6])
+    assert {found[name] for name in pooling} == {1.0}
+    assert {name: rate for name, rate in found.items() if name not in pooling} == {
+        name: rate for name, rate in usual.items() if name not in pooling
+    }
 
 
 def test_pooling_learns_as_fast_as_the_heads_and_blocks_ten_times_slower() -> None:

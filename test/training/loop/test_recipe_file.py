@@ -44,6 +44,10 @@ def test_every_field_can_be_set_on_the_command_line(tmp_path, override, field):
     assert field(read(tmp_path, text, override))
 
 
+def test_a_sampler_may_be_given_by_its_name(tmp_path):
+    assert read(tmp_path, GOOD + "sampler: reference\n").sampler.name == "reference"
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -60,6 +64,9 @@ def test_every_field_can_be_set_on_the_command_line(tmp_path, override, field):
         ("checkpoint_minutes: .inf", r"line 7: checkpoint_minutes is inf, but input should be a finite number"),
         ("tasks: {age: 1}", r"line 7: tasks is {'age': 1}, but input should be a valid list"),
         ("name: again", r"line 7: name is there twice, first on line 1"),
+        ("sampler: even", r"sampler.name is 'even', but input should be 'balanced' or 'reference'"),
+        ("sampler: {name: reference, balance: 0.5}", r"line 7: sampler: the sampler reference has its own balance"),
+        ("sampler: {emotion_share: 0.3, emotion_draws: 0.3}", r"line 7: sampler: emotion_share is a share of the rows"),
         ("batch_size: 10\naccumulate: 3", r"batch_size 10 can't be computed in 3 equal parts"),
     ],
 )
