@@ -182,12 +182,15 @@ class Peer(Process):
         self.wait_for(lambda _: len(self.events("published")) > before, what="a subscriber")
 
     def publish_until(self, witness, condition, message, what="what follows a message", **details):
-        """Publish a message until what a witness has said meets a condition: best effort loses some."""
+        """Publish a message until what a witness has said meets a condition: best effort loses some.
+
+        And a stamp far from the one before is believed only when it comes again.
+        """
         deadline = time.monotonic() + DEADLINE
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain for {what}"
             self.publish(message, **details)
-            witness.pause_until(condition, 1.0)
+            witness.pause_until(condition, 0.3)
 
     def stamps(self, topic):
         """Seconds and nanoseconds of the stamps of all messages so far."""

@@ -52,12 +52,21 @@ def test_bad_images_are_named_in_the_log_and_the_next_good_one_counts(graph, ima
     assert (50, 0) not in listener.stamps("faces")
 
 
-def test_an_image_that_was_overtaken_is_no_jump_in_time(graph, image):
+def test_an_odd_stamp_is_no_jump_in_time(graph, image):
     node, camera, listener = graph.running()
     camera.send(listener, image(stamp=(100, 0)))
-    camera.send_until(node, "80 ms older", image(stamp=(99, 920_000_000)))
+    camera.send_until(node, "its stamp is -0.080 s", image(stamp=(99, 920_000_000)))
     camera.send(listener, image(stamp=(100, 50_000_000)))
+    camera.send_until(node, "its stamp is +3600.", image(stamp=(3700, 50_000_000)))
+    camera.send(listener, image(stamp=(100, 60_000_000)))
     camera.send(listener, image(stamp=(1, 0)))
+
+
+def test_another_camera_on_the_topic_begins_anew(graph, image):
+    node, camera, listener = graph.running()
+    camera.send(listener, image(stamp=(100, 0)))
+    camera.send_until(node, "changed from 64x48 of frame 'camera' to 64x48 of frame 'left'", image(frame_id="left"))
+    camera.send_until(node, "to 32x48 of frame 'left'", image(frame_id="left", size=(32, 48)))
 
 
 def test_the_same_complaint_is_not_repeated_for_every_image(graph, image):

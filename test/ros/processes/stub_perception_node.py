@@ -40,6 +40,9 @@ class StubPipeline:
         tasks = self.options.tasks if tasks is None else tasks
         return SimpleNamespace(faces=[self.face(i, stamp, tasks) for i in range(faces)], timings={"detect": 0.001})
 
+    def reset(self):
+        pass
+
     def face(self, index, stamp, tasks):
         lowest = self.options.thresholds
         known = {
