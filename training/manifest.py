@@ -2,7 +2,8 @@
 
 Columns are `path,split,source,age_years,age_group,gender,emotion,box_x,box_y,box_w,box_h`. Paths are relative to the
 CSV; `shard.tar#member` is a picture in a tar archive. Cells may be empty, and every further column is kept as text, to
-be grouped by. A CSV that has `shard` and `file` instead of `path` is read as well.
+be grouped by; the column `identity`, if there is one, tells people apart. A CSV that has `shard` and `file` instead of
+`path` is read as well.
 """
 
 import csv
@@ -23,6 +24,8 @@ BOX_COLUMNS = ("box_x", "box_y", "box_w", "box_h")
 LABEL_COLUMNS = {"age": "age_group", "gender": "gender", "emotion": "emotion"}
 """Column of every task's label."""
 COLUMNS = ("path", "split", "source", "age_years", *LABEL_COLUMNS.values(), *BOX_COLUMNS)
+IDENTITY = "identity"
+"""Further column that tells who is in a picture; rows of the same text show the same person."""
 MAX_AGE = 120.0
 """Ages above this many years are taken for mistakes."""
 
@@ -124,6 +127,11 @@ class Manifest:
                 box=tuple(self.boxes[index].tolist()) if has_box[index] else None,
                 extra={name: str(column[index]) for name, column in self.extra.items() if column[index]},
             )
+
+    @property
+    def people(self) -> NDArray[np.str_]:
+        """Str (rows,): who is in the picture, empty where that is not known."""
+        return self.extra.get(IDENTITY, np.full(len(self), "", dtype=np.str_))
 
     @classmethod
     def from_rows(cls, rows: Iterable[Row]) -> Self:

@@ -88,7 +88,8 @@ def train(
     half = first_half(validation.manifest) if test is None else np.ones(len(validation.manifest), np.bool_)
     if test is None and half.all():
         _LOGGER.warning(
-            "There are too few validation pictures to keep some for figures: all of them choose the epoch and fit."
+            "Every data set of the validation rows has a single picture, or pictures of a single person, so none can "
+            "be kept for figures: all of them choose the epoch and fit. Give data.test to have figures."
         )
     ages = training_ages(training.manifest) if recipe.age_in_years else None
     unreadable: set[int] = set()

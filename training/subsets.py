@@ -3,11 +3,15 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import PurePath
 
 import numpy as np
+from facial_attributes_training.archive import file_of
 from facial_attributes_training.manifest import Manifest
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 ALL = "all"
 """Name of all data sets together, where several have labels of the same task."""
@@ -48,18 +52,36 @@ def strata(manifest: Manifest) -> NDArray[np.int64]:
 
 
 def first_half(manifest: Manifest) -> NDArray[np.bool_]:
-    """Return bool (rows,): one half of the pictures of every source and origin, the same wherever they lie.
+    """Return bool (rows,): about one half of the pictures of every source and origin, the same wherever they lie.
 
-    All faces of a picture are in the same half. Whether a picture is in it depends on a hash of its name and on the
-    names of the others of its source and origin, but on neither their order nor their folder.
+    All faces of a picture are in the same half, and so are all pictures of a person, where the column `identity` tells
+    people apart. Which half that is depends on hashes of the pictures' paths below the folder that all pictures of the
+    source are in, but neither on the order of the rows nor on where that folder is.
     """
-    names = np.array([_name(str(path)) for path in manifest.paths])
-    groups, half = strata(manifest), np.zeros(len(manifest), np.bool_)
-    for group in np.unique(groups):
-        rows = groups == group
-        pictures = sorted(set(names[rows].tolist()), key=lambda name: hashlib.sha256(name.encode()).digest())
-        half |= rows & np.isin(names, pictures[::2])
+    groups, paths = strata(manifest), manifest.paths
+    digests = [hashlib.sha256(name.encode(errors="surrogateescape")).digest() for name in _names(manifest)]
+    parts: dict[int, list[int]] = {}
+    for row, part in enumerate(_inseparable(manifest).tolist()):
+        parts.setdefault(part, []).append(row)
+    sized = [(-len(set(paths[rows].tolist())), min(digests[row] for row in rows), rows) for rows in parts.values()]
+    half, there = np.zeros(len(manifest), np.bool_), np.zeros((groups.max(initial=0) + 1, 2), np.int64)
+    # The largest first, each to the half that has fewer: at the end they differ by one picture, or one person's.
+    for negative, _, rows in sorted(sized):
+        group = groups[rows].min()
+        chosen = int(there[group, 1] < there[group, 0])
+        there[group, chosen] -= negative
+        half[rows] = chosen == 0
     return half
+
+
+def _inseparable(manifest: Manifest) -> NDArray[np.int64]:
+    """Return int64 (rows,): a number for every set of rows that share pictures or people, directly or by others."""
+    pictures = np.unique(manifest.paths, return_inverse=True)[1]
+    people = np.unique(manifest.people, return_inverse=True)[1] + len(manifest)
+    known, nodes = manifest.people != "", 2 * len(manifest)
+    # Nodes are pictures, and people behind them; a row with a person links its picture to them.
+    links = coo_array((np.ones(known.sum()), (pictures[known], people[known])), shape=(nodes, nodes))
+    return np.asarray(connected_components(links, directed=False)[1][pictures], np.int64)
 
 
 def _origins(manifest: Manifest) -> NDArray[np.str_]:
@@ -72,6 +94,13 @@ def _origins(manifest: Manifest) -> NDArray[np.str_]:
     return np.asarray(origins, np.str_)
 
 
-def _name(path: str) -> str:
-    """Return the picture's name without its folder; an archive's name belongs to it."""
-    return PurePath(path.partition("#")[0]).name + path.partition("#")[1] + path.partition("#")[2]
+def _names(manifest: Manifest) -> list[str]:
+    """Return every picture's path below the folder that all pictures of its source are in."""
+    parts = [PurePath(path).parts for path in manifest.paths.tolist()]
+    folders = [PurePath(file_of(path)).parent.parts for path in manifest.paths.tolist()]
+    sources = manifest.sources.tolist()
+    shared: dict[str, tuple[str, ...]] = {}
+    for source, folder in zip(sources, folders, strict=True):
+        steps = takewhile(lambda pair: pair[0] == pair[1], zip(shared.get(source, folder), folder, strict=False))
+        shared[source] = tuple(step for step, _ in steps)
+    return ["/".join(own[len(shared[source]) :]) for own, source in zip(parts, sources, strict=True)]

@@ -1,6 +1,9 @@
 """Halves and data sets of a manifest."""
 
+from random import Random
+
 import numpy as np
+import pytest
 from facial_attributes_training.manifest import Manifest, Row
 from facial_attributes_training.subsets import ALL, data_sets, first_half, strata
 from hypothesis import given
@@ -14,8 +17,13 @@ def manifest(names: list[tuple[str, str, str]], folder: str = "/data") -> Manife
 
 
 PICTURES = st.lists(
-    st.tuples(
-        st.integers(0, 40).map(lambda n: f"a.tar#{n}.jpg"), st.sampled_from("ab"), st.sampled_from(["", "x", "y"])
+    st.integers(0, 40).flatmap(
+        lambda n: st.tuples(
+            # Names that differ in their folders alone, as of data sets with a folder a person.
+            st.sampled_from([f"a.tar#{n}.jpg", f"{n}/face.jpg", f"{n}.tar#face.jpg"]),
+            st.just("ab"[n % 2]),
+            st.just(["", "x", "y"][n % 3]),
+        )
     ),
     min_size=1,
 )
@@ -39,6 +47,40 @@ def test_every_source_and_origin_is_halved_by_pictures(names: list[tuple[str, st
         chosen = {str(path) for path in rows.paths[(groups == group) & half]}
         assert len(chosen) == (len(pictures) + 1) // 2
         assert not chosen & {str(path) for path in rows.paths[(groups == group) & ~half]}
+
+
+@pytest.mark.parametrize("form", ["{}/face.png", "{}/shard.tar#face.png", "a/{}/face.png"])
+def test_pictures_that_differ_in_their_folder_alone_are_halved(form: str) -> None:
+    half = first_half(manifest([(form.format(person), "a", "") for person in range(48)]))
+    assert half.sum() == 24
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 8), st.sampled_from(["", "p", "q", "r", "s"]), st.sampled_from("ab")), min_size=1
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_people_and_pictures_are_in_one_half(entries: list[tuple[int, str, str]], random: Random) -> None:
+    rows = [Row(f"/data/{n}.png", source=source, extra={"identity": person}) for n, person, source in entries]
+    halves = dict(zip(map(str, rows), first_half(Manifest.from_rows(rows)).tolist(), strict=True))
+    for what in ({row.path for row in rows}, {row.extra["identity"] for row in rows} - {""}):
+        for each in what:
+            found = {halves[str(row)] for row in rows if each in (row.path, row.extra["identity"])}
+            assert len(found) == 1
+    random.shuffle(rows)
+    assert dict(zip(map(str, rows), first_half(Manifest.from_rows(rows)).tolist(), strict=True)) == halves
+
+
+def test_people_of_many_pictures_leave_halves_of_about_one_size() -> None:
+    counts = [40, 1, 1, 1, 7, 30, 2, 5, 12, 1]
+    rows = [
+        Row(f"{person}/{n}.png", extra={"identity": str(person)})
+        for person, count in enumerate(counts)
+        for n in range(count)
+    ]
+    half = first_half(Manifest.from_rows(rows))
+    assert abs(int(half.sum()) - int((~half).sum())) <= 2
 
 
 def test_origins_are_measured_by_themselves_where_a_source_has_several() -> None:
