@@ -1,11 +1,12 @@
 """Everything the perception node publishes for a frame: attributes, debug pictures, REP-155 topics."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNodeMixin
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
@@ -34,25 +35,28 @@ class Outputs:
         UserError: REP-155 topics are insisted on, but hri_msgs is not installed.
     """
 
-    def __init__(self, node: LifecycleNode, settings: Settings, model: str) -> None:
+    def __init__(self, node: LifecycleNodeMixin, settings: Settings, model: str) -> None:
         hri = load_hri_messages(settings.rep155)
         self.settings = settings
         self._node = node
         self._model = model
-        overriding = QoSOverridingOptions.with_default_policies
-        self._faces = node.create_lifecycle_publisher(
-            FaceAttributesArray, "faces", QoSProfile(depth=FACES_DEPTH), qos_overriding_options=overriding()
+        with ExitStack() as created:  # one that cannot be created takes the others with it
+            self._faces = self._publisher(created, FaceAttributesArray, "faces", FACES_DEPTH)
+            self._picture = self._publisher(created, Image, "faces/image", DEBUG_DEPTH)
+            twin = compressed_twin(node, "faces/image")
+            self._compressed = self._publisher(created, CompressedImage, twin, DEBUG_DEPTH)
+            self._hri = None if hri is None else HriPublisher(node, hri, settings.pipeline.tasks)
+            if self._hri is not None:
+                created.callback(self._hri.close)
+            self._created = created.pop_all()
+
+    def _publisher(self, created: ExitStack, kind: Any, topic: str, depth: int) -> Any:
+        overriding = QoSOverridingOptions.with_default_policies()
+        publisher = self._node.create_lifecycle_publisher(
+            kind, topic, QoSProfile(depth=depth), qos_overriding_options=overriding
         )
-        self._picture = node.create_lifecycle_publisher(
-            Image, "faces/image", QoSProfile(depth=DEBUG_DEPTH), qos_overriding_options=overriding()
-        )
-        self._compressed = node.create_lifecycle_publisher(
-            CompressedImage,
-            compressed_twin(node, "faces/image"),
-            QoSProfile(depth=DEBUG_DEPTH),
-            qos_overriding_options=overriding(),
-        )
-        self._hri = None if hri is None else HriPublisher(node, hri, settings.pipeline.tasks)
+        created.callback(self._node.destroy_lifecycle_publisher, publisher)
+        return publisher
 
     def wanted_tasks(self) -> tuple[str, ...]:
         """Return the tasks that are switched on and whose results somebody listens to."""
@@ -100,7 +104,4 @@ class Outputs:
 
     def close(self) -> None:
         """Destroy all publishers."""
-        for publisher in (self._faces, self._picture, self._compressed):
-            self._node.destroy_lifecycle_publisher(publisher)
-        if self._hri is not None:
-            self._hri.close()
+        self._created.close()

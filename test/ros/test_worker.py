@@ -8,9 +8,9 @@ from facial_attributes_ros.ros.worker import NewestWorker
 DEADLINE = 30.0
 
 
-def test_items_that_come_during_work_are_passed_over_but_the_newest():
+def test_items_that_come_during_work_are_dropped_but_the_newest():
     begun, go_on, finished = threading.Event(), threading.Event(), threading.Event()
-    done, passed_over = [], []
+    done, dropped = [], []
 
     def work(item):
         begun.set()
@@ -19,7 +19,7 @@ def test_items_that_come_during_work_are_passed_over_but_the_newest():
         if item == 9:
             finished.set()
 
-    worker = NewestWorker(work, lambda: passed_over.append(1))
+    worker = NewestWorker(work, lambda: dropped.append(1))
     worker.start()
     worker.offer(0)
     assert begun.wait(DEADLINE)
@@ -28,7 +28,7 @@ def test_items_that_come_during_work_are_passed_over_but_the_newest():
     go_on.set()
     assert finished.wait(DEADLINE)
     assert done == [0, 9]
-    assert len(passed_over) == 8
+    assert len(dropped) == 8
     assert worker.stop(DEADLINE)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, Detection, Distribution, FaceAttributes
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.ros import perception_node
+from facial_attributes_ros.ros import configured, perception_node
 
 
 def peaked(task, index, threshold=0.5, height=0.7):
@@ -79,7 +79,7 @@ def load_detector(name, **options):
 
 
 def create(finish, argv):
-    perception_node.load_engine = load_engine
-    perception_node.load_detector = load_detector
-    perception_node.FramePipeline = StubPipeline
+    configured.load_engine = load_engine
+    configured.load_detector = load_detector
+    configured.FramePipeline = StubPipeline
     return perception_node.create(finish, argv)

@@ -1,0 +1,139 @@
+"""What a configured node has: a pipeline that is ready, and the publishers of its results."""
+
+import gc
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facial_attributes_ros.ros.bridge import image_converter
+from facial_attributes_ros.ros.conversion import compressed_to_bgr
+from facial_attributes_ros.ros.loading import Stages
+from facial_attributes_ros.ros.managed import ManagedNode
+from facial_attributes_ros.ros.outputs import Outputs
+from facial_attributes_ros.ros.settings import Settings
+from facial_attributes_ros.ros.worker import NewestWorker
+from facial_attributes_ros.runtime.engine import Engine, load_engine
+from facial_attributes_ros.vision.detectors import load_detector
+from facial_attributes_ros.vision.detectors.base import FaceDetector
+from facial_attributes_ros.vision.pipeline import FramePipeline
+
+WARM_BATCHES = (1, 2, 4, 8)
+"""Numbers of faces the model is tried with before the first frame."""
+WARM_FRAME = (480, 640, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What takes long to get.
+
+    Attributes:
+        settings: with which it was loaded.
+        detector: ready to detect.
+        engine: ready to estimate.
+        convert: turns a message into a uint8 (H, W, 3) BGR image.
+    """
+
+    settings: Settings
+    detector: FaceDetector
+    engine: Engine
+    convert: Callable[[Any], NDArray[np.uint8]]
+
+
+def load(settings: Settings, stages: Stages) -> Loaded:
+    """Load and warm up the detector and the model; needs no ROS.
+
+    Args:
+        settings: which ones, and how.
+        stages: told what is being done.
+
+    Raises:
+        UserError: something is not there, or does not fit.
+    """
+    stages.enter(f"loading the detector {settings.detector} (step 1 of 4)")
+    detector = load_detector(settings.detector, **asdict(settings.detection))
+    detector.detect(np.zeros(WARM_FRAME, np.uint8))
+    stages.enter(f"loading the model {settings.model} (step 2 of 4)")
+    engine = load_engine(settings.model, settings.device, settings.engine, settings.threads)
+    stages.enter(f"warming up the model {settings.model} (step 3 of 4)")
+    engine.warm_up(WARM_BATCHES)
+    stages.enter("choosing the conversion of images (step 4 of 4)")
+    return Loaded(settings, detector, engine, compressed_to_bgr if settings.compressed else image_converter())
+
+
+class Configured:
+    """A pipeline that is ready, and the publishers of its results.
+
+    Args:
+        node: whose publishers they are.
+        loaded: the detector and the model.
+
+    Attributes:
+        settings: what the parameters say now; `apply_settings` makes them count.
+        pipeline: the way of a frame.
+        outputs: the publishers.
+        convert: turns a message into a uint8 (H, W, 3) BGR image.
+        about: what diagnostics say of it.
+        late: a worker that was stopped in vain while it works with the pipeline.
+
+    Raises:
+        UserError: REP-155 topics are insisted on, but hri_msgs is not installed.
+    """
+
+    def __init__(self, node: ManagedNode, loaded: Loaded) -> None:
+        engine = loaded.engine
+        self.settings = self._applied = loaded.settings
+        self.pipeline = FramePipeline(loaded.detector, engine, self.settings.pipeline)
+        self.outputs = Outputs(node, self.settings, engine.spec.name)
+        self.convert = loaded.convert
+        self.about = {
+            "model": engine.spec.name,
+            "device": engine.device,
+            "engine": engine.name,
+            "detector": self.settings.detector,
+        }
+        self.late: NewestWorker[Any] | None = None
+        self._camera: str | None = None
+
+    def apply_settings(self) -> None:
+        """Take changed parameters between two frames, where nothing is in work."""
+        settings = self.settings
+        if settings is self._applied:
+            return
+        self.pipeline.options = settings.pipeline
+        self.pipeline.detector.options = settings.detection
+        self.outputs.settings = settings
+        self._applied = settings
+
+    def follow_camera(self, frame_id: str, shape: tuple[int, ...]) -> str | None:
+        """Forget all faces when the images come from another camera, whose pixels show other places.
+
+        Args:
+            frame_id: of the image's header.
+            shape: of the image, height and width first.
+
+        Returns:
+            a sentence that says so, or None if the camera is the same.
+        """
+        camera, before = f"{shape[1]}x{shape[0]} of frame '{frame_id}'", self._camera
+        self._camera = camera
+        if before in (None, camera):
+            return None
+        self.pipeline.reset()
+        return f"The camera changed from {before} to {camera}: all tracks begin anew."
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        self.outputs.close()
+
+
+def free_memory() -> None:
+    """Give back the memory of a model that nobody holds any more, that of the GPU too."""
+    gc.collect()
+    # Only who uses torch has it imported.
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

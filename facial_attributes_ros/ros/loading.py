@@ -1,0 +1,90 @@
+"""Loading in a thread of its own, and how far it is. Needs no ROS."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+LIBRARY = "facial_attributes_ros"
+"""The logger under which the library says what takes it long, such as a download or the build of an engine."""
+
+
+class Stages(logging.Handler):
+    """Says which stage a long piece of work is in, with what the library has logged since the stage began.
+
+    Attributes:
+        text: of the stage, for people.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._begun = time.monotonic()
+        self._stage, self._detail = "beginning", ""
+
+    def enter(self, stage: str) -> None:
+        """Begin a stage."""
+        self._stage, self._detail = stage, ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take what is logged as the detail of the stage."""
+        self._detail = record.getMessage().strip()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the work began."""
+        return time.monotonic() - self._begun
+
+    @property
+    def text(self) -> str:
+        """The stage, its detail and how long the work has taken."""
+        detail = f" ({self._detail})" if self._detail else ""
+        return f"{self._stage}{detail}, for {self.seconds:.0f} s"
+
+
+class Loading:
+    """Does a piece of work in a thread of its own, which does not keep the process alive.
+
+    Args:
+        work: what to do; told to say its stages.
+        done: called in the thread when the work is over, whatever came of it.
+
+    Attributes:
+        stages: how far the work is.
+    """
+
+    def __init__(self, work: Callable[[Stages], Any], done: Callable[[], None] = lambda: None) -> None:
+        self.stages = Stages()
+        self._work = work
+        self._done = done
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._over = threading.Event()
+        try:
+            threading.Thread(target=self._run, name="loading", daemon=True).start()
+        except RuntimeError as error:  # the machine has no thread to give
+            self._end(error)
+
+    def result(self) -> Any:
+        """Wait for the work and return its result, or raise what it raised."""
+        self._over.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def _run(self) -> None:
+        library = logging.getLogger(LIBRARY)
+        library.addHandler(self.stages)
+        try:
+            self._result = self._work(self.stages)
+        except BaseException as error:  # whoever waits for the result gets it
+            self._end(error)
+        else:
+            self._end(None)
+        finally:
+            library.removeHandler(self.stages)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._error = error
+        self._over.set()
+        self._done()

@@ -1,0 +1,193 @@
+"""A managed node whose transitions cannot fail in silence, and which answers while it configures itself."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from lifecycle_msgs.msg import State, Transition
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.task import Future
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.ros.loading import Loading, Stages
+
+PRIMARY: Final = frozenset((State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE))
+"""The states in which a transition may begin; in all others one is under way, or the node is finalized."""
+
+SUCCESS: Final = TransitionCallbackReturn.SUCCESS
+FAILURE: Final = TransitionCallbackReturn.FAILURE
+ERROR: Final = TransitionCallbackReturn.ERROR
+
+
+class ManagedNode(LifecycleNodeMixin, Node):
+    """A managed node; a subclass says what is loaded, opened and closed.
+
+    rclpy swallows what a transition's callback raises, lets a transition that the state does not allow end the node,
+    and answers nothing while a callback is running. Here whatever is raised is logged and kept in `problem`, a
+    transition at a wrong time is refused, and what `load` does, in a thread of its own, keeps nobody waiting.
+
+    A failed configure or activate leads back to the state before it; a failed deactivate or cleanup leads to
+    unconfigured, and a failed shutdown to finalized, all with everything freed.
+
+    Args:
+        name: of the node, unless remapped.
+        options: as of `rclpy.node.Node`.
+
+    Attributes:
+        problem: why the last transition failed; None if it did not.
+        loading: what is loaded just now.
+    """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        Node.__init__(self, name, **options)
+        # In the node's own group they would wait for each other, and so for a configure that is under way.
+        LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
+        self.problem: str | None = None
+        self.loading: Loading | None = None
+        self._rclpy_change_state = self._service_change_state.callback
+        self._service_change_state.callback = self._change_state
+
+    def load(self, stages: Stages) -> Any:
+        """Return what `configure` needs; runs in a thread of its own and must not touch anything of ROS."""
+
+    def configure(self, loaded: Any) -> None:
+        """Make use of what was loaded; what it raises leaves the node unconfigured."""
+
+    def activate(self) -> None:
+        """Begin to work; what it raises leaves the node inactive."""
+
+    def deactivate(self) -> None:
+        """Stop working."""
+
+    def free(self) -> None:
+        """Stop and free everything; called in any state, and again after it failed."""
+
+    @property
+    def state(self) -> str:
+        """Label of the lifecycle's state, such as unconfigured or configuring."""
+        return str(self._state_machine.current_state[1])
+
+    @property
+    def between_transitions(self) -> bool:
+        """Whether a transition may begin now."""
+        return self._state_machine.current_state[0] in PRIMARY
+
+    def start(self) -> bool:
+        """Configure and activate the node, and return whether it is active.
+
+        Meanwhile the node's executor is spun, so that the node answers.
+        """
+        executor = self.executor or SingleThreadedExecutor(context=self.context)
+        executor.add_node(self)
+        started = executor.create_task(self._configure)
+        executor.spin_until_future_complete(started)
+        return bool(started.result() == SUCCESS and self.trigger_activate() == SUCCESS)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and configure; waits for what is being loaded."""
+        loading = self.loading or Loading(self.load)
+
+        def configure() -> None:
+            self.configure(loading.result())
+            super(ManagedNode, self).on_configure(state)
+
+        outcome = self._attempt("configured", configure, FAILURE)
+        self.loading = None
+        return outcome
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Enable the publishers and begin to work."""
+
+        def activate() -> None:
+            super(ManagedNode, self).on_activate(state)
+            self.activate()
+
+        outcome = self._attempt("activated", activate, FAILURE)
+        if outcome != SUCCESS:
+            super().on_deactivate(state)
+        return outcome
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop working and disable the publishers."""
+
+        def deactivate() -> None:
+            self.deactivate()
+            super(ManagedNode, self).on_deactivate(state)
+
+        return self._attempt("deactivated", deactivate, ERROR)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything."""
+
+        def free() -> None:
+            super(ManagedNode, self).on_cleanup(state)
+            self.free()
+
+        return self._attempt("cleaned up", free, ERROR)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and free everything, from any state; the node is finalized either way."""
+
+        def shut_down() -> None:
+            super(ManagedNode, self).on_shutdown(state)
+            self.free()
+
+        return self._attempt("shut down", shut_down, FAILURE)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything after a transition that failed half-way."""
+        problem = self.problem
+        super().on_deactivate(state)
+        outcome = self._attempt("freed", self.free, FAILURE)
+        self.problem = problem or self.problem
+        return outcome
+
+    def _attempt(
+        self, what: str, step: Callable[[], None], otherwise: TransitionCallbackReturn
+    ) -> TransitionCallbackReturn:
+        """Take a step of a transition and return how it went; what it raises is logged and kept."""
+        try:
+            step()
+        except UserError as error:
+            self.problem = str(error)
+        except BaseException as error:  # a panic of a library is no Exception, and rclpy would stop half-way
+            self.problem = f"The node could not be {what} ({type(error).__name__}: {error})."
+        else:
+            self.problem = None
+            return SUCCESS
+        self.get_logger().error(f"Not {what}: {self.problem}")
+        return otherwise
+
+    async def _change_state(self, request: Any, response: Any) -> Any:
+        """Answer a request for a transition: refuse what the state does not allow, and load beside the executor."""
+        wish = request.transition.label or request.transition.id
+        try:
+            if not self.between_transitions:
+                raise RuntimeError("no transition may begin in this state")
+            if self.state == "unconfigured" and wish in ("configure", Transition.TRANSITION_CONFIGURE):
+                response.success = await self._configure() == SUCCESS
+                return response
+            return self._rclpy_change_state(request, response)
+        except RuntimeError as error:
+            self.get_logger().warning(f"Transition {wish} is refused while {self.state}: {error}")
+            response.success = False
+            return response
+
+    async def _configure(self) -> TransitionCallbackReturn:
+        """Do what `trigger_configure` does, but load beside the executor, which can do other things meanwhile."""
+        machine, executor = self._state_machine, self.executor
+        number, label = machine.current_state
+        machine.trigger_transition_by_id(Transition.TRANSITION_CONFIGURE, True)
+        loaded = Future(executor=executor)
+
+        def done() -> None:
+            loaded.set_result(None)
+            executor.wake()
+
+        self.loading = Loading(self.load, done)
+        await loaded
+        outcome = self.on_configure(LifecycleState(label=label, state_id=number))
+        machine.trigger_transition_by_label(outcome.to_label(), True)
+        return outcome
