@@ -27,6 +27,7 @@ from facial_attributes_ros.models.adaptation import Adaptation, trained_tensors
 from facial_attributes_ros.models.checkpoint import save_model
 from facial_attributes_ros.models.low_rank import compress
 from facial_attributes_ros.models.multitask import MultiTaskModel
+from facial_attributes_ros.models.provenance import Licence
 from facial_attributes_ros.models.regression import AgeRegression
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec, is_hub_reference
 
@@ -100,7 +101,7 @@ def write_model(
         age_regression=ages,
         temperatures=fit.temperatures,
         thresholds=fit.thresholds,
-        licence=recipe.licence,
+        licence=Licence.from_text(recipe.licence),
     )
     if rows.test is None:
         measured = predictions.take(~half)

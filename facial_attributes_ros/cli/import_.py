@@ -1,6 +1,8 @@
 """`facial-attributes import`: a checkpoint of the reference's author to a model folder."""
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 
 HELP = "Turn a checkpoint folder of the reference's author into a model folder; nothing in it is executed."
@@ -27,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
     """Import the checkpoint and return the exit code."""
     from facial_attributes_ros.models.reference_import import import_reference
 
-    checkpoint = import_reference(args.folder, args.out, args.backbone, args.weights)
+    command = shlex.join(["facial-attributes", *sys.argv[1:]])
+    checkpoint = import_reference(args.folder, args.out, args.backbone, args.weights, command)
     print(
         f"{args.out}: {checkpoint.adaptation.name} of rank {checkpoint.adaptation.rank} with heads for "
         f"{', '.join(checkpoint.tasks)}, {len(checkpoint.tensors)} tensors."

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors
-from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.models.spec import TENSORS_FILE, ModelSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-TENSORS_FILE: Final = "model.safetensors"
 _NAMED_AT_MOST: Final = 5
 
 

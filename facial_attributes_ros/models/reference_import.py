@@ -111,7 +111,7 @@ def read_reference(folder: Path, depth: int) -> ReferenceCheckpoint:
 
 
 def import_reference(
-    folder: Path, out: Path, backbone: str = DEFAULT_BACKBONE, weights: str | None = None
+    folder: Path, out: Path, backbone: str = DEFAULT_BACKBONE, weights: str | None = None, command: str = ""
 ) -> ReferenceCheckpoint:
     """Turn a checkpoint of the reference into a model folder.
 
@@ -121,12 +121,15 @@ def import_reference(
         backbone: name of the backbone it was trained on.
         weights: the backbone's own weights, a file or `hub@REVISION`, as the model is to find them; without them the
             model says `hub`, and whoever loads it gives them.
+        command: the command line that imports it, for the model's papers.
 
     Raises:
         UserError: the checkpoint is not one of the reference, doesn't fit the backbone, or was trained on others.
     """
     from facial_attributes_ros.files import file_sha256
+    from facial_attributes_ros.models.backbone_papers import backbone_licence, backbone_parent
     from facial_attributes_ros.models.checkpoint import load_into, save_model
+    from facial_attributes_ros.models.provenance import Licence, strictest, today
     from facial_attributes_ros.models.spec import BackboneReference, ModelSpec, is_hub_reference
 
     if weights is None:
@@ -154,7 +157,19 @@ def import_reference(
         tasks=checkpoint.tasks,
         adaptation=checkpoint.adaptation.to_dict(),
         interpolation=preprocess.interpolation,
-        licence="as the imported checkpoint's and the backbone's owners say",
+        # Nothing in such a checkpoint says under which terms it was given out. Its labels are always named, as the
+        # reference's own program does.
+        licence=strictest(
+            licence
+            for licence in (
+                backbone_licence(reference),
+                Licence(sources=(f"checkpoint {folder.name}",), text="As the owner of the imported checkpoint says."),
+            )
+            if licence is not None
+        ),
+        parent=backbone_parent(reference),
+        date=today(),
+        commands=(command,) if command else (),
     )
     save_model(out, spec, checkpoint.tensors, half=False)
     return checkpoint

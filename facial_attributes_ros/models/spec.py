@@ -4,9 +4,12 @@ Every file is checked when it is read and when it is written, so that code which
 """
 
 import json
+import logging
+import math
 import reprlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, Final
@@ -14,13 +17,26 @@ from typing import Any, Final
 from facial_attributes_ros.attributes import AGE, LABELS, TASKS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, read_json
+from facial_attributes_ros.models.provenance import (
+    SHORT_HASH,
+    Licence,
+    Parent,
+    as_tuple,
+    check_known,
+    check_sha256,
+    check_texts,
+    model_sha256,
+)
 from facial_attributes_ros.models.regression import AgeRegression
 
 FORMAT_VERSION: Final = 1
 SPEC_FILE: Final = "model.json"
 LONGEST_REASON: Final = 1000
 """Letters of an error message at most."""
+TENSORS_FILE: Final = "model.safetensors"
 INTERPOLATIONS: Final = ("area", "bilinear", "bicubic")
+
+_LOGGER = logging.getLogger(__name__)
 
 Triple = tuple[float, float, float]
 
@@ -64,11 +80,23 @@ class ModelSpec:
         age_centroids: mean age in years of every age group, rising.
         age_regression: how the age is read from the one number that the model gives for it; None if it gives a
             distribution over age groups.
-        temperatures: per task, what logits are divided by before the softmax.
-        thresholds: per task, below which highest probability the label is unknown.
+        temperatures: per task, what logits are divided by before the softmax; 1 for tasks in `uncalibrated`.
+        thresholds: per task, below which highest probability the label is unknown; infinite for `uncalibrated` ones.
+        uncalibrated: tasks of which temperature and threshold were never fitted. The file has no numbers for them, and
+            their labels are unknown unless the user sets a threshold.
+        untrained_labels: per task, labels without a training example; they are never predicted. Tasks without such
+            labels are left out.
+        calibration: per task, from what its temperature and threshold were fitted and how well they do on other rows,
+            for people to read.
         int8: whether int8 engines were measured to lose no more than half a point of accuracy in any task.
         metrics: figures of the evaluation, as they are to be shown.
-        licence: under which terms the weights may be used, for people to read.
+        licence: under which terms the weights may be used.
+        version: of the model, such as 1.0.0; empty for models made before there were versions.
+        parent: the model or backbone that this one was made from; None if training began with random numbers.
+        sha256: hash of the model, see `provenance.model_sha256`; None in descriptions that were never written with one.
+        date: of the training or the calibration, such as 2026-11-21; None where it is not known.
+        samples: training rows per source, those of the parent's sources included.
+        commands: that made the model from public weights and data, the first one first.
     """
 
     name: str
@@ -84,18 +112,42 @@ class ModelSpec:
     age_regression: AgeRegression | None = None
     temperatures: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
     thresholds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 0.0))
+    uncalibrated: tuple[str, ...] = ()
+    untrained_labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
     int8: bool = False
     metrics: dict[str, Any] = field(default_factory=dict)
-    licence: str = ""
+    licence: Licence = field(default_factory=Licence)
+    version: str = ""
+    parent: Parent | None = None
+    sha256: str | None = field(default=None, compare=False)
+    date: str | None = None
+    samples: dict[str, int] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check every field.
+        """Check every field, and fill in what stands for calibration where there is none.
 
         Raises:
             ValueError: a field is missing, of the wrong kind or out of range; the message says which.
         """
-        for check in (_check_text, _check_input, _check_tasks, _check_age):
+        for check in (_check_text, _check_input, _check_tasks, _check_labels, _check_age, _check_papers):
             check(self)
+        for task in self.uncalibrated:
+            # Copies, since the tables may be shared with the description that this one was made from.
+            object.__setattr__(self, "temperatures", self.temperatures | {task: 1.0})
+            object.__setattr__(self, "thresholds", self.thresholds | {task: math.inf})
+
+    @property
+    def short_hash(self) -> str:
+        """The first digits of the model's hash, empty where it is not known."""
+        return (self.sha256 or "")[:SHORT_HASH]
+
+    @property
+    def title(self) -> str:
+        """Name, version and short hash, as far as they are known: `small 1.0.0 (3f2a9c0b1d2e)`."""
+        mark = f"({self.short_hash})" if self.sha256 else ""
+        return " ".join(part for part in (self.name, self.version, mark) if part)
 
     def outputs(self, task: str) -> int:
         """Return how many numbers the network gives for a task: one per class, or one for an age in years."""
@@ -109,10 +161,31 @@ class ModelSpec:
             UserError: the file is missing, not JSON, of another format version, or a field of it is wrong.
         """
         path = Path(folder) / SPEC_FILE
+        return cls._checked(path, _parsed(path))
+
+    @classmethod
+    def identified(cls, folder: Path) -> "ModelSpec":
+        """Read a model folder's description with the hash of its files as they are now, whatever the file says.
+
+        Raises:
+            UserError: as for `read`, or the tensors can't be read.
+        """
+        path = Path(folder) / SPEC_FILE
+        document = _parsed(path)
+        spec = cls._checked(path, document)
         try:
-            document = read_json(path)
-        except FileNotFoundError as error:
-            raise UserError(f"{folder} is not a model: it has no {SPEC_FILE}.") from error
+            found = model_sha256(document, path.with_name(TENSORS_FILE))
+        except OSError as error:
+            raise UserError(f"{path.with_name(TENSORS_FILE)} can't be read: {error.strerror}.") from error
+        if spec.sha256 not in (None, found):
+            _LOGGER.warning(
+                "The files of model %s in %s were changed after they were written: its hash is %s, not %s.",
+                *(spec.name, folder, found[:SHORT_HASH], spec.short_hash),
+            )
+        return replace(spec, sha256=found)
+
+    @classmethod
+    def _checked(cls, path: Path, document: object) -> "ModelSpec":
         try:
             return cls.from_json(document)
         except (ValueError, TypeError) as error:
@@ -134,23 +207,21 @@ class ModelSpec:
         if version != FORMAT_VERSION:
             raise ValueError(f"format_version is {version!r}, while this release reads {FORMAT_VERSION}")
         labels = values.pop("labels", None)
-        _check_names(values, cls, "field")
+        check_known(values, cls, "field")
         reference = values.get("backbone")
         if not isinstance(reference, dict):
             raise ValueError("backbone must be an object with name, weights and sha256")
-        _check_names(reference, BackboneReference, "field of backbone")
+        check_known(reference, BackboneReference, "field of backbone")
         values["backbone"] = BackboneReference(**reference)
         if (regression := values.get("age_regression")) is not None:
             if not isinstance(regression, dict):
                 raise ValueError("age_regression must be an object with mean, std and deviation, or null")
-            _check_names(regression, AgeRegression, "field of age_regression")
+            check_known(regression, AgeRegression, "field of age_regression")
             values["age_regression"] = AgeRegression(**regression)
-        for name in ("mean", "std", "tasks", "age_centroids"):
+        for name in ("mean", "std", "tasks", "age_centroids", "uncalibrated", "commands"):
             if name in values:
-                if not isinstance(values[name], list):
-                    raise ValueError(f"{name} must be a list, not {values[name]!r}")
-                values[name] = tuple(values[name])
-        spec = cls(**values)
+                values[name] = as_tuple(name, values[name])
+        spec = cls(**values | _papers(values))
         expected = {task: list(LABELS[task]) for task in spec.tasks}
         if labels != expected:
             raise ValueError(f"labels must be {json.dumps(expected)}, in this order, not {json.dumps(labels)}")
@@ -159,24 +230,47 @@ class ModelSpec:
     def to_json(self) -> dict[str, Any]:
         """Return the document that `from_json` reads."""
         labels = {task: list(LABELS[task]) for task in self.tasks}
-        return {"format_version": FORMAT_VERSION, "labels": labels, **asdict(self)}
+        document = {"format_version": FORMAT_VERSION, "labels": labels, **asdict(self)}
+        for name in ("temperatures", "thresholds"):
+            document[name] = {task: value for task, value in document[name].items() if task not in self.uncalibrated}
+        return document
 
     def write(self, folder: Path) -> Path:
-        """Write `model.json` atomically and return its path.
+        """Write `model.json` with the hash of the model that lies in the folder, atomically, and return its path.
 
         Raises:
             UserError: no space or no write access.
         """
         path = Path(folder) / SPEC_FILE
+        document = self.to_json()
         with disk_errors(path), atomic_target(path) as temporary:
-            temporary.write_text(json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            document["sha256"] = model_sha256(document, path.with_name(TENSORS_FILE))
+            temporary.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         return path
 
 
-def _check_names(values: Mapping[str, Any], cls: type, what: str) -> None:
-    known = {item.name for item in fields(cls)}
-    if unknown := sorted(values.keys() - known):
-        raise ValueError(f"unknown {what} {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+def _parsed(path: Path) -> Any:
+    """Return the JSON of a model's description.
+
+    Raises:
+        UserError: the file is missing, can't be read or is not JSON.
+    """
+    try:
+        return read_json(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path.parent} is not a model: it has no {SPEC_FILE}.") from error
+
+
+def _papers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a parsed description that are objects of their own, as far as they are there."""
+    found: dict[str, Any] = {}
+    if "licence" in values:
+        found["licence"] = Licence.from_json(values["licence"])
+    if values.get("parent") is not None:
+        found["parent"] = Parent.from_json(values["parent"])
+    if isinstance(untrained := values.get("untrained_labels"), dict):
+        found["untrained_labels"] = {task: as_tuple("untrained_labels", labels) for task, labels in untrained.items()}
+    return found
 
 
 def _check_text(spec: ModelSpec) -> None:
@@ -191,17 +285,15 @@ def _check_text(spec: ModelSpec) -> None:
         raise ValueError(f"backbone.architecture must be an object, not {spec.backbone.architecture!r}")
     if not isinstance(spec.int8, bool):
         raise ValueError(f"int8 must be true or false, not {spec.int8!r}")
-    if not isinstance(spec.licence, str):
-        raise ValueError(f"licence must be a text, not {spec.licence!r}")
     if spec.interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, not {spec.interpolation!r}")
-    for name in ("adaptation", "metrics", "temperatures", "thresholds"):
+    for name in ("adaptation", "metrics", "temperatures", "thresholds", "calibration", "untrained_labels", "samples"):
         if not isinstance(getattr(spec, name), dict):
             raise ValueError(f"{name} must be an object, not {getattr(spec, name)!r}")
     try:
-        json.dumps((spec.metrics, spec.adaptation, spec.backbone.architecture), allow_nan=False)
+        json.dumps((spec.metrics, spec.calibration, spec.adaptation, spec.backbone.architecture), allow_nan=False)
     except ValueError as error:
-        raise ValueError("metrics, adaptation and architecture must not have a number that is not finite") from error
+        raise ValueError("metrics, calibration, adaptation and architecture must hold finite numbers only") from error
 
 
 def _check_input(spec: ModelSpec) -> None:
@@ -215,13 +307,24 @@ def _check_input(spec: ModelSpec) -> None:
 def _check_tasks(spec: ModelSpec) -> None:
     if not spec.tasks or list(spec.tasks) != [task for task in TASKS if task in spec.tasks]:
         raise ValueError(f"tasks must be some of {', '.join(TASKS)}, in this order, not {list(spec.tasks)}")
+    if list(spec.uncalibrated) != [task for task in spec.tasks if task in spec.uncalibrated]:
+        raise ValueError(f"uncalibrated must be some of the model's tasks, in order, not {list(spec.uncalibrated)}")
+    calibrated = [task for task in spec.tasks if task not in spec.uncalibrated]
     for name, values, low, high in (
         ("temperatures", spec.temperatures, 1e-2, 1e2),
         ("thresholds", spec.thresholds, 0.0, 1.0),
     ):
-        if missing := [task for task in spec.tasks if task not in values]:
+        if missing := [task for task in calibrated if task not in values]:
             raise ValueError(f"{name} has no value for {', '.join(missing)}")
-        _check_numbers(name, tuple(values[task] for task in spec.tasks), len(spec.tasks), low, high)
+        _check_numbers(name, tuple(values[task] for task in calibrated), len(calibrated), low, high)
+
+
+def _check_labels(spec: ModelSpec) -> None:
+    for task, labels in spec.untrained_labels.items():
+        known = LABELS.get(task, ()) if task in spec.tasks else ()
+        check_texts(f"untrained_labels.{task}", labels)
+        if not labels or list(labels) != [label for label in known if label in labels] or len(labels) == len(known):
+            raise ValueError(f"untrained_labels.{task} must be some labels of a task, in order, not {list(labels)}")
 
 
 def _check_age(spec: ModelSpec) -> None:
@@ -234,6 +337,29 @@ def _check_age(spec: ModelSpec) -> None:
         _check_numbers("age_regression.mean", (spec.age_regression.mean,), 1, 0.0, 120.0)
         for name in ("std", "deviation"):
             _check_numbers(f"age_regression.{name}", (getattr(spec.age_regression, name),), 1, 1e-3, 120.0)
+
+
+def _check_papers(spec: ModelSpec) -> None:
+    if not isinstance(spec.licence, Licence):
+        raise ValueError(f"licence must be a Licence, not {spec.licence!r}")
+    if not (spec.parent is None or isinstance(spec.parent, Parent)):
+        raise ValueError(f"parent must be a Parent or None, not {spec.parent!r}")
+    if not isinstance(spec.version, str):
+        raise ValueError(f"version must be a text, not {spec.version!r}")
+    check_sha256("sha256", spec.sha256)
+    check_texts("commands", spec.commands)
+    if spec.date is not None:
+        _check_date(spec.date)
+    for source, rows in spec.samples.items():
+        if not (isinstance(rows, int) and not isinstance(rows, bool) and rows >= 0):
+            raise ValueError(f"samples.{source} must be a number of rows, not {rows!r}")
+
+
+def _check_date(value: object) -> None:
+    try:
+        date.fromisoformat(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"date must be a day such as 2026-11-21, or null, not {value!r}") from error
 
 
 def _check_numbers(name: str, values: tuple[float, ...], count: int, low: float, high: float) -> None:

@@ -93,17 +93,21 @@ def load_engine(
     if threads is not None and threads < 1:
         raise UserError(f"An engine needs at least one thread, not {threads}.")
     folder = model_folder(model)
-    spec = ModelSpec.read(folder)
+    spec = ModelSpec.identified(folder)
     device = resolve_device(device, engine)
     chosen = _choose(spec, device) if engine == "auto" else engine
-    _LOGGER.info("Model %s runs in engine %s on %s.", spec.name, chosen, device)
+    _LOGGER.info("Model %s runs in engine %s on %s.", spec.title, chosen, device)
+    loaded: Engine
     if chosen == "torch":
         from facial_attributes_ros.runtime.torch_engine import TorchEngine
 
-        return TorchEngine.load(folder, device=device, threads=threads)
-    from facial_attributes_ros.runtime.onnx_engine import OnnxEngine
+        loaded = TorchEngine.load(folder, device=device, threads=threads)
+    else:
+        from facial_attributes_ros.runtime.onnx_engine import OnnxEngine
 
-    return OnnxEngine.load(folder, device=device, threads=threads, int8=chosen == "onnx-int8")
+        loaded = OnnxEngine.load(folder, device=device, threads=threads, int8=chosen == "onnx-int8")
+    loaded.spec = spec
+    return loaded
 
 
 def probabilities(logits: Logits, spec: ModelSpec) -> Logits:

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from facial_attributes_ros.attributes import AGE, LABELS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors
-from facial_attributes_ros.models.registry import check_tasks, load_model
+from facial_attributes_ros.models.registry import check_tasks, load_model, model_folder
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.runtime.deployed import DeployedModel
 from facial_attributes_ros.runtime.onnx_export import FLOAT_TOLERANCE, INPUT, largest_difference, write_deployed
@@ -54,7 +55,8 @@ def export(
         raise UserError(f"{path} is a folder: give the name of a file, such as {path / f'model.{kind}'}.")
     if kind == "tensorrt":
         check_tensorrt()
-    network, spec = load_model(model, tasks)
+    network, _ = load_model(model, tasks)
+    spec = ModelSpec.identified(model_folder(model))
     deployed = DeployedModel(network, spec, check_tasks(spec, tasks)).eval().requires_grad_(False)
     with disk_errors(path), atomic_target(path) as temporary:
         difference = _WRITERS[kind](deployed, spec, temporary, int8)
@@ -169,7 +171,8 @@ def _notes(spec: ModelSpec, tasks: Sequence[str], kind: str, precision: str, dif
         task: {
             "labels": list(LABELS[task]),
             "temperature": spec.temperatures[task],
-            "unknown_below": spec.thresholds[task],
+            "unknown_below": None if task in spec.uncalibrated else spec.thresholds[task],
+            "untrained_labels": list(spec.untrained_labels.get(task, ())),
         }
         for task in tasks
     }
@@ -179,6 +182,8 @@ def _notes(spec: ModelSpec, tasks: Sequence[str], kind: str, precision: str, dif
         years = {"mean": regression.mean, "plus_output_times": regression.std}
     return {
         "model": spec.name,
+        "version": spec.version,
+        "sha256": spec.sha256,
         "format": kind,
         "precision": precision,
         "input": {
@@ -195,5 +200,6 @@ def _notes(spec: ModelSpec, tasks: Sequence[str], kind: str, precision: str, dif
         "probabilities": "softmax(logits / temperature)",
         **({"age_in_years": years} if AGE in tasks else {}),
         "check": {"against": f"PyTorch {torch.__version__}", "largest_difference": difference},
-        "licence": spec.licence,
+        "licence": asdict(spec.licence),
+        "parent": None if spec.parent is None else asdict(spec.parent),
     }

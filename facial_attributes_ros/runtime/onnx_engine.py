@@ -18,9 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from facial_attributes_ros.assets import cache_dir
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked, remove_leftovers
-from facial_attributes_ros.models.checkpoint import TENSORS_FILE
 from facial_attributes_ros.models.registry import check_tasks
-from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.models.spec import TENSORS_FILE, ModelSpec
 from facial_attributes_ros.progress import announce
 from facial_attributes_ros.runtime.batches import FittingBatches
 from facial_attributes_ros.runtime.engine import Crops, Logits, check_crops, empty_logits

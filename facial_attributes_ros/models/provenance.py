@@ -1,0 +1,216 @@
+"""A model's papers: where it comes from, and what it may be used for, handed on from model to model.
+
+The terms of a model are the strictest of everything that it was made from; what is not known never becomes allowed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from facial_attributes_ros.files import file_sha256
+
+YES: Final = "yes"
+NO: Final = "no"
+UNKNOWN: Final = "unknown"
+STRICTEST_FIRST: Final = (NO, UNKNOWN, YES)
+"""What `Licence.commercial_use` may be."""
+UNKNOWN_SPDX: Final = "LicenseRef-unknown"
+"""Stands for terms that nobody stated; unlike SPDX's own NOASSERTION it may be a part of an expression."""
+SHORT_HASH: Final = 12
+"""Digits of a model's hash that people are shown."""
+
+CommercialUse = Literal["yes", "no", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """Under which terms weights or data may be used.
+
+    Attributes:
+        spdx: SPDX expression; `LicenseRef-NAME` for terms without an identifier, `LicenseRef-unknown` if not known.
+        commercial_use: yes, no or unknown.
+        sources: the data sets and models that the terms come from.
+        text: the terms in a sentence, for people to read; may be empty.
+    """
+
+    spdx: str = UNKNOWN_SPDX
+    commercial_use: CommercialUse = "unknown"
+    sources: tuple[str, ...] = ()
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            ValueError: a field is of the wrong kind; the message says which.
+        """
+        if not (isinstance(self.spdx, str) and self.spdx):
+            raise ValueError(f"licence.spdx must be a text that is not empty, not {self.spdx!r}")
+        if self.commercial_use not in STRICTEST_FIRST:
+            raise ValueError(f"licence.commercial_use must be yes, no or unknown, not {self.commercial_use!r}")
+        if not isinstance(self.text, str):
+            raise ValueError(f"licence.text must be a text, not {self.text!r}")
+        check_texts("licence.sources", self.sources)
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Return the licence that a model's description holds.
+
+        Args:
+            value: an object with the fields; or a text, which is all that descriptions held before there were fields.
+
+        Raises:
+            ValueError: it is neither, or a field is wrong.
+        """
+        if isinstance(value, str):
+            return cls.from_text(value)
+        if not isinstance(value, dict):
+            raise ValueError(f"licence must be an object with spdx, commercial_use, sources and text, not {value!r}")
+        check_known(value, cls, "field of licence")
+        return cls(**{**value, "sources": as_tuple("licence.sources", value.get("sources", []))})
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Return the licence of a sentence; one that says non-commercial forbids commercial use, none allows it."""
+        forbids = "non-commercial" in text.lower() or "noncommercial" in text.lower()
+        return cls(commercial_use="no" if forbids else "unknown", text=text)
+
+    @property
+    def sentence(self) -> str:
+        """The terms for people to read."""
+        terms = f"{self.spdx}; commercial use: {self.commercial_use}."
+        return f"{self.text} ({terms.rstrip('.')})" if self.text else terms
+
+
+def strictest(licences: Iterable[Licence]) -> Licence:
+    """Return the terms of something made from several things: all of them hold, so the strictest one counts.
+
+    Args:
+        licences: of the parts. Without any, nothing is known.
+    """
+    parts = list(licences) or [Licence()]
+    return Licence(
+        spdx=" AND ".join(_expressions(parts)),
+        commercial_use=min((part.commercial_use for part in parts), key=STRICTEST_FIRST.index),
+        sources=tuple(dict.fromkeys(source for part in parts for source in part.sources)),
+        text=" ".join(dict.fromkeys(part.text for part in parts if part.text)),
+    )
+
+
+def _expressions(parts: Iterable[Licence]) -> list[str]:
+    """Return the distinct members of all parts' conjunctions, in order; alternatives are kept in brackets."""
+    found: dict[str, None] = {}
+    for part in parts:
+        if " OR " in part.spdx:
+            found[part.spdx if part.spdx.startswith("(") else f"({part.spdx})"] = None
+        else:
+            found |= dict.fromkeys(part.spdx.split(" AND "))
+    return list(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What a model was made from: another model or a backbone.
+
+    Attributes:
+        name: as it calls itself.
+        version: of it; empty where it has none.
+        sha256: of the model (see `model_sha256`) or of the backbone's weights file; None where it is not known.
+    """
+
+    name: str
+    version: str = ""
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            ValueError: a field is of the wrong kind; the message says which.
+        """
+        if not (isinstance(self.name, str) and self.name and isinstance(self.version, str)):
+            raise ValueError("parent must have a name that is not empty and a version, which may be, both texts")
+        check_sha256("parent.sha256", self.sha256)
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Return the parent that a model's description holds.
+
+        Raises:
+            ValueError: it is no object, or a field is wrong.
+        """
+        if not isinstance(value, dict):
+            raise ValueError(f"parent must be an object with name, version and sha256, or null, not {value!r}")
+        check_known(value, cls, "field of parent")
+        return cls(**{"name": None, **value})
+
+
+def model_sha256(description: Mapping[str, Any], tensors: Path) -> str:
+    """Return the hash that identifies a model, 64 hexadecimal digits: SHA-256 of its tensors and its description.
+
+    Hashed are the SHA-256 of the tensors' file in hexadecimal (nothing without the file) and the description without
+    its own field `sha256`, as JSON with sorted keys and no spaces: a model that is calibrated anew is another one.
+
+    Args:
+        description: what `model.json` holds.
+        tensors: the model's `model.safetensors`.
+
+    Raises:
+        OSError: the tensors can't be read.
+    """
+    digest = hashlib.sha256(file_sha256(tensors).encode() if tensors.is_file() else b"")
+    hashed = {name: value for name, value in description.items() if name != "sha256"}
+    digest.update(json.dumps(hashed, sort_keys=True, separators=(",", ":")).encode())
+    return digest.hexdigest()
+
+
+def today() -> str:
+    """Return the date in UTC, such as 2026-11-21."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def check_known(values: Mapping[str, Any], cls: type, what: str) -> None:
+    """Check that an object of a description has no unknown fields.
+
+    Raises:
+        ValueError: it has; the message lists those that are known.
+    """
+    known = {item.name for item in fields(cls)}
+    if unknown := sorted(values.keys() - known):
+        raise ValueError(f"unknown {what} {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+
+
+def as_tuple(name: str, value: object) -> tuple[Any, ...]:
+    """Return a list of a description as a tuple.
+
+    Raises:
+        ValueError: it is no list.
+    """
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{name} must be a list, not {value!r}")
+    return tuple(value)
+
+
+def check_texts(name: str, values: tuple[Any, ...]) -> None:
+    """Check that a tuple holds texts.
+
+    Raises:
+        ValueError: it is no tuple, or something in it is no text.
+    """
+    if not (isinstance(values, tuple) and all(isinstance(value, str) for value in values)):
+        raise ValueError(f"{name} must be a list of texts, not {values!r}")
+
+
+def check_sha256(name: str, value: str | None) -> None:
+    """Check that a hash is one.
+
+    Raises:
+        ValueError: it is not.
+    """
+    digits = isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
+    if not (value is None or digits):
+        raise ValueError(f"{name} must be 64 hexadecimal digits or null, not {value!r}")
