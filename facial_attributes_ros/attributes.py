@@ -59,6 +59,14 @@ class Detection:
     landmarks: NDArray[np.float32] = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
 
 
+def names_label(probability: float | np.floating, threshold: float) -> bool:
+    """Return whether a label of this probability is named at a threshold: from the threshold on, and at 1 never.
+
+    Both are compared as float32, in which probabilities are published and thresholds are fitted.
+    """
+    return threshold < 1 and bool(np.float32(probability) >= np.float32(threshold))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Distribution:
     """Probabilities of one task's classes, and how sure one must be to name one.
@@ -66,7 +74,8 @@ class Distribution:
     Attributes:
         task: a key of `LABELS`.
         probabilities: float32 (classes,), in the order of `LABELS[task]`, sums to 1.
-        threshold: the label is unknown while the highest probability is below this.
+        threshold: the label is unknown while the highest probability is below this; 1 never names a label, however
+            sure the model is.
     """
 
     task: str
@@ -77,7 +86,7 @@ class Distribution:
     def index(self) -> int:
         """Class index of the most probable label, or `UNKNOWN`."""
         best = int(np.argmax(self.probabilities))
-        return best if self.probabilities[best] >= self.threshold else UNKNOWN
+        return best if names_label(self.probabilities[best], self.threshold) else UNKNOWN
 
     @property
     def label(self) -> str | None:

@@ -109,17 +109,18 @@ def fuse(task: str, estimates: NDArray[np.float64], how: FusionOptions, weight: 
 def tell(task: str, estimates: NDArray[np.float64], how: FusionOptions) -> NDArray[np.int64]:
     """Return (faces, frames) labels as they are published, at the thresholds of `small`, unknown ones too."""
     threshold = ModelSpec.read(model_folder("small")).thresholds[task]
-    told = [[belief.distribution(threshold).index for belief in beliefs] for beliefs in _believed(task, estimates, how)]
-    return np.swapaxes(np.array(told), 0, 1)
+    stream = _believed(task, estimates, how, threshold=threshold)
+    labels = [[belief.distribution(threshold).index for belief in beliefs] for beliefs in stream]
+    return np.swapaxes(np.array(labels), 0, 1)
 
 
 def _believed(
-    task: str, estimates: NDArray[np.float64], how: FusionOptions, weight: float = 1.0
+    task: str, estimates: NDArray[np.float64], how: FusionOptions, weight: float = 1.0, threshold: float = 0.0
 ) -> Iterator[list[Belief]]:
     beliefs = [Belief(task) for _ in estimates]
     weights = np.full(len(beliefs), weight)
     for frame in range(estimates.shape[1]):
-        update(beliefs, estimates[:, frame], frame * STEP, weights, how)
+        update(beliefs, estimates[:, frame], frame * STEP, weights, how, threshold)
         yield beliefs
 
 

@@ -16,7 +16,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, Detection, Distribution, FaceAttributes
+from facial_attributes_ros.attributes import (
+    AGE,
+    EMOTION,
+    GENDER,
+    LABELS,
+    Detection,
+    Distribution,
+    FaceAttributes,
+    names_label,
+)
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.vision.age import expected_age
 from facial_attributes_ros.vision.evidence import (
@@ -34,7 +43,7 @@ _WILD = 0.01
 """Share of estimates that mean nothing: no single one rules a class out further than that."""
 
 _HOLD = 0.5
-"""A label that was named stays named down to this share of the threshold, so that it does not come and go."""
+"""A label that reached the threshold stays named down to this part of it, so that it does not come and go."""
 
 _ABOVE_CHANCE = 1.05
 """A label is named only if it is at least so many times as probable as by chance, whatever the threshold."""
@@ -43,6 +52,9 @@ _CHANGING = (EMOTION,)
 """Tasks whose truth changes while one watches."""
 
 _NO_LABEL = -1
+
+_UNNAMED = -1.0
+"""In place of the threshold that a label has reached: none."""
 
 State = np.void | NDArray[np.void]
 
@@ -60,6 +72,7 @@ def _fields(task: str) -> np.dtype[np.void]:
             ("believed", float, (classes,)),  # what is published
             ("uncertainty", float),
             ("label", int),
+            ("named", float),  # the threshold that the label has reached and is held at
             ("seen", float),  # the running sums of `persistent_share`
             ("places", float, (dimensions,)),
             ("squares", float),
@@ -81,12 +94,12 @@ class Belief:
     def __init__(self, task: str) -> None:
         """Begin knowing nothing."""
         self.task = task
-        self._named: int | None = None
         self.state: State = np.zeros((), _FIELDS[task])
         self.state["updated"] = -math.inf
         self.state["believed"] = 1 / len(LABELS[task])
         self.state["uncertainty"] = 1.0
         self.state["label"] = _NO_LABEL
+        self.state["named"] = _UNNAMED
 
     @property
     def probabilities(self) -> Array:
@@ -105,18 +118,24 @@ class Belief:
         return float(self.state["uncertainty"])
 
     def distribution(self, threshold: float) -> Distribution:
-        """Return the belief; its label is unknown below the threshold, and a label named before somewhat longer."""
+        """Return the belief; its label is unknown below the threshold.
+
+        A label that has reached this threshold, or a higher one, is named somewhat below it, too. Asking changes
+        nothing, so that a threshold that is raised counts at once for everybody.
+        """
         if self.updated is None:
             return Distribution.unknown(self.task)
-        label = int(self.state["label"])
-        share = _HOLD if label == self._named else 1.0
-        effective = max(share * threshold, _ABOVE_CHANCE / len(LABELS[self.task]))
-        self._named = label if self.probabilities[label] >= effective else None
-        return Distribution(self.task, self.probabilities.astype(np.float32), effective)
+        least = _least(self.task, np.asarray(self.state["named"]), threshold)
+        return Distribution(self.task, self.probabilities.astype(np.float32), float(least))
 
 
 def update(
-    beliefs: Sequence[Belief], probabilities: NDArray[np.floating], stamp: float, weights: Array, how: FusionOptions
+    beliefs: Sequence[Belief],
+    probabilities: NDArray[np.floating],
+    stamp: float,
+    weights: Array,
+    how: FusionOptions,
+    threshold: float = 0.0,
 ) -> None:
     """Take one estimate of each of several faces into account; all faces at once, as that is many times faster.
 
@@ -127,6 +146,7 @@ def update(
         stamp: time of the views in seconds, not before the last ones.
         weights: (N,) quality of the views, 0 to 1.
         how: the settings.
+        threshold: from which probability on a label is named, which is then held somewhat below it.
     """
     finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(weights)
     if not finite.all():
@@ -145,7 +165,7 @@ def update(
     state["weight"] = weights
     state["updated"] = stamp
     _count(state, task, estimates, weights * share, kept)
-    _conclude(state, task, math.log(how.switch_odds))
+    _conclude(state, task, math.log(how.switch_odds), threshold)
     for belief, row in zip(beliefs, state, strict=True):
         belief.state = row
 
@@ -181,18 +201,28 @@ def _count(state: NDArray[np.void], task: str, estimates: Array, weights: Array,
     state["variances"] = kept * state["variances"] + weights * variances
 
 
-def _conclude(state: NDArray[np.void], task: str, margin: float) -> None:
-    """Choose the label and what is published."""
+def _conclude(state: NDArray[np.void], task: str, margin: float, threshold: float) -> None:
+    """Choose what is published and the label, and note whether it is named."""
     rows = np.arange(len(state))
-    total = state["past"] + state["view"]
+    shared = persistent_share(task, state["seen"], state["places"], state["squares"], state["variances"])
+    witnesses = state["witnesses"] + state["weight"]
+    total = (state["past"] + state["view"]) / (1 + np.maximum(witnesses - 1, 0.0) * shared)[:, None]
     best, label = total.argmax(axis=1), state["label"]
     switches = (label == _NO_LABEL) | (total[rows, best] - total[rows, label] > margin)
     state["label"] = label = np.where(switches, best, label)
-    shared = persistent_share(task, state["seen"], state["places"], state["squares"], state["variances"])
-    witnesses = state["witnesses"] + state["weight"]
-    believed = np.exp(log_softmax(total / (1 + np.maximum(witnesses - 1, 0.0) * shared)[:, None]))
+    state["named"] = np.where(switches, _UNNAMED, state["named"])
+    believed = np.exp(log_softmax(total))
     state["uncertainty"] = entropy_share(believed)
-    state["believed"] = _level(believed, label)
+    state["believed"] = believed = _level(believed, label)
+    least = _least(task, state["named"], threshold)
+    names = [names_label(*pair) for pair in zip(believed[rows, label], least, strict=True)]
+    state["named"] = np.where(names, threshold, _UNNAMED)
+
+
+def _least(task: str, named: Array, threshold: float) -> Array:
+    """Return the least probabilities with which labels are named, given the thresholds that they have reached."""
+    held = np.where((named >= threshold) & (threshold < 1), _HOLD, 1.0)
+    return np.maximum(held * threshold, _ABOVE_CHANCE / len(LABELS[task]))
 
 
 def _level(believed: Array, label: NDArray[np.int64]) -> Array:
@@ -238,7 +268,7 @@ class FaceBelief:
         detection: Detection,
         tasks: frozenset[str],
         spec: ModelSpec,
-        thresholds: Mapping[str, float] | None = None,
+        thresholds: Mapping[str, float],
     ) -> FaceAttributes:
         """Return what is believed, in the result type.
 
@@ -246,10 +276,9 @@ class FaceBelief:
             detection: where the face is.
             tasks: those that are asked for; the others are unknown.
             spec: of the model.
-            thresholds: of every task, instead of the model's own.
+            thresholds: of every task, below which its label is unknown.
         """
-        lowest = spec.thresholds if thresholds is None else thresholds
-        found = {task: self.tasks[task].distribution(lowest[task]) for task in tasks if task in self.tasks}
+        found = {task: self.tasks[task].distribution(thresholds[task]) for task in tasks if task in self.tasks}
         return face_attributes(self.id, detection, found, spec, self.observations, self.updated)
 
 
@@ -259,6 +288,7 @@ def update_faces(
     stamp: float,
     weights: Sequence[float],
     how: FusionOptions,
+    thresholds: Mapping[str, float],
 ) -> None:
     """Take one view of each of several faces into account.
 
@@ -268,10 +298,11 @@ def update_faces(
         stamp: time of the views in seconds.
         weights: quality of each view, 0 to 1.
         how: the settings.
+        thresholds: per task, from which probability on a label is named.
     """
     for task, probabilities in estimates.items():
         beliefs = [face.tasks.setdefault(task, Belief(task)) for face in faces]
-        update(beliefs, probabilities, stamp, np.asarray(weights, np.float64), how)
+        update(beliefs, probabilities, stamp, np.asarray(weights, np.float64), how, thresholds[task])
     for face in faces:
         face.observations += 1
         face.updated = stamp

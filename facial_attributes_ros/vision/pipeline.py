@@ -112,8 +112,8 @@ class FramePipeline:
         if chosen:
             self._scheduler.spent(seconds, len(chosen))
         beliefs = [self._faces[track.id].belief for track in chosen]
-        update_faces(beliefs, estimates, stamp, qualities, self.options.fusion)
         spec, lowest = self.engine.spec, self._thresholds
+        update_faces(beliefs, estimates, stamp, qualities, self.options.fusion, lowest)
         faces = [self._faces[track.id].belief.attributes(track.detection, wanted, spec, lowest) for track in tracks]
         clock.lap("fusion")
         return FrameResult(faces, clock.timings)

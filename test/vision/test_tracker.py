@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from compare_trackers import ours
@@ -58,6 +60,22 @@ def test_a_weak_detection_continues_a_track_but_does_not_begin_one():
     tracker.update([face(100)], 0.5)
     (track,) = tracker.update([face(100)], 0.55)
     assert ids(tracker.update([face(101, score=0.45)], 0.6)) == [track.id]
+
+
+def reach(score):
+    """How far from a still face, in pixels, a detection of this score continues its track."""
+    for distance in range(200):
+        tracker = Tracker(TrackingOptions(acceleration=0.3))
+        for k in range(20):
+            before = ids(tracker.update([face(100)], k * 0.05))
+        tracker.update([], 1.3)  # long enough not to count as a leap
+        if ids(tracker.update([face(100 + distance, score=score)], 1.4)) != before:
+            return distance
+    return math.inf
+
+
+def test_a_weak_detection_continues_only_a_near_track():
+    assert 0 < reach(0.45) < 0.8 * reach(0.9) < 100
 
 
 @pytest.mark.parametrize(("gap", "same"), [(0.9, True), (1.2, False)])
@@ -165,6 +183,23 @@ def test_between_detections_the_track_and_its_landmarks_are_predicted():
             centre = float(track.detection.box[0] + track.detection.box[2] / 2)
             assert centre == pytest.approx(100 + 6 * k, abs=5)
             assert track.detection.landmarks[2, 0] == pytest.approx(centre, abs=3)
+
+
+@pytest.mark.parametrize("growth", [-30.0, 60.0])
+def test_landmarks_of_a_predicted_face_grow_and_shrink_with_its_box(growth):
+    """Pixels a second, as somebody comes nearer or goes away."""
+    tracker = Tracker()
+    for k in range(30):
+        size = 100 + growth * k / 15
+        landmarks = np.array([[85, 80], [115, 80], [100, 100], [88, 120], [112, 120]], np.float32)
+        seen = (landmarks - 100) * size / 100 + 100
+        box = np.array([100 - size / 2, 100 - size / 2, size, size], np.float32)
+        tracks = tracker.update([Detection(box, 0.9, seen)] if k < 15 or k % 3 == 0 else None, k / 15)
+        if k > 15 and k % 3:
+            (track,) = tracks
+            assert not track.detected
+            relative = (track.detection.landmarks - track.detection.box[:2]) / track.detection.box[2:]
+            np.testing.assert_allclose(relative, (seen - box[:2]) / size, atol=1e-4)
 
 
 def test_ids_are_never_used_twice():
