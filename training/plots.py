@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 from facial_attributes_training.evaluation import Calibration, Group, TaskResult, Years
 from facial_attributes_training.metrics import CALIBRATION_BINS, Reliability
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import LABELS
+from facial_attributes_ros.figures import Axes, Figure
 from facial_attributes_ros.files import atomic_target, disk_errors
 
 DPI = 110

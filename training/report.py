@@ -30,9 +30,9 @@ from facial_attributes_training.tables import (
     robustness_table,
     threshold_table,
 )
-from matplotlib.figure import Figure
 
 from facial_attributes_ros.attributes import LABELS
+from facial_attributes_ros.figures import Figure
 from facial_attributes_ros.files import atomic_target, disk_errors
 
 JSON_FILE, CSV_FILE, REPORT_FILE, PAGE_FILE = "evaluation.json", "evaluation.csv", "report.md", "report.html"

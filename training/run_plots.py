@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+
+from facial_attributes_ros.figures import Axes, Figure, MaxNLocator
 
 Columns = Mapping[str, Sequence[float]]
 """Numbers by the name of their column."""

@@ -21,9 +21,9 @@ from facial_attributes_training.run_files import (
 from facial_attributes_training.run_plots import Columns, distribution_figure, losses_figure, speed_figure
 from facial_attributes_training.step_log import read_steps
 from facial_attributes_training.tables import table
-from matplotlib.figure import Figure
 
 from facial_attributes_ros.attributes import AGE
+from facial_attributes_ros.figures import Figure
 from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.models.adaptation import Adaptation
 from facial_attributes_ros.models.spec import ModelSpec

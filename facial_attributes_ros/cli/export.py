@@ -1,10 +1,6 @@
 """`facial-attributes export`: the model as a file for other programs, checked against PyTorch."""
 
 import argparse
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 HELP = "write a model as ONNX, pt2 or TensorRT, with notes on what goes in and what comes out"
@@ -29,18 +25,7 @@ def run(args: argparse.Namespace) -> int:
 
     path = args.out or Path(f"{Path(args.model).name}{_SUFFIXES[args.format]}")
     tasks = args.tasks.split(",") if args.tasks else None
-    with _exit_when_terminated():
-        notes, difference = export(args.model, args.format, path, tasks, int8=args.int8)
+    notes, difference = export(args.model, args.format, path, tasks, int8=args.int8)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from PyTorch by at most {difference:.2g}")
     print(f"{notes}: what goes in and what comes out")
     return 0
-
-
-@contextmanager
-def _exit_when_terminated() -> Iterator[None]:
-    """Let a process that is told to end remove what it has written so far."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -9,11 +9,15 @@ import importlib
 import keyword
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from facial_attributes_ros import __version__
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.privacy import keep_to_own_cache
 
 SUBCOMMANDS = ("predict", "evaluate", "prepare", "train", "compare", "info", "bench", "export", "import")
 
@@ -35,12 +39,23 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def command() -> int:
+    """Run this process's command line; return what `main` returns."""
+    try:
+        keep_to_own_cache()
+    except UserError as error:
+        print(f"facial-attributes: {error}", file=sys.stderr)
+        return 2
+    return main()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 after a failure, 2 after a mistake, 3 if unfinished, 130 after Ctrl-C."""
     args = build_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(message)s")
     try:
-        code: int = args.run(args)
+        with _exit_when_terminated():
+            code: int = args.run(args)
         sys.stdout.flush()
         return code
     except UserError as error:
@@ -54,5 +69,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
 
 
+@contextmanager
+def _exit_when_terminated() -> Iterator[None]:
+    """Let a process that is told to end remove what is half written, and end what it has started."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, lambda number, _: sys.exit(128 + number)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

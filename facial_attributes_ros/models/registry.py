@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import expanded
 from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec, is_hub_reference
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def model_folder(name_or_path: str | Path) -> Path:
     text = str(name_or_path)
     if text in NAMES:
         return _named(text)
-    path = Path(text).expanduser()
+    path = expanded(text)
     if (path / SPEC_FILE).is_file():
         return path
     if path.exists():
@@ -122,7 +123,7 @@ def check_tasks(spec: ModelSpec, tasks: Iterable[str] | None) -> tuple[str, ...]
 
 def _named(name: str) -> Path:
     chosen = os.environ.get("FACIAL_ATTRIBUTES_MODELS")
-    folders = [Path(chosen).expanduser() / name] if chosen else []
+    folders = [expanded(chosen) / name] if chosen else []
     for folder in (*folders, _PACKAGED / name):
         if (folder / SPEC_FILE).is_file():
             return folder
@@ -162,7 +163,7 @@ def _backbone_weights(spec: ModelSpec, folder: Path) -> str | Path | None:
         return "asset"
     if is_hub_reference(reference.weights):
         return reference.weights
-    path = folder / Path(str(reference.weights)).expanduser()
+    path = folder / expanded(str(reference.weights))
     if not path.is_file():
         raise UserError(f"Model {spec.name} needs the backbone weights {path}, which are not there.")
     if reference.sha256 is not None and file_sha256(path) != reference.sha256:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from facial_attributes_ros.child_processes import child
 from facial_attributes_ros.ros.conversion import (
     ENCODINGS,
     ConversionError,
@@ -58,10 +59,12 @@ def trusted_encodings() -> frozenset[str]:
     if importlib.util.find_spec("cv_bridge") is None:
         return frozenset()
     try:
-        trial = subprocess.run(
-            [sys.executable, "-m", __name__], capture_output=True, text=True, timeout=PROBE_TIMEOUT, check=True
-        )
-        return frozenset(json.loads(trial.stdout.splitlines()[-1]))
+        command = [sys.executable, "-m", __name__]
+        with child(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as trial:
+            output, _ = trial.communicate(timeout=PROBE_TIMEOUT)
+        if trial.returncode:
+            raise subprocess.CalledProcessError(trial.returncode, command)
+        return frozenset(json.loads(output.splitlines()[-1]))
     except (subprocess.SubprocessError, OSError, ValueError, IndexError) as error:
         log.warning("cv_bridge is installed but does not work here, so it is not used (%s).", error)
         return frozenset()

@@ -16,7 +16,9 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
+from facial_attributes_ros.child_processes import end_children
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.privacy import keep_to_own_cache
 
 GRACE = 1.0
 """Seconds the node has to end after a signal; then the process ends without it."""
@@ -55,6 +57,7 @@ class NodeProcess:
         thread = threading.Thread(target=self._live, name="node", daemon=True)
         thread.start()
         self._over.wait()
+        end_children()
         latest = time.monotonic() + OWN_END
         while thread.is_alive() and not self._signalled and time.monotonic() < latest:
             thread.join(IDLE)
@@ -94,6 +97,7 @@ class NodeProcess:
         self._code = 2
 
     def _spin(self) -> None:
+        keep_to_own_cache()
         import rclpy
         import rclpy.utilities
         from rclpy.executors import SingleThreadedExecutor
@@ -127,7 +131,7 @@ def _call(node: Any, method: str) -> None:
 
 
 class _LogToRos(logging.Handler):
-    """Sends what the library logs to the node's logger while it is entered."""
+    """Sends what the library logs to the node's logger, and nowhere else, while it is entered."""
 
     def __init__(self, logger: Any) -> None:
         super().__init__(logging.INFO)
@@ -137,9 +141,12 @@ class _LogToRos(logging.Handler):
     def __enter__(self) -> None:
         self._library.setLevel(logging.INFO)
         self._library.addHandler(self)
+        # Other libraries give the root logger a handler, and every line would show twice.
+        self._library.propagate = False
 
     def __exit__(self, *_: object) -> None:
         self._library.removeHandler(self)
+        self._library.propagate = True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass a record on at its level."""

@@ -9,7 +9,7 @@ from facial_attributes_ros.runtime.bench_load import KEEPS_UP, Point
 from facial_attributes_ros.runtime.bench_ros import EndToEnd, Memory
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from facial_attributes_ros.figures import Figure
 
 DPI = 110
 _LABELS = {"faces": "faces in the frame", "width": "frame width, pixels (4:3)", "rate": "camera, frames/s"}
@@ -17,7 +17,7 @@ _LABELS = {"faces": "faces in the frame", "width": "frame width, pixels (4:3)", 
 
 def load_figure(results: Sequence[tuple[Point, EndToEnd | str]]) -> "Figure":
     """Draw arrays a second, latency and cores against every axis; failed points are left out."""
-    from matplotlib.figure import Figure
+    from facial_attributes_ros.figures import Figure
 
     measured = [(point, result) for point, result in results if not isinstance(result, str)]
     axes = list(dict.fromkeys(point.axis for point, _ in results))
@@ -44,7 +44,7 @@ def load_figure(results: Sequence[tuple[Point, EndToEnd | str]]) -> "Figure":
 
 def detection_figure(findings: Sequence[Finding]) -> "Figure":
     """Draw recall against the side of the face for every detector and size, and the time each takes."""
-    from matplotlib.figure import Figure
+    from facial_attributes_ros.figures import Figure
 
     measured = [finding for finding in findings if finding.recall]
     names = list(dict.fromkeys(finding.detector for finding in measured))
@@ -80,7 +80,7 @@ def _short(detector: str) -> str:
 
 def memory_figure(samples: Sequence[Memory]) -> "Figure":
     """Draw the perception process's memory over time."""
-    from matplotlib.figure import Figure
+    from facial_attributes_ros.figures import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()

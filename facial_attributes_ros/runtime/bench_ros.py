@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from facial_attributes_ros.child_processes import child
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.runtime.engine import Engine
 
@@ -257,16 +258,8 @@ def _node(name: str, **parameters: object) -> Iterator[int]:
     command = [sys.executable, "-m", f"facial_attributes_ros.ros.{name}", "--ros-args", "--log-level", "warn"]
     for key, value in parameters.items():
         command += ["-p", f"{key}:={value}"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
+    with child(command, end=signal.SIGINT, stdout=subprocess.DEVNULL) as process:
         yield process.pid
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _cpu_seconds(pid: int) -> float:

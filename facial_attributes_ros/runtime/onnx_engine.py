@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facial_attributes_ros.assets import cache_dir
+from facial_attributes_ros.cache import cache_dir, writable_cache
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked, remove_leftovers
 from facial_attributes_ros.models.registry import check_tasks
@@ -101,10 +101,11 @@ def build_engine(folder: Path, *, int8: bool = False) -> Path:
     """
     spec = ModelSpec.read(folder)
     stem = f"{_file_name(spec.name)}-{_key(folder, spec)}-{'int8' if int8 else 'float32'}"
-    path = cache_dir() / "engines" / f"{stem}.onnx"
-    if _is_whole(path):
-        _mark_used(path)
-        return path
+    for cache in (cache_dir, writable_cache):
+        path = cache() / "engines" / f"{stem}.onnx"
+        if _is_whole(path):
+            _mark_used(path)
+            return path
     with disk_errors(path), locked(path):
         remove_leftovers(path)
         if not _is_whole(path):  # another process may have built it while this one waited
@@ -125,7 +126,7 @@ def _is_whole(path: Path) -> bool:
     """Return whether an engine is there and as it was built: a robot that loses power may keep a part of a file."""
     try:
         return _digest_file(path).read_text(encoding="ascii") == file_sha256(path)
-    except (FileNotFoundError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError):
         return False
 
 
@@ -212,7 +213,7 @@ def _providers(available: list[str], device: str) -> list[tuple[str, dict[str, A
     if device == "cpu":
         return [cpu]
     index = int(device.partition(":")[2] or 0)
-    cache = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache_dir() / "engines")}
+    cache = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(writable_cache() / "engines")}
     wanted: list[tuple[str, dict[str, Any]]] = [
         ("TensorrtExecutionProvider", {"device_id": index, "trt_fp16_enable": True, **cache}),
         ("CUDAExecutionProvider", {"device_id": index}),

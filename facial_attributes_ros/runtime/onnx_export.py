@@ -3,7 +3,8 @@
 import logging
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -96,10 +97,7 @@ def quantise(source: Path, target: Path) -> None:
 
     blocks = {node.name: int(found[1]) for node in onnx.load(source).graph.node if (found := _BLOCK.search(node.name))}
     kept = [name for name, block in blocks.items() if block in (min(blocks.values()), max(blocks.values()))]
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # it advises, on the root logger, a pre-processing that changes nothing here
-    try:
+    with _silent_root_logger():  # it advises a pre-processing that changes nothing here
         quantize_dynamic(
             source,
             target,
@@ -108,7 +106,19 @@ def quantise(source: Path, target: Path) -> None:
             per_channel=True,
             weight_type=QuantType.QInt8,
         )
+
+
+@contextmanager
+def _silent_root_logger() -> Iterator[None]:
+    """Drop what a library says on the root logger, and keep it from giving that logger a handler for the time after."""
+    root, nobody = logging.getLogger(), logging.NullHandler()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    root.addHandler(nobody)
+    try:
+        yield
     finally:
+        root.removeHandler(nobody)
         root.setLevel(level)
 
 

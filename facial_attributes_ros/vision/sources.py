@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import expanded
 from facial_attributes_ros.vision.pictures import PICTURE_SUFFIXES, files_in, is_video, read_picture
 from facial_attributes_ros.vision.sample import SampleCamera
 
@@ -49,7 +50,7 @@ def open_source(
         return _sample(SampleCamera(*size), rate)
     if spec == "webcam" or spec.startswith("webcam:"):
         return _webcam(_open_webcam(spec, size, rate))
-    path = Path(spec).expanduser()
+    path = expanded(spec)
     if path.is_dir():
         return _folder(_pictures(path), rate, loop)
     if is_video(path):

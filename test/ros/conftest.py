@@ -222,16 +222,16 @@ class Graph:
         self.env = env
         self.processes = []
 
-    def _start(self, kind, command, env):
-        process = kind([sys.executable, *command], self.env | env)
+    def _start(self, kind, command, env, prefix=()):
+        process = kind([*prefix, sys.executable, *command], self.env | env)
         self.processes.append(process)
         return process
 
     def peer(self):
         return self._start(Peer, [str(PROCESSES / "peer.py")], {})
 
-    def node(self, name, *arguments, **env):
-        return self._start(Process, ["-m", f"facial_attributes_ros.ros.{name}", *arguments], env)
+    def node(self, name, *arguments, prefix=(), **env):
+        return self._start(Process, ["-m", f"facial_attributes_ros.ros.{name}", *arguments], env, prefix)
 
     def stub(self, *arguments, **env):
         """The perception node with stand-ins; see processes/stub_perception.py."""

@@ -8,11 +8,10 @@ import numpy as np
 from facial_attributes_training.degradations import STRENGTHS, Degradation
 from facial_attributes_training.evaluation import MIN_GROUP_ROWS
 from facial_attributes_training.robustness import CLEAN
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, TASKS
+from facial_attributes_ros.figures import Axes, Figure
 from facial_attributes_ros.vision.crop import crop_face
 
 Json = Mapping[str, Any]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import expanded
 from facial_attributes_ros.vision.detectors.base import DetectorOptions, detect_scaled
 
 _LOG = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def _load(model: str) -> Any:
     except ImportError as error:
         raise UserError("The SCRFD detector needs insightface; install it with: pip install insightface.") from error
     if model.endswith(".onnx"):
-        path = Path(model).expanduser()
+        path = expanded(model)
         if not path.is_file():
             raise UserError(f"There is no detector file {path}; give the path of a SCRFD ONNX file.")
     else:

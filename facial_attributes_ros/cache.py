@@ -1,0 +1,81 @@
+"""The folder for everything that can be made again: model files, built engines, and what dependencies keep."""
+
+import logging
+import os
+import stat
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import expanded
+
+_LOGGER = logging.getLogger(__name__)
+_NAME = "facial_attributes_ros"
+
+
+def cache_dir() -> Path:
+    """Return the cache: FACIAL_ATTRIBUTES_CACHE, else facial_attributes_ros in XDG_CACHE_HOME or ~/.cache.
+
+    It may not exist yet, and it may be read-only: see `writable_cache`. A user without a home, as in a container that
+    runs with `--user 12345`, gets `temporary_cache`.
+
+    Raises:
+        UserError: FACIAL_ATTRIBUTES_CACHE names the home of somebody unknown, or there is no place at all.
+    """
+    if chosen := os.environ.get("FACIAL_ATTRIBUTES_CACHE"):
+        return expanded(chosen)
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    try:
+        return base.expanduser() / _NAME
+    except RuntimeError:
+        return temporary_cache("There is no home folder (HOME is not set)")
+
+
+def writable_cache() -> Path:
+    """Return the folder where files of the cache can be made: `cache_dir`, or `temporary_cache` if it is read-only.
+
+    Raises:
+        UserError: as `temporary_cache`.
+    """
+    folder = cache_dir()
+    return folder if can_write(folder) else temporary_cache(f"{folder} can't be written")
+
+
+def can_write(folder: Path) -> bool:
+    """Return True if files can be made in a folder, or the folder itself if it does not exist yet."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+
+
+@cache  # so that the reason is given once
+def temporary_cache(reason: str) -> Path:
+    """Return this user's folder among the system's temporary files, and log why it is needed.
+
+    Args:
+        reason: a clause that says what is wrong with the proper place.
+
+    Raises:
+        UserError: temporary files can't be written either.
+    """
+    try:
+        folder = _private(Path(tempfile.gettempdir()) / f"{_NAME}-{os.geteuid()}")
+    except OSError as error:
+        raise UserError(
+            f"{reason}, and neither can temporary files ({error}): set FACIAL_ATTRIBUTES_CACHE to a folder that can "
+            "be written."
+        ) from error
+    _LOGGER.warning(
+        "%s, so model files and engines are kept in %s: set FACIAL_ATTRIBUTES_CACHE to a folder that can be written.",
+        reason,
+        folder,
+    )
+    return folder
+
+
+def _private(folder: Path) -> Path:
+    """Return a folder that nobody else can write to: this one, or a new one where somebody else has taken its name."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    return folder if ours else Path(tempfile.mkdtemp(prefix=f"{folder.name}-"))

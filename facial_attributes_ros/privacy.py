@@ -1,0 +1,70 @@
+"""Dependencies send nothing and leave nothing behind.
+
+Importing the package calls `forbid_telemetry`, so every module of it, and of the training module, imports its
+dependencies after that. A process that is ours alone, a command or a node, calls `keep_to_own_cache` first.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+SWITCHES: Final = {
+    # ONNX Runtime, on Linux from 1.29 on: a device id, a database of events, and a collector that is looked up. The
+    # library reads this while it is imported; its function disable_telemetry_events comes too late.
+    "ORT_DISABLE_TELEMETRY": "1",
+    # Hugging Face's hub, and transformers through peft and open_clip: what a request says about the machine.
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    # Whoever keeps to https://donottrack.sh.
+    "DO_NOT_TRACK": "1",
+}
+"""Variables that switch telemetry off; a value that the user has chosen stays."""
+
+_FOLDERS: Final = {
+    "CUDA_CACHE_PATH": "cuda",
+    "MPLCONFIGDIR": "matplotlib",
+    "TORCHINDUCTOR_CACHE_DIR": "inductor",
+    "TRITON_CACHE_DIR": "triton",
+}
+"""Libraries that do not look at XDG_CACHE_HOME, and their folders in the cache."""
+
+_SHARED: Final = {"HF_HOME": "huggingface", "TORCH_HOME": "torch"}
+"""Where models and logins that the user has fetched with other programs lie, in the user's general cache."""
+
+
+def forbid_telemetry() -> None:
+    """Switch off the telemetry of every dependency that has one, in this process and its children."""
+    if "onnxruntime" in sys.modules and not os.environ.get("ORT_DISABLE_TELEMETRY"):
+        import logging  # here and not above: a node starts by importing this, and must hear Ctrl-C soon
+
+        logging.getLogger(__name__).warning(
+            "onnxruntime was imported before facial_attributes_ros, so its telemetry (from version 1.29 on) is not "
+            "switched off: import it later, or set ORT_DISABLE_TELEMETRY=1."
+        )
+    for name, value in SWITCHES.items():
+        os.environ[name] = os.environ.get(name) or value
+
+
+def keep_to_own_cache() -> None:
+    """Have every dependency keep its files in the package's cache, in this process and its children.
+
+    Models of Hugging Face's hub and of torchvision stay where other programs look for them too: they are fetched only
+    when a user asks for one.
+
+    Raises:
+        UserError: see `cache.cache_dir`.
+    """
+    from facial_attributes_ros.cache import cache_dir, can_write
+
+    cache = cache_dir()
+    try:
+        general = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError:  # no home
+        general = cache
+    for name, folder in _SHARED.items():
+        os.environ.setdefault(name, str(general / folder))
+    os.environ["FACIAL_ATTRIBUTES_CACHE"] = str(cache)
+    os.environ["XDG_CACHE_HOME"] = str(cache)
+    if can_write(cache):
+        for name, folder in _FOLDERS.items():
+            os.environ.setdefault(name, str(cache / folder))
