@@ -21,6 +21,8 @@ _NAMES = (
 
 _OWN = ("csv", "folders")
 """Sources that say themselves what their columns and labels mean."""
+_UNFIT = {"csv": (), "folders": ("column", "pictures")}
+"""Options that do nothing for each of them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,12 +59,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     faces.add_argument("--detection-size", type=int, help="longest side in pixels of the copy that is searched")
     faces.add_argument("--score-threshold", type=float, help="smallest score of a face, 0 to 1")
     splits = parser.add_argument_group("splits")
-    splits.add_argument("--splits", help="draw splits, as in train=0.6,val=0.2,test=0.2; people stay together")
+    splits.add_argument(
+        "--splits", help="draw splits, as in train=0.6,val=0.2,test=0.2; people of the column identity stay together"
+    )
     splits.add_argument("--keep", type=float, default=1.0, help="share of the people or pictures to keep")
     splits.add_argument("--seed", type=int, default=0, help="of both draws")
     own = parser.add_argument_group("csv or folders of your own")
     own.add_argument("--pictures", type=Path, help="folder that the CSV's paths are relative to (default: the CSV's)")
-    own.add_argument("--column", action="append", default=[], metavar="OURS=YOURS", help="as in gender=Sex")
+    own.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="OURS=YOURS",
+        help="which column of the CSV is ours, as in gender=Sex, or identity=subject for who is in the picture: people "
+        "stay in one split",
+    )
     own.add_argument("--value", action="append", default=[], metavar="COLUMN:YOURS=OURS", help="as in gender:M=male")
     own.add_argument("--name", default="", help="what to call the data set in the column source")
 
@@ -103,6 +114,10 @@ def run(args: argparse.Namespace) -> int:
 def _read(args: argparse.Namespace, source: "Source") -> "Found":
     from facial_attributes_training.prepare.sources import TableOptions, read_csv, read_folders
 
+    given = [name for name in ("column", "value", "pictures", "name") if getattr(args, name)]
+    unfit = given if args.source not in _OWN else [name for name in given if name in _UNFIT[args.source]]
+    if unfit:
+        raise UserError(f"--{unfit[0]} is not for {args.source}; it is for {_meant_for(unfit[0])}.")
     if args.source not in _OWN:
         return source.read(args.path)
     columns = dict(_pair(text, "--column OURS=YOURS") for text in args.column)
@@ -114,6 +129,10 @@ def _read(args: argparse.Namespace, source: "Source") -> "Found":
     pictures = Path.cwd() / os.path.normpath(args.pictures) if args.pictures else None
     options = TableOptions(columns, values, args.name, pictures)
     return read_csv(args.path, options) if args.source == "csv" else read_folders(args.path, options)
+
+
+def _meant_for(option: str) -> str:
+    return " and ".join(source for source in _OWN if option not in _UNFIT[source])
 
 
 def _pair(text: str, form: str, mark: str = "=") -> tuple[str, str]:
@@ -169,5 +188,7 @@ def _report(prepared: "Prepared") -> None:
     print(f"{prepared.left_out_file}: {len(prepared.left_out)} left out")
     for (source, reason), count in sorted(count_reasons(prepared.left_out).items()):
         print(f"  {source}: {reason}: {count}")
+    for sentence in prepared.people:
+        print(sentence)
     if not prepared.manifests:
         raise UserError(f"no row is left to write; {prepared.left_out_file} says why.")

@@ -45,6 +45,35 @@ def test_a_csv_of_ones_own(table: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert {str(name) for manifest in manifests for name in manifest.sources} == {"people"}
 
 
+@pytest.fixture
+def families(tmp_path: Path) -> Path:
+    """Three noisy pictures of each of 8 people, whom the column `subject` names."""
+    random, lines = np.random.default_rng(0), ["path,gender,subject"]
+    for index in range(24):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), random.integers(0, 255, (16, 16, 3), np.uint8))
+        lines.append(f"{index}.png,male,person {index // 3}")
+    (tmp_path / "faces.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "faces.csv"
+
+
+def test_people_of_any_column_stay_together_and_are_told_of(
+    families: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["prepare", "csv", str(families), "--boxes", "none", "--workers", "1", "--splits", "a=0.5,b=0.5"]
+    assert main([*arguments, "--out", str(tmp_path / "by-picture")]) == 0
+    told = capsys.readouterr().out
+    assert "Nothing tells people apart" in told
+    assert "further columns here: subject" in told
+
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--column", "identity=subject"]) == 0
+    told = capsys.readouterr().out
+    assert "People are told apart by the column identity: 8 of them in 24 rows." in told
+    assert "None of them is in two splits." in told
+    people = [set(read_manifest(tmp_path / "out" / f"manifest-{split}.csv").people.tolist()) for split in "ab"]
+    assert not people[0] & people[1]
+    assert len(people[0] | people[1]) == 8
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -57,6 +86,11 @@ def test_a_csv_of_ones_own(table: Path, tmp_path: Path, capsys: pytest.CaptureFi
         (["fairface", ".", "--limit", "0"], "--limit must be at least 1"),
         (["fairface", ".", "--limit", "-1"], "--limit must be at least 1"),
         (["csv", ".", "--column", "gender"], "OURS=YOURS is the form"),
+        (["csv", ".", "--column", "identiy=subject"], "no column identiy; it has path, split"),
+        (["csv", ".", "--value", "split:1=train"], "only the values of age_group, gender, emotion can be mapped"),
+        (["manifest", ".", "--column", "identity=subject"], "--column is not for manifest; it is for csv"),
+        (["folders", ".", "--column", "identity=subject"], "--column is not for folders; it is for csv"),
+        (["fairface", ".", "--value", "gender:M=male"], "--value is not for fairface; it is for csv and folders"),
     ],
 )
 def test_mistakes_end_with_a_sentence(

@@ -12,6 +12,7 @@ from facial_attributes_training.prepare.duplicates import drop_duplicates
 from facial_attributes_training.prepare.faces import face_at, main_face
 from facial_attributes_training.prepare.left_out import LEFT_OUT_FILE, LeftOut, write_left_out
 from facial_attributes_training.prepare.overlap import SCAN_FILE, drop_known, fingerprints_of
+from facial_attributes_training.prepare.people import describe_people
 from facial_attributes_training.prepare.scan import DetectorFactory, Progress, Scanned, scan
 from facial_attributes_training.prepare.splits import is_split_name
 
@@ -44,11 +45,13 @@ class Prepared:
         manifests: the CSV of every split, with its number of rows.
         left_out: everything that is not in them.
         left_out_file: where that is listed.
+        people: sentences on who is in which split.
     """
 
     manifests: dict[Path, int]
     left_out: list[LeftOut]
     left_out_file: Path
+    people: tuple[str, ...] = ()
 
 
 def prepare(
@@ -97,7 +100,7 @@ def prepare(
         left_out += unreadable + elsewhere + [entry for entry in chosen if isinstance(entry, LeftOut)] + duplicates
         manifests = _write_splits(kept, out)
         write_left_out(out / LEFT_OUT_FILE, left_out)
-    return Prepared(manifests, left_out, out / LEFT_OUT_FILE)
+    return Prepared(manifests, left_out, out / LEFT_OUT_FILE, describe_people(kept))
 
 
 def choose(row: Row, scanned: Scanned, policy: FacePolicy) -> Row | LeftOut:

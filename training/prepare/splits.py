@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from facial_attributes_training.manifest import Row
+from facial_attributes_training.manifest import IDENTITY, Row
 from facial_attributes_training.prepare.left_out import LeftOut
 
 from facial_attributes_ros.errors import UserError
@@ -76,7 +76,7 @@ def assign_splits(
     """
     result: list[Row | LeftOut] = []
     for row in found:
-        who = "" if isinstance(row, LeftOut) else row.extra.get("identity") or os.path.relpath(row.path, base)
+        who = "" if isinstance(row, LeftOut) else row.extra.get(IDENTITY) or os.path.relpath(row.path, base)
         if isinstance(row, LeftOut):
             result.append(row)
         elif _chance(f"keep {seed} {who}") >= keep:

@@ -12,6 +12,7 @@ from facial_attributes_training.prepare.duplicates import drop_duplicates
 from facial_attributes_training.prepare.job import FacePolicy, Prepared, choose, prepare
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.overlap import shared_pictures
+from facial_attributes_training.prepare.people import describe_people
 from facial_attributes_training.prepare.scan import Scanned
 from facial_attributes_training.prepare.splits import assign_splits, parse_shares
 from numpy.typing import NDArray
@@ -174,6 +175,24 @@ def test_given_boxes_of_one_found_face_are_kept_once(
     prepared = run(rows, tmp_path / "out")
     assert [file.name for file in prepared.manifests] == ["manifest-val.csv"]
     assert reasons(prepared) == {"duplicate in another split": 1}
+
+
+def test_people_in_several_splits_are_counted() -> None:
+    people = {"a": ("train", "test"), "b": ("train", "train"), "c": ("val", "test", "train"), "": ("train",)}
+    rows = [
+        Row(f"{who}{index}", split, extra={"identity": who} if who else {})
+        for who, splits in people.items()
+        for index, split in enumerate(splits)
+    ]
+    told = describe_people(rows)
+    assert told[:2] == (
+        "People are told apart by the column identity: 3 of them in 7 rows.",
+        "Of 1 more rows it is not known who is in them.",
+    )
+    assert "2 people are in several splits, with 5 rows" in told[2]
+    assert "2 in test and train, 1 in test and val, 1 in train and val" in told[2]
+    assert describe_people(rows[2:4]) == ("People are told apart by the column identity: 1 of them in 2 rows.",)
+    assert "so that one person may be in several splits" in describe_people([Row("a", "train"), Row("b", "val")])[0]
 
 
 @pytest.mark.parametrize("split", ["../../escape", "a/b", "tr\0ain", "two words", "x" * 65, "train\n"])

@@ -6,13 +6,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from facial_attributes_training.manifest import BOX_COLUMNS, COLUMNS, LABEL_COLUMNS, Row, read_manifest
+from facial_attributes_training.manifest import BOX_COLUMNS, COLUMNS, IDENTITY, LABEL_COLUMNS, Row, read_manifest
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, number, read_rows, require
 from facial_attributes_training.prepare.splits import standard_split
+from facial_attributes_training.subsets import ORIGIN
 
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
+
+FURTHER_COLUMNS = (IDENTITY, ORIGIN)
+"""Further columns of a manifest that mean something here: who is in the picture, and where a source has it from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class TableOptions:
     """How a CSV of one's own maps to a manifest.
 
     Attributes:
-        columns: the CSV's column by the manifest's; columns of the same name need no entry.
+        columns: the CSV's column by the manifest's, or by a further one that is read here (`FURTHER_COLUMNS`); columns
+            of the same name need no entry.
         values: our label by the CSV's, per label column, as in {"gender": {"M": "male"}}.
         source: what to call the data set; the CSV's name if empty.
         pictures: folder that paths are relative to; the CSV's if None.
@@ -33,9 +38,14 @@ class TableOptions:
 
     def check(self) -> None:
         """Raise `UserError` if a manifest has no such columns, or no such labels."""
-        unknown = sorted({*self.columns, *self.values} - set(COLUMNS))
+        unmapped = sorted(self.values.keys() - {*LABEL_COLUMNS.values()})
+        if unmapped:
+            labels = ", ".join(LABEL_COLUMNS.values())
+            raise UserError(f"only the values of {labels} can be mapped, not those of {', '.join(unmapped)}.")
+        unknown = sorted(self.columns.keys() - {*COLUMNS, *FURTHER_COLUMNS})
         if unknown:
-            raise UserError(f"a manifest has no column {', '.join(unknown)}; it has {', '.join(COLUMNS)}.")
+            known = ", ".join((*COLUMNS, *FURTHER_COLUMNS))
+            raise UserError(f"a manifest has no column {', '.join(unknown)}; it has {known}.")
         for task, column in LABEL_COLUMNS.items():
             wrong = sorted(set(self.values.get(column, {}).values()) - {*LABELS[task], ""})
             if wrong:
@@ -60,9 +70,10 @@ def read_csv(table: Path, options: TableOptions) -> Found:
 
 
 def _row(folder: Path, source: str, options: TableOptions, cells: Cells) -> Row | LeftOut:
-    theirs = {name: options.columns.get(name, name) for name in COLUMNS}
+    theirs = {name: options.columns.get(name, name) for name in (*COLUMNS, *FURTHER_COLUMNS)}
     text = {name: cells.get(column, "") for name, column in theirs.items()}
-    extra = {name: value for name, value in cells.items() if name and name not in {*theirs.values(), *COLUMNS}}
+    extra = {name: value for name, value in cells.items() if name and name not in {*theirs, *theirs.values()}}
+    extra |= {name: text[name] for name in FURTHER_COLUMNS if text[name]}
     row = Row(str(folder / text["path"]), standard_split(text["split"]), text["source"] or source, extra=extra)
     if not text["path"]:
         return LeftOut.of(row, "no picture named")
