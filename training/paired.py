@@ -142,7 +142,7 @@ def _draws(rows: int, random: np.random.Generator) -> Iterator[NDArray[np.float6
         yield random.multinomial(rows, shares, count).astype(np.float64)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _ClassCounts:
     """How often a run's rows of every class come in each draw, and how often they are predicted right.
 

@@ -26,7 +26,7 @@ WARM_BATCHES = (1, 2, 4, 8)
 WARM_FRAME = (480, 640, 3)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
     """What takes long to get.
 
