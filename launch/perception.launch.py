@@ -2,6 +2,8 @@
 
 ros2 launch facial_attributes_ros perception.launch.py image_topic:=/camera/color/image_raw
 ros2 launch facial_attributes_ros perception.launch.py camera:=webcam
+
+A launch file that includes this one keeps its own nodes' environment: the shared-memory profile is for ours only.
 """
 
 import os
@@ -10,12 +12,16 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from facial_attributes_ros.ros.launch_arguments import SIZES, check_arguments, node_name
+from facial_attributes_ros.ros.params_file import check_params_file
+
 PACKAGE = "facial_attributes_ros"
-PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+"""What the variable is called up to Jazzy, and from Kilted on."""
 NEEDED_SHARED_MEMORY = 300 * 10**6
 """Bytes that /dev/shm must have free: every process takes the whole 64 MB segment of the profile at its start."""
 SHARE = Path(get_package_share_directory(PACKAGE))
@@ -24,32 +30,36 @@ ARGUMENTS = {
     "namespace": ("", "Namespace of the nodes and their topics."),
     "use_sim_time": ("", "Take the time from /clock, true or false; false if neither this nor params_file says."),
     "params_file": (str(SHARE / "config" / "perception.yaml"), "Parameters of the perception node."),
-    "log_level": ("info", "How much the nodes say."),
-    "autostart": ("", "Let the perception node configure and activate itself; true if params_file does not say."),
+    "log_level": ("info", "How much the nodes say: debug, info, warn, error or fatal."),
+    "autostart": ("", "Whether the perception node activates itself, true or false; true if params_file does not say."),
     "model": ("", "Name or folder of the model; the one of params_file if empty."),
-    "device": ("", "auto, cpu or cuda; the one of params_file if empty."),
-    "image_topic": ("image", "Topic of the pictures; its compressed twin is image_topic/compressed."),
-    "camera": ("", "Start a camera too: webcam, sample, or the path of a picture, folder or video."),
+    "device": ("", "auto, cpu, cuda or cuda:N; the one of params_file if empty."),
+    "image_topic": ("image", "Topic of the images; the compressed one is image_topic/compressed."),
+    "camera": ("", "Start a camera too: webcam, sample, or the path of an image, a folder or a video."),
     "camera_width": ("640", "Width of that camera's frames in pixels, for a webcam and the sample."),
     "camera_height": ("480", "Height of that camera's frames in pixels, for a webcam and the sample."),
     "camera_rate": ("15.0", "Frames a second of that camera."),
 }
 
-YES_OR_NO = ["", "true", "false", "True", "False"]
-CHOICES = {"use_sim_time": YES_OR_NO, "autostart": YES_OR_NO, "log_level": ["debug", "info", "warn", "error", "fatal"]}
 
+def make_nodes(context: LaunchContext) -> list[LogInfo | LifecycleNode | Node]:
+    """Return the nodes that the launch arguments ask for.
 
-def make_nodes(context: LaunchContext) -> list[LifecycleNode | Node]:
-    """Return the nodes that the launch arguments ask for."""
-    value = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    Raises:
+        UserError: an argument is mistyped or cannot be, or params_file is not one for the node.
+    """
+    given = context.launch_configurations
+    check_arguments(given, ARGUMENTS)
+    value = {name: given[name] for name in ARGUMENTS}
+    params_file = Path(value["params_file"]).expanduser()
+    check_params_file(params_file, node_name("perception", value["namespace"], given.get("ros_namespace", "")))
+    warnings, environment = shared_memory()
     shared = {
         "package": PACKAGE,
         "namespace": value["namespace"],
-        "remappings": [
-            ("image", value["image_topic"]),
-            ("image/compressed", f"{value['image_topic']}/compressed"),
-        ],
+        "remappings": [("image", value["image_topic"])],
         "arguments": ["--ros-args", "--log-level", value["log_level"]],
+        "additional_env": environment,
         "output": "screen",
     }
     # What is not given is left to params_file.
@@ -58,18 +68,15 @@ def make_nodes(context: LaunchContext) -> list[LifecycleNode | Node]:
     perception = LifecycleNode(
         name="perception",
         executable="perception",
-        parameters=[value["params_file"], clock | switch("autostart", value["autostart"]) | overrides],
+        parameters=[str(params_file), clock | switch("autostart", value["autostart"]) | overrides],
         **shared,
     )
     if not value["camera"]:
-        return [perception]
-    camera = {
-        "source": ParameterValue(value["camera"], value_type=str),
-        "width": int(value["camera_width"]),
-        "height": int(value["camera_height"]),
-        "rate": float(value["camera_rate"]),
-    }
-    return [perception, Node(name="camera", executable="camera", parameters=[clock | camera], **shared)]
+        return [*warnings, perception]
+    source = {"source": ParameterValue(value["camera"], value_type=str)}
+    sizes = {setting.name: setting.number(value[name]) for name, setting in SIZES.items()}
+    camera = Node(name="camera", executable="camera", parameters=[clock | source | sizes], **shared)
+    return [*warnings, perception, camera]
 
 
 def switch(name: str, given: str) -> dict[str, bool]:
@@ -77,21 +84,24 @@ def switch(name: str, given: str) -> dict[str, bool]:
     return {name: given.lower() == "true"} if given else {}
 
 
-def shared_memory() -> LogInfo | SetEnvironmentVariable:
-    """Return what gives every process the profile, unless the user names one, or says why it is left out."""
-    free = shutil.disk_usage("/dev/shm").free
-    if PROFILE in os.environ or free >= NEEDED_SHARED_MEMORY:
-        return SetEnvironmentVariable(PROFILE, os.environ.get(PROFILE, str(SHARE / "config" / "fastdds_shm.xml")))
-    return LogInfo(
-        msg=f"/dev/shm has only {free / 1e6:.0f} MB free, so pictures travel in fragments and many get lost: "
+def shared_memory() -> tuple[list[LogInfo], dict[str, str]]:
+    """Return the variables that give our nodes the profile; if there is no room for it, why it is left out."""
+    if any(name in os.environ for name in PROFILES):
+        return [], {}
+    free = shutil.disk_usage("/dev/shm").free if Path("/dev/shm").exists() else 0
+    if free >= NEEDED_SHARED_MEMORY:
+        return [], dict.fromkeys(PROFILES, str(SHARE / "config" / "fastdds_shm.xml"))
+    text = (
+        f"/dev/shm has only {free / 1e6:.0f} MB free, so images travel in fragments and many get lost: "
         f"give it {NEEDED_SHARED_MEMORY / 1e6:.0f} MB or more (docker run --shm-size=512m)."
     )
+    return [LogInfo(msg=text)], {}
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Return the launch arguments, the shared-memory profile and the nodes."""
+    """Return the launch arguments and the nodes."""
     declared = [
-        DeclareLaunchArgument(name, default_value=default, description=text, choices=CHOICES.get(name))
+        DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*declared, shared_memory(), OpaqueFunction(function=make_nodes)])
+    return LaunchDescription([*declared, OpaqueFunction(function=make_nodes)])

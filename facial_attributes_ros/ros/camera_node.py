@@ -1,21 +1,24 @@
 """The camera node: publishes a source of frames as a camera would. Run it through `camera`."""
 
+import argparse
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.ros.camera_settings import CAMERA_SETTINGS
 from facial_attributes_ros.ros.conversion import bgr_fields
+from facial_attributes_ros.ros.declare import declare
+from facial_attributes_ros.ros.overrides import ParameterNames
 from facial_attributes_ros.ros.process import Finish
+from facial_attributes_ros.ros.topics import qos_parameters
 from facial_attributes_ros.vision.sources import Frame, open_source
 
 LATE = 1.0
@@ -24,15 +27,6 @@ LOOK = 0.1
 """Seconds between two looks at whether somebody listens."""
 END_TIMEOUT = 1.0
 """Seconds the thread has to end."""
-
-PARAMETERS: tuple[tuple[str, Any, str, Any], ...] = (
-    ("source", "sample", "What to show: sample, webcam, webcam:N, or a picture, a folder or a video.", None),
-    ("width", 640, "Width in pixels of the sample, and what a webcam is asked for.", (16, 16384)),
-    ("height", 480, "Height in pixels of the sample, and what a webcam is asked for.", (16, 16384)),
-    ("rate", 15.0, "Frames a second of the sample, a picture, a folder and a webcam.", (0.1, 1000.0)),
-    ("frame_id", "camera", "Frame of reference in every header.", None),
-    ("loop", False, "Begin again where a folder or a video ends.", None),
-)
 
 
 class Camera(Node):
@@ -45,14 +39,15 @@ class Camera(Node):
         finish: ends the process.
 
     Raises:
-        UserError: a parameter has a value that cannot be.
+        UserError: a parameter has a value that cannot be, or one was given that there is not.
     """
 
     def __init__(self, finish: Finish) -> None:
         super().__init__("camera")
         self._finish = finish
-        for name, default, text, limits in PARAMETERS:
-            self._declare(name, default, text, limits)
+        for setting in CAMERA_SETTINGS:
+            declare(self, setting)
+        ParameterNames(self, later=qos_parameters(self, "publisher", ["image"])).check_overrides()
         self._publisher = self.create_publisher(
             Image,
             "image",
@@ -71,18 +66,6 @@ class Camera(Node):
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(END_TIMEOUT)
-
-    def _declare(self, name: str, default: Any, text: str, limits: tuple[Any, Any] | None) -> None:
-        descriptor = ParameterDescriptor(description=text, read_only=True)
-        if limits is not None and isinstance(default, int):
-            descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1])]
-        elif limits is not None:
-            descriptor.floating_point_range = [FloatingPointRange(from_value=limits[0], to_value=limits[1])]
-        try:
-            self.declare_parameter(name, default, descriptor)
-        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            span = "" if limits is None else f" from {limits[0]} to {limits[1]}"
-            raise UserError(f"The parameter {name} must be a value like {default}{span}.") from error
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
@@ -126,14 +109,15 @@ class Camera(Node):
         self._finish(0)
 
 
-def create(finish: Finish, argv: Sequence[str]) -> Camera:
+def create(finish: Finish, _options: argparse.Namespace) -> Camera:
     """Return the node.
 
+    Args:
+        finish: ends the process.
+
     Raises:
-        UserError: there are arguments, of which it takes none, or a parameter has a value that cannot be.
+        UserError: a parameter has a value that cannot be, or one was given that there is not.
     """
-    if argv:
-        raise UserError(f"The camera node takes ROS arguments only, not {' '.join(argv)}.")
     # The source says in a sentence what is wrong; OpenCV would warn of the same in several lines.
     logging = getattr(cv2.utils, "logging", None)  # older releases have none
     if logging is not None:

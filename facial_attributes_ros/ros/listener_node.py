@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,6 +18,7 @@ from rclpy.time import Time
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.msg import FaceAttributesArray
+from facial_attributes_ros.ros.overrides import ParameterNames
 from facial_attributes_ros.ros.process import Finish
 from facial_attributes_ros.ros.records import array_record, face_line
 
@@ -37,11 +37,12 @@ class Listener(Node):
         jsonl: file to write one JSON object an array to; None for none.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: the file cannot be written, or a parameter was given, of which it has none.
     """
 
     def __init__(self, finish: Finish, duration: float | None, jsonl: Path | None) -> None:
         super().__init__("listener")
+        ParameterNames(self).check_overrides()
         self._finish = finish
         self._duration = duration
         self._records = _opened(jsonl)
@@ -142,26 +143,14 @@ def _opened(jsonl: Path | None) -> TextIO | None:
         raise UserError(f"Cannot write {jsonl}: {error.strerror}.") from error
 
 
-def _positive(text: str) -> float:
-    seconds = float(text)
-    if not seconds > 0:
-        raise argparse.ArgumentTypeError("must be above 0")
-    return seconds
-
-
-def create(finish: Finish, argv: Sequence[str]) -> Listener:
+def create(finish: Finish, options: argparse.Namespace) -> Listener:
     """Return the node.
 
     Args:
         finish: ends the process.
-        argv: `--duration` and `--jsonl`.
+        options: as `listener.build_parser` gives them.
 
     Raises:
-        UserError: the JSON file cannot be written.
-        SystemExit: an argument cannot be, which argparse has said.
+        UserError: the JSON file cannot be written, or a parameter was given, of which the listener has none.
     """
-    parser = argparse.ArgumentParser(prog="listener", description="Print the attributes of every face on `faces`.")
-    parser.add_argument("--duration", type=_positive, help="seconds from the first array until the end")
-    parser.add_argument("--jsonl", type=Path, help="file to write one JSON object an array to")
-    options = parser.parse_args(argv)
     return Listener(finish, options.duration, options.jsonl)

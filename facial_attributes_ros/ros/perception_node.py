@@ -1,5 +1,6 @@
 """The perception node: images in, attributes of every face out. Run it through `perception`."""
 
+import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -10,7 +11,6 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.parameter import Parameter
 
-from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.active import Active
 from facial_attributes_ros.ros.configured import Configured, Loaded, free_memory, load
 from facial_attributes_ros.ros.diagnostics import ERROR, OK, WARN, Statistics, assess
@@ -117,18 +117,12 @@ class Perception(ManagedNode):
         self._diagnostics.publish(message)
 
 
-def create(finish: Finish, argv: Sequence[str]) -> Perception:
+def create(finish: Finish, options: argparse.Namespace) -> Perception:
     """Return the node.
 
     Args:
         finish: ends the process.
-        argv: nothing, or `--must-start`, with which a node that cannot configure itself at the start ends with code 2.
-
-    Raises:
-        UserError: there are other arguments.
+        options: as `perception.build_parser` gives them; with `must_start`, a node that cannot configure itself at the
+            start ends with code 2.
     """
-    if list(argv) == ["--must-start"]:
-        return Perception(refused=partial(finish, 2))
-    if argv:
-        raise UserError(f"The perception node takes ROS arguments and --must-start, not {' '.join(argv)}.")
-    return Perception()
+    return Perception(refused=partial(finish, 2)) if options.must_start else Perception()

@@ -4,10 +4,12 @@ The main thread does nothing but wait for a signal; the node lives in a second t
 is being loaded or libraries are being imported. Nothing heavy is imported here before the signals are in place.
 """
 
+import argparse
 import contextlib
 import importlib
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -19,6 +21,7 @@ from typing import Any, NoReturn
 from facial_attributes_ros.child_processes import end_children
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.privacy import keep_to_own_cache
+from facial_attributes_ros.ros.arguments import NodeParser, own_arguments, params_files
 
 GRACE = 1.0
 """Seconds the node has to end after a signal; then the process ends without it."""
@@ -37,13 +40,16 @@ class NodeProcess:
     """Runs one node until a signal comes or the node says it is done.
 
     Args:
-        module: where the node's function `create(finish: Finish, argv) -> Node` is; imported in the second thread. If
-            the node has a method `begin()`, it is called before spinning; `end()`, if there is one, after it.
-        argv: the process's arguments, without its name.
+        module: where the node's function `create(finish: Finish, options: Namespace) -> Node` is; imported in the
+            second thread. If the node has a method `begin()`, it is called before spinning; `end()`, if there is one,
+            after it.
+        name: of the executable, for what the user is told.
+        options: the arguments that are not ROS's, parsed.
+        argv: all arguments of the process, without its name.
     """
 
-    def __init__(self, module: str, argv: Sequence[str]) -> None:
-        self._module = module
+    def __init__(self, module: str, name: str, options: argparse.Namespace, argv: Sequence[str]) -> None:
+        self._module, self._name, self._options = module, name, options
         self._argv = list(argv)
         self._over = threading.Event()
         self._signalled = False
@@ -54,6 +60,8 @@ class NodeProcess:
         for number in SIGNALS:
             signal.signal(number, self._on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        if self._over.is_set():
+            return self._code
         thread = threading.Thread(target=self._live, name="node", daemon=True)
         thread.start()
         self._over.wait()
@@ -78,9 +86,6 @@ class NodeProcess:
             self._spin()
         except UserError as error:
             self._complain(str(error))
-        except SystemExit as end:
-            # argparse has said what is wrong, or has given the help that was asked for.
-            self._code = end.code if isinstance(end.code, int) else 2
         except ModuleNotFoundError as error:
             self._complain(f"{error}" if str(error).endswith(".") else f"{error}; install it or source ROS 2 first.")
         except Exception as error:
@@ -93,23 +98,18 @@ class NodeProcess:
             self._over.set()
 
     def _complain(self, sentence: str) -> None:
-        sys.stderr.write(f"{self._module.rpartition('.')[2].removesuffix('_node')}: {sentence}\n")
+        sys.stderr.write(f"{self._name}: {sentence}\n")
         self._code = 2
 
     def _spin(self) -> None:
         keep_to_own_cache()
-        import rclpy
         import rclpy.utilities
         from rclpy.executors import SingleThreadedExecutor
-        from rclpy.signals import SignalHandlerOptions
 
         create = importlib.import_module(self._module).create
+        self._start_ros()
         try:
-            rclpy.init(args=self._argv, signal_handler_options=SignalHandlerOptions.NO)
-        except RuntimeError as error:
-            raise UserError(f"ROS does not take the arguments: {str(error).splitlines()[0]}.") from error
-        try:
-            node = create(self._finish, rclpy.utilities.remove_ros_args(["", *self._argv])[1:])
+            node = self._created(create)
             with _LogToRos(node.get_logger()):
                 executor = SingleThreadedExecutor()
                 executor.add_node(node)
@@ -123,6 +123,35 @@ class NodeProcess:
                     node.destroy_node()
         finally:
             rclpy.utilities.try_shutdown()
+
+    def _start_ros(self) -> None:
+        import rclpy
+        from rclpy.signals import SignalHandlerOptions
+
+        from facial_attributes_ros.ros.params_file import node_names
+
+        for file in params_files(self._argv):
+            node_names(file)
+        try:
+            rclpy.init(args=self._argv, signal_handler_options=SignalHandlerOptions.NO)
+        except RuntimeError as error:
+            # Each sentence of rcl ends with the line of the source that says it.
+            reason = re.sub(r", at \S+:\d+", "", str(error).splitlines()[0]).removeprefix("failed to initialize rcl: ")
+            raise UserError(f"ROS does not take the arguments: {reason.rstrip('.')}.") from error
+
+    def _created(self, create: Callable[[Finish, argparse.Namespace], Any]) -> Any:
+        from rclpy.exceptions import InvalidParameterTypeException
+
+        from facial_attributes_ros.ros.params_file import check_params_file
+
+        try:
+            node = create(self._finish, self._options)
+        except InvalidParameterTypeException as error:
+            # A parameter that rclpy itself declares, as use_sim_time.
+            raise UserError(f"{str(error).rpartition(': ')[0]}.") from error
+        for file in params_files(self._argv):
+            check_params_file(file, node.get_fully_qualified_name())
+        return node
 
 
 def _call(node: Any, method: str) -> None:
@@ -160,13 +189,15 @@ class _LogToRos(logging.Handler):
             self._ros.info(text)
 
 
-def run_node(module: str, argv: Sequence[str] | None = None) -> NoReturn:
+def run_node(module: str, parser: NodeParser, argv: Sequence[str] | None = None) -> NoReturn:
     """Run the node of a module as this process and end the process; see `NodeProcess`.
 
     The interpreter's own end would take libraries and models apart piece by piece, and wait for one that is busy, as
     with loading a model; the node has closed by now what must be closed.
     """
-    code = NodeProcess(module, sys.argv[1:] if argv is None else argv).run()
+    argv = sys.argv[1:] if argv is None else argv
+    options = parser.parse_args(own_arguments(argv))
+    code = NodeProcess(module, parser.prog, options, argv).run()
     for stream in (sys.stdout, sys.stderr):
         # The reader may have gone.
         with contextlib.suppress(OSError):

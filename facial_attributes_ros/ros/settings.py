@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.ros.setting import Setting
 from facial_attributes_ros.vision.detectors.base import DetectorOptions
 from facial_attributes_ros.vision.options import (
     FusionOptions,
@@ -13,33 +14,6 @@ from facial_attributes_ros.vision.options import (
     SchedulingOptions,
     TrackingOptions,
 )
-
-Value = bool | int | float | str
-When = Literal["start", "configure", "live"]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One parameter.
-
-    Attributes:
-        name: as users write it; a dot groups.
-        default: its value where nobody sets one; its type is the parameter's.
-        text: what it does, in one sentence.
-        low: smallest value of a number.
-        high: largest value of a number.
-        choices: the strings it may be; any if empty.
-        when: a change counts from the start of the node only (read-only), from the next configure, or at once.
-    """
-
-    name: str
-    default: Value
-    text: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    when: When = "live"
-
 
 _DETECTION, _TRACKING, _FUSION, _SCHEDULING = DetectorOptions(), TrackingOptions(), FusionOptions(), SchedulingOptions()
 

@@ -1,6 +1,8 @@
 """package.xml, the build files and the messages say the same as the code."""
 
 import re
+import subprocess
+import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -104,6 +106,38 @@ def test_executables_start_with_the_active_python(name):
     assert script.read_text().splitlines()[0] == "#!/usr/bin/env python3"
     assert script.stat().st_mode & 0o111
     assert f"scripts/nodes/{name}" in (ROOT / "CMakeLists.txt").read_text()
+
+
+@pytest.mark.parametrize("name", ["perception", "camera", "listener"])
+def test_ctrl_c_while_an_executable_imports_the_package_ends_it_without_a_word(name):
+    """The signal is sent when the import of the package begins."""
+    program = f"""
+import os, runpy, signal, sys
+def interrupt(event, arguments):
+    if event == "import" and arguments[0] == "facial_attributes_ros":
+        os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(interrupt)
+sys.argv = ["{name}"]
+runpy.run_path("scripts/nodes/{name}", run_name="__main__")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("perception", "--must-start"), ("camera", "frame_id"), ("listener", "--jsonl")]
+)
+def test_help_is_given_at_once_where_nothing_heavy_is_imported(name, told):
+    program = f"""
+import runpy, sys
+sys.modules.update(dict.fromkeys(["rclpy", "numpy", "cv2", "torch"]))
+sys.argv = ["{name}", "--help"]
+runpy.run_path("scripts/nodes/{name}", run_name="__main__")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert told in ended.stdout
+    assert "--ros-args -p NAME:=VALUE" in ended.stdout
 
 
 @pytest.mark.parametrize("profile", ["fastdds_shm.xml", "fastdds_shm_local.xml"])

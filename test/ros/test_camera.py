@@ -57,7 +57,9 @@ def test_a_video_ends_with_a_sentence_or_begins_again(graph, video):
         ("source:=/no/such/file.mp4", "no file /no/such/file.mp4"),
         ("source:=webcam:97", "no webcam 97"),
         ("rate:=-1.0", "parameter rate"),
-        ("width:=wide", "parameter width"),
+        ("width:=wide", "parameter width takes a whole number from 16 to 16384"),
+        ("sorce:=webcam", "no parameter sorce (did you mean source?)"),
+        ("use_sim_time:=maybe", "use_sim_time"),
     ],
 )
 def test_a_source_that_cannot_be_shown_is_a_sentence(graph, parameter, reason):
@@ -66,3 +68,11 @@ def test_a_source_that_cannot_be_shown_is_a_sentence(graph, parameter, reason):
     assert camera.child.wait(DEADLINE) == 2
     camera.wait_for(lambda _: camera.silent)
     assert len([line for line in camera.lines if line.strip()]) == 1
+
+
+def test_a_params_file_that_gives_the_node_nothing_is_a_sentence(graph, tmp_path):
+    file = tmp_path / "camera.yaml"
+    file.write_text("/**: {camera: {ros__parameters: {loop: true}}}")
+    camera = graph.node("camera", "--ros-args", "-r", "__node:=eye", "--params-file", str(file))
+    camera.wait_for_text("holds nothing for the node /eye, only for /**/camera")
+    assert camera.child.wait(DEADLINE) == 2

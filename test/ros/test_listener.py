@@ -76,6 +76,8 @@ def test_a_full_disk_is_one_sentence_and_printing_goes_on(graph):
         (["--jsonl", "/no/such/folder/x.jsonl"], "Cannot write /no/such/folder/x.jsonl"),
         (["--duration", "0"], "must be above 0"),
         (["--wait"], "unrecognized arguments"),
+        (["--ros-args", "-p", "rate:=3"], "The node listener has no parameter rate; it has"),
+        (["--ros-args", "--params-file", "/no/such.yaml"], "parameter file /no/such.yaml cannot be read"),
     ],
 )
 def test_a_mistake_is_a_sentence(graph, arguments, reason):

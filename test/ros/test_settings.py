@@ -30,7 +30,7 @@ def test_defaults_are_those_of_the_pipeline():
 
 
 def test_the_file_holds_every_parameter_at_its_default():
-    tree = yaml.safe_load(FILE.read_text())["/**"]["perception"]["ros__parameters"]
+    tree = yaml.safe_load(FILE.read_text())["/**"]["ros__parameters"]
     assert dict(flat(tree)) == DEFAULTS
     assert {name: type(value) for name, value in flat(tree)} == {name: type(v) for name, v in DEFAULTS.items()}
 

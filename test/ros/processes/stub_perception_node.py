@@ -78,8 +78,8 @@ def load_detector(name, **options):
     return SimpleNamespace(options=None, detect=lambda _: [])
 
 
-def create(finish, argv):
+def create(finish, options):
     configured.load_engine = load_engine
     configured.load_detector = load_detector
     configured.FramePipeline = StubPipeline
-    return perception_node.create(finish, argv)
+    return perception_node.create(finish, options)

@@ -1,0 +1,101 @@
+"""Values that were given to a node from outside and that no parameter of it takes.
+
+rclpy passes over them without a word, and then a task that `tasks.emotions: false` was to switch off stays on. So here
+every one is refused, also under `/**` in a file for many nodes: nobody can tell a foreign name from a mistyped one, and
+what is meant for another node can stand under that node's name.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any
+
+from rclpy.exceptions import ParameterNotDeclaredException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import HistoryPolicy, ReliabilityPolicy
+
+from facial_attributes_ros.errors import UserError
+
+FOR_EVERY_NODE = ("/clock", "/parameter_events", "/rosout")
+"""Topics that every node has; a robot may set their quality of service for all of its nodes alike."""
+QOS = "qos_overrides."
+QOS_WORDS: Mapping[str, Any] = {"history": HistoryPolicy, "reliability": ReliabilityPolicy}
+FEW = 10
+"""So many parameters are named to who misses one."""
+ALIKE = 0.5
+"""Smallest likeness, 0 to 1, at which a name is offered in the place of one that there is not."""
+
+
+class NoSuchParameterError(ParameterNotDeclaredException):
+    """Somebody sets a parameter that the node lacks; rclpy answers with the text of this."""
+
+    def __init__(self, sentence: str) -> None:
+        Exception.__init__(self, sentence)
+
+
+class ParameterNames:
+    """Knows the parameters that a node has or will have, and refuses every other name.
+
+    Args:
+        node: the node; it has declared its parameters.
+        later: names of parameters that it will declare when they are needed, as `qos_overrides`.
+    """
+
+    def __init__(self, node: Node, later: Iterable[str] = ()) -> None:
+        self._node = node
+        self._later = tuple(later)
+        node.add_pre_set_parameters_callback(self._refuse_undeclared)
+
+    def check_overrides(self) -> None:
+        """Check what was given to the node at its start.
+
+        Raises:
+            UserError: there is a name that no parameter has, or a quality of service that cannot be.
+        """
+        # rclpy has no public way to them.
+        overrides: Mapping[str, Parameter] = self._node._parameter_overrides
+        unknown = [name for name in overrides if not self._is_known(name)]
+        if unknown:
+            raise UserError(self._no_such(unknown))
+        for name, override in overrides.items():
+            if name.startswith(QOS):
+                _check_qos(name, override.value)
+
+    def _is_known(self, name: str) -> bool:
+        if self._node.has_parameter(name) or name in self._later:
+            return True
+        return name.startswith(tuple(f"{QOS}{topic}." for topic in FOR_EVERY_NODE))
+
+    def _refuse_undeclared(self, changes: Sequence[Parameter]) -> Sequence[Parameter]:
+        """Answer a change of a parameter that is not there; rclpy's own answer leaves out its name."""
+        unknown = [change.name for change in changes if not self._node.has_parameter(change.name)]
+        if unknown:
+            raise NoSuchParameterError(self._no_such(unknown))
+        return changes
+
+    def _no_such(self, unknown: Sequence[str]) -> str:
+        declared = self._node.list_parameters([], 0).names
+        told = ", ".join(f"{name}{_hint(name, [*declared, *self._later])}" for name in unknown)
+        rest = f"it has {', '.join(declared)}" if len(declared) <= FEW else "`ros2 param list` names those that it has"
+        return f"The node {self._node.get_name()} has no parameter {told}; {rest}."
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    (likeness, _), nearest = max(((_likeness(name, other), other) for other in known), default=((0.0, 0.0), ""))
+    return f" (did you mean {nearest}?)" if likeness >= ALIKE else ""
+
+
+def _likeness(name: str, other: str) -> tuple[float, float]:
+    """Return how alike two names are, 0 to 1, as a whole or behind the last dot; and then, to decide, as a whole."""
+    whole = SequenceMatcher(None, name, other).ratio()
+    last = SequenceMatcher(None, name.rpartition(".")[2], other.rpartition(".")[2]).ratio()
+    return max(whole, 0.9 * last), whole
+
+
+def _check_qos(name: str, value: Any) -> None:
+    policy = name.rpartition(".")[2]
+    words = [word.lower() for word in QOS_WORDS[policy].__members__ if word != "UNKNOWN"] if policy in QOS_WORDS else []
+    if words and value not in words:
+        raise UserError(f"The parameter {name} takes one of {', '.join(words)}, not '{value}'.")
+    if policy == "depth" and (type(value) is not int or value < 0):
+        raise UserError(f"The parameter {name} takes a whole number from 0, not '{value}'.")
