@@ -22,6 +22,8 @@ from set_up import set_up
 from shared_memory import SHARED_MEMORY, remove_orphans
 from steps import ROOT, SetUpError, say
 
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+"""What names the profile to Fast DDS, up to Jazzy and from Kilted on."""
 NEEDED_SHARED_MEMORY = 300 * 10**6
 """Bytes that /dev/shm must have free: every process takes the whole 64 MB segment of the profile at its start."""
 
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
         set_up()
         env = ros_environment()
     profile = shared_memory_profile()
-    env["FASTRTPS_DEFAULT_PROFILES_FILE"] = profile or ""
+    env |= dict.fromkeys(PROFILE_VARIABLES, profile or "")
     env["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     env.setdefault("ROS_DOMAIN_ID", str(free_domain()))
     say(f"Source: {source}. ROS_DOMAIN_ID={env['ROS_DOMAIN_ID']}. The first face shows in a few seconds; Ctrl-C ends.")

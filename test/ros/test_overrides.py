@@ -125,3 +125,13 @@ def test_loading_a_file_again_while_configured_repeats_what_holds(table):
     same, other = Parameter("model", value="small"), Parameter("model", value="large")
     assert parameters.check([same, Parameter("tasks.age", value=False)], configured=True).successful
     assert "model is read in configure" in parameters.check([same, other], configured=True).reason
+
+
+def test_every_quality_of_service_that_the_working_node_declares_can_be_given(graph, table):
+    node, peer = graph.stub(), graph.peer()
+    node.wait_for_text("Waiting for images")
+    listed = {"service": "/perception/list_parameters", "kind": "rcl_interfaces/ListParameters", "fields": {}}
+    declared = [name for name in peer.ask("call", **listed)["result"]["names"] if name.startswith("qos_overrides.")]
+    assert {name.split(".")[1] for name in declared} >= {"/image", "/faces", "/faces/image", "/faces/image/compressed"}
+    values = {"history": "keep_last", "depth": 5, "reliability": "reliable"}
+    table(*given(*(f"{name}:={values[name.rpartition('.')[2]]}" for name in declared)))[1].read()
