@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.vision import pictures
 
+MAX_OPEN = 64
+"""Archives that a reader keeps open; a process may open 1024 files by default."""
 MEMBER_MARK = ".tar#"
 """What separates an archive from its member in a path; the mark's `.tar` belongs to the archive."""
 
@@ -74,7 +76,7 @@ class PictureReader:
 
     def __init__(self) -> None:
         self._indices: dict[str, dict[str, tuple[int, int]]] = {}
-        self._files: dict[str, int] = {}
+        self._files: dict[str, _OpenFile] = {}
 
     def index(self, paths: NDArray[np.str_] | list[str]) -> None:
         """Index every archive that some of the paths lie in.
@@ -99,7 +101,8 @@ class PictureReader:
         place = self._index_of(archive).get(member)
         if place is None:
             raise PictureError(f"the archive {archive} has no member {member}.")
-        data = os.pread(self._file_of(archive), place[1], place[0])
+        file = self._file_of(archive)
+        data = os.pread(file.number, place[1], place[0])
         if len(data) < place[1]:
             raise PictureError(f"the archive {archive} ends inside its member {member}.")
         return data
@@ -115,8 +118,7 @@ class PictureReader:
 
     def close(self) -> None:
         """Close the archives; they open again when they are needed."""
-        while self._files:
-            os.close(self._files.popitem()[1])
+        self._files.clear()
 
     def __getstate__(self) -> dict[str, object]:
         return {"_indices": self._indices, "_files": {}}
@@ -124,25 +126,40 @@ class PictureReader:
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
 
-    def __del__(self) -> None:
-        self.close()
-
     def _index_of(self, archive: str) -> dict[str, tuple[int, int]]:
         if archive not in self._indices:
             self._indices[archive] = index_archive(archive)
         return self._indices[archive]
 
-    def _file_of(self, archive: str) -> int:
+    def _file_of(self, archive: str) -> "_OpenFile":
         file = self._files.get(archive)
         if file is None:
-            try:
-                opened = os.open(archive, os.O_RDONLY)
-            except OSError as error:
-                raise UserError(f"the archive {archive} can't be read: {error.strerror}.") from error
-            file = self._files.setdefault(archive, opened)
-            if file != opened:
-                os.close(opened)
+            file = self._files.setdefault(archive, _OpenFile(archive))
+            if len(self._files) > MAX_OPEN:
+                # Another thread may be reading from what goes out here; it closes when nobody holds it any more.
+                self._files.pop(next(iter(self._files)), None)
         return file
+
+
+class _OpenFile:
+    """A file that is open as long as somebody holds it.
+
+    Attributes:
+        number: the system's, for positioned reads.
+
+    Raises:
+        UserError: it can't be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        try:
+            self.number = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise UserError(f"the archive {path} can't be read: {error.strerror}.") from error
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
 
 
 def _read_file(path: str) -> bytes:

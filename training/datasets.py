@@ -12,7 +12,7 @@ from facial_attributes_training.features import Features
 from facial_attributes_training.manifest import Manifest
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from facial_attributes_ros.attributes import AGE, MISSING
 
@@ -155,18 +155,4 @@ def collate(samples: list[Sample]) -> Batch:
         rows=np.array([sample.row for sample in samples], np.int64),
         usable=usable,
         errors=[f"row {sample.row}: {sample.error}" for sample in samples if sample.error],
-    )
-
-
-def make_loader(data: Dataset[Sample], batches: EpochBatches, workers: int, pinned: bool) -> "DataLoader[Batch]":
-    """Return a loader over one epoch's batches."""
-    return DataLoader(
-        data,  # type: ignore[arg-type]
-        batch_sampler=batches,
-        collate_fn=collate,
-        num_workers=workers,
-        pin_memory=pinned and workers > 0,
-        prefetch_factor=4 if workers else None,
-        # Its own generator, so that starting workers takes nothing from the one that dropout draws from.
-        generator=torch.Generator(),
     )

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from facial_attributes_training.manifest import Manifest
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.models.backbones import Backbone
 
@@ -60,7 +62,7 @@ class Features:
     """Features of a manifest's rows, read from disk as they are asked for.
 
     Attributes:
-        shards: float16 (rows of the shard, ...), mapped from disk.
+        shards: float16 (rows of the shard, ...), mapped from disk without keeping their files open.
     """
 
     def __init__(self, shards: list[NDArray[np.float16]]) -> None:
@@ -116,7 +118,26 @@ def cached_features(
                 file.write(shard.data)
         elif progress:
             progress(rows.stop, len(manifest))
-    return Features([np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names])
+    return Features([_mapped(folder / f"{name}.npy") for name in names])
+
+
+def _mapped(path: Path) -> NDArray[np.float16]:
+    """Return a shard mapped from disk; unlike numpy's and Python's own maps, it keeps no file open.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, _ = np.lib.format.read_array_header_1_0(file)
+            start = file.tell() // 2
+        flat = torch.from_file(str(path), shared=False, size=start + math.prod(shape), dtype=torch.float16)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"the features {path} can't be read ({error}); remove the file, they are computed anew."
+        ) from error
+    return np.asarray(flat[start:].view(shape).numpy(), np.float16)
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -20,7 +20,8 @@ from facial_attributes_training.checkpointing import (
     restore_random_states,
     save_checkpoint,
 )
-from facial_attributes_training.datasets import Batch, EpochBatches, Sample, make_loader
+from facial_attributes_training.datasets import Batch, EpochBatches, Sample
+from facial_attributes_training.loading import drawn_batches, worker_errors
 from facial_attributes_training.losses import CombinedLoss
 from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.recipe import Recipe
@@ -139,9 +140,13 @@ class Trainer:
         """Train to the end and leave the weights of the best epoch in the model.
 
         Raises:
-            UserError: a full disk, a loss that is not finite, or a checkpoint of another run.
+            UserError: a full disk, a loss that is not finite, a checkpoint of another run, or a killed reader.
             OutOfTimeError: the time was up, and a checkpoint is written.
         """
+        with worker_errors():
+            return self._fit(resume)
+
+    def _fit(self, resume: bool) -> Progress:
         last = self.stage.folder / LAST
         if self.accelerator.is_main_process:
             for name in (LAST, BEST):
@@ -190,7 +195,7 @@ class Trainer:
             return stage.train.batches(plan, recipe.workers, pinned), plan.steps
         rows = stage.draw(recipe.seed, epoch)
         batches = EpochBatches(rows, epoch, recipe.batch_size, recipe.accumulate, *place)
-        return make_loader(stage.train, batches, recipe.workers, pinned), batches.steps
+        return drawn_batches(stage.train, batches, recipe.workers, pinned), batches.steps
 
     def _step(self, parts: list[Batch]) -> dict[str, float]:
         """Make one optimiser step and return its mean loss per task."""
@@ -260,7 +265,7 @@ class Trainer:
         batches = EpochBatches(
             rows, 0, 256, rank=accelerator.process_index, processes=accelerator.num_processes, keep_rest=True
         )
-        loader = make_loader(self.stage.validation, batches, self.recipe.workers, accelerator.device.type == "cuda")
+        loader = drawn_batches(self.stage.validation, batches, self.recipe.workers, accelerator.device.type == "cuda")
         return validate(self.objective, loader, self.stage.validation_manifest, self.stage.tasks, accelerator)
 
     def _end_epoch(self, validation: Validation) -> None:

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from facial_attributes_training.archive import PictureReader, decode_picture
 from facial_attributes_training.augment import Augmentation
 from facial_attributes_training.crops import CropReader
 from facial_attributes_training.datasets import Batch, Crops, Sample, collate
+from facial_attributes_training.loading import Item, streamed_batches
 from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.streaming import Passing, ShardStream
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from facial_attributes_ros.errors import UserError
 
@@ -94,31 +94,19 @@ class StreamedCrops(Dataset[Sample]):
         Raises:
             UserError: a shard can't be read.
         """
-        loader = DataLoader(
-            _Batches(self, plan),
-            batch_size=None,
-            num_workers=workers,
-            pin_memory=pinned and workers > 0,
-            prefetch_factor=4 if workers else None,
-            generator=torch.Generator(),
-        )
-        for found in loader:
-            if isinstance(found, UserError):
-                raise found
-            yield found
+        return streamed_batches(_Batches(self, plan), workers, pinned)
 
 
-class _Batches(IterableDataset[Batch | UserError]):
-    """The batches of one worker of one process; an error that a user should read comes as an item."""
+class _Batches(IterableDataset[Item]):
+    """The batches of one worker of one process."""
 
     def __init__(self, crops: StreamedCrops, plan: StreamPlan) -> None:
         self.crops, self.plan = crops, plan
 
-    def __iter__(self) -> Iterator[Batch | UserError]:
+    def __iter__(self) -> Iterator[Item]:
         try:
             yield from self._read()
         except UserError as error:
-            # Raised in a worker, its sentence would come back inside a traceback.
             yield error
 
     def _read(self) -> Iterator[Batch]:

@@ -122,7 +122,8 @@ def bench_training(
 def _bare_loop(recipe: "Recipe") -> Callable[[], object]:
     """Return a function that makes one step: the recipe's network and precision, cross entropy, plain AdamW."""
     import torch
-    from facial_attributes_training.datasets import EpochBatches, make_loader
+    from facial_attributes_training.datasets import EpochBatches
+    from facial_attributes_training.loading import drawn_batches
     from facial_attributes_training.network import build_network, forward_from_inputs, frozen_depth
     from facial_attributes_training.run_data import read_rows
     from torch.nn import functional
@@ -135,7 +136,7 @@ def _bare_loop(recipe: "Recipe") -> Callable[[], object]:
     forward = forward_from_inputs(model, recipe, depth)
     size = recipe.batch_size // recipe.accumulate
     order = np.random.default_rng(0).integers(len(rows.manifest), size=MEMORY_BATCHES * size)
-    loader = make_loader(rows.inputs, EpochBatches(order, 0, size), recipe.workers, False)
+    loader = drawn_batches(rows.inputs, EpochBatches(order, 0, size), recipe.workers, False)
     batches = [
         (part.inputs.to(device), {task: truth.to(device) for task, truth in part.labels(rows.manifest, tasks).items()})
         for part in loader

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from facial_attributes_training.archive import PictureError, PictureReader, decode_picture, split_member
+from facial_attributes_training.archive import MAX_OPEN, PictureError, PictureReader, decode_picture, split_member
 from PIL import Image
 
 from facial_attributes_ros.errors import UserError
@@ -175,3 +175,22 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
 
 def test_rubbish_behind_a_whole_picture_does_no_harm() -> None:
     assert decode_picture(jpeg(50) + b"rubbish", "x.jpg").shape == (24, 24, 3)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_few_archives_are_open_at_a_time_however_many_are_read(tmp_path: Path) -> None:
+    paths = []
+    for number in range(100):
+        with tarfile.open(tmp_path / f"{number}.tar", "w") as archive:
+            entry = tarfile.TarInfo("0.jpg")
+            entry.size = len(data := jpeg(2 * number))
+            archive.addfile(entry, io.BytesIO(data))
+        paths.append(f"{tmp_path}/{number}.tar#0.jpg")
+    reader, before = PictureReader(), open_files()
+    assert [shade(reader, path) for path in paths] == pytest.approx([2 * number for number in range(100)], abs=2)
+    assert open_files() - before == MAX_OPEN
+    reader.close()
+    assert open_files() == before

@@ -1,15 +1,20 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from facial_attributes_training import features
 from facial_attributes_training.augment import Augmentation, Draws, augment
 from facial_attributes_training.crops import CropReader, normalised
-from facial_attributes_training.datasets import Crops, EpochBatches, collate, make_loader
+from facial_attributes_training.datasets import Crops, EpochBatches, collate
 from facial_attributes_training.features import FeatureOptions, cached_features
+from facial_attributes_training.loading import drawn_batches
 from facial_attributes_training.manifest import read_manifest
 from facial_attributes_training.run import train
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.backbones import build_backbone
 from facial_attributes_ros.vision.crop import crop_face
 
@@ -58,7 +63,7 @@ def test_augmentation_leaves_the_global_generator_alone():
 def test_samples_depend_on_epoch_and_place_and_not_on_workers(manifest, workers):
     data = Crops(CropReader(read_manifest(manifest), 32, 0.0), Augmentation(), seed=7)
     rows = np.array([4, 4, 9, 1])
-    batch = next(iter(make_loader(data, EpochBatches(rows, 3, 4), workers, pinned=False)))
+    batch = next(iter(drawn_batches(data, EpochBatches(rows, 3, 4), workers, pinned=False)))
     for place, row in enumerate(rows):
         assert torch.equal(batch.inputs[place], data[(row, 3, place)].value)
     assert not torch.equal(batch.inputs[0], batch.inputs[1])
@@ -90,12 +95,12 @@ def test_an_unreadable_sample_loses_its_labels_and_nothing_else(manifest):
 
 def test_cached_features_are_those_of_the_backbone(manifest, backbone, tmp_path):
     rows = read_manifest(manifest)
-    features = cached_features(backbone, rows, FeatureOptions(), tmp_path / "cache")
+    found = cached_features(backbone, rows, FeatureOptions(), tmp_path / "cache")
     crop = normalised(CropReader(rows, 32, 0.0).crop(5)[None], backbone.preprocess.mean, backbone.preprocess.std)
     with torch.inference_mode():
         expected = backbone(crop)[0].numpy()
-    np.testing.assert_allclose(features[5], expected, atol=2e-3)
-    assert features.broken() == []
+    np.testing.assert_allclose(found[5], expected, atol=2e-3)
+    assert found.broken() == []
 
 
 def test_a_second_run_computes_nothing(manifest, backbone, tmp_path, monkeypatch):
@@ -126,10 +131,33 @@ def test_whatever_changes_features_changes_their_key(manifest, backbone, tmp_pat
     assert len(list(folder.glob("*.npy"))) == 2
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_no_file_stays_open_however_many_shards_there_are(manifest, backbone, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "SHARD_ROWS", 1)
+    rows, before = read_manifest(manifest), open_files()
+    found = cached_features(backbone, rows, FeatureOptions(), tmp_path / "cache")
+    assert len(found.shards) == len(found.stack()) == len(rows) == 24
+    assert open_files() == before
+
+
+def test_a_damaged_shard_is_told(manifest, backbone, tmp_path):
+    rows = read_manifest(manifest)
+    cached_features(backbone, rows, FeatureOptions(), tmp_path / "cache")
+    (shard,) = (tmp_path / "cache").glob("*.npy")
+    whole = shard.read_bytes()
+    for damaged in (whole[:-2], whole[:20], b""):
+        shard.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"npy can't be read .*remove the file"):
+            cached_features(backbone, rows, FeatureOptions(), tmp_path / "cache")
+
+
 def test_an_unreadable_picture_is_listed_and_the_rest_computed(manifest, backbone, tmp_path):
     (manifest.parent / "7.png").write_bytes(b"no picture")
-    features = cached_features(backbone, read_manifest(manifest), FeatureOptions(), tmp_path / "cache")
-    assert features.broken() == [7]
+    found = cached_features(backbone, read_manifest(manifest), FeatureOptions(), tmp_path / "cache")
+    assert found.broken() == [7]
 
 
 @pytest.mark.parametrize("adaptation", ["lp", "ft-1"])
