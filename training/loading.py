@@ -10,7 +10,7 @@ import functools
 import logging
 import os
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.reduction import ForkingPickler
@@ -120,15 +120,21 @@ def _ended(reason: object) -> str:
     )
 
 
-def _received(items: Iterable[Any]) -> Iterator[Batch]:
-    with worker_errors():
-        for item in items:
-            if isinstance(item, UserError):
-                raise item
-            if isinstance(item, _Plain):
-                _warn_of_pipes(item.reason)
-                item = Batch(torch.from_numpy(item.inputs), **item.rest)
-            yield item
+def _received(items: Iterator[Any]) -> Iterator[Batch]:
+    try:
+        with worker_errors():
+            for item in items:
+                if isinstance(item, UserError):
+                    raise item
+                yield _with_tensors(item) if isinstance(item, _Plain) else item
+    finally:
+        # Workers end at once where this is the last reference, but only after seconds where a traceback keeps it.
+        del items
+
+
+def _with_tensors(batch: _Plain) -> Batch:
+    _warn_of_pipes(batch.reason)
+    return Batch(torch.from_numpy(batch.inputs), **batch.rest)
 
 
 def _items(data: Dataset[Item], workers: int, pinned: bool, draws: Sampler[list[Draw]] | None = None) -> Iterator[Any]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from facial_attributes_training import loading
 from facial_attributes_training.datasets import Draw, EpochBatches, Sample
-from facial_attributes_training.loading import drawn_batches
+from facial_attributes_training.loading import drawn_batches, worker_errors
 from torch.utils.data import Dataset, get_worker_info
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
@@ -83,7 +83,8 @@ def test_what_keeps_a_batch_from_shared_memory_does_not_keep_it_back(caplog, hap
 )
 def test_a_worker_that_is_gone_ends_the_run_with_a_sentence(happens, monkeypatch):
     monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))  # seconds between looks
-    with pytest.raises(UserError, match=r"^a process that reads pictures has ended.*--resume, and with fewer workers"):
+    sentence = r"^a process that reads pictures has ended.*--resume, and with fewer workers"
+    with pytest.raises(UserError, match=sentence), worker_errors():
         received(Numbers(happens))
 
 
