@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
@@ -17,9 +19,14 @@ from facial_attributes_ros.ros.diagnostics import Statistics
 from facial_attributes_ros.ros.managed import ManagedNode
 from facial_attributes_ros.ros.messages import FrameTime
 from facial_attributes_ros.ros.order import ArrivalOrder
+from facial_attributes_ros.ros.presence import Presence
 from facial_attributes_ros.ros.throttle import Throttle
 from facial_attributes_ros.ros.topics import compressed_twin
 from facial_attributes_ros.ros.worker import NewestWorker
+from facial_attributes_ros.vision.pipeline import EstimateError, FrameResult
+
+WATCH = 0.25
+"""Seconds between two looks at whether faces are gone."""
 
 
 class Active:
@@ -46,9 +53,15 @@ class Active:
             after=configured.late,
             name="perception",
         )
+        self._presence = Presence()
         statistics.restart()
-        self._subscription = self._subscribe()
-        self._worker.start()
+        with ExitStack() as opened:  # what was opened is closed if the rest cannot be
+            self._subscription = self._subscribe()
+            opened.callback(node.destroy_subscription, self._subscription)
+            self._timer = node.create_timer(WATCH, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            opened.callback(node.destroy_timer, self._timer)
+            self._worker.start()
+            opened.pop_all()
 
     @property
     def topic(self) -> str:
@@ -56,14 +69,15 @@ class Active:
         return str(self._subscription.topic_name)
 
     def close(self, timeout: float) -> None:
-        """Stop listening and working, and say that no face is in view any more.
+        """Stop listening and working, and publish that no face is in view any more.
 
         Args:
             timeout: seconds that the image in work may take to finish.
         """
         with ExitStack() as steps:  # each is taken, the last one here first, whatever becomes of the others
-            steps.callback(self._configured.outputs.forget_faces)
+            steps.callback(self._configured.outputs.close_lists)
             steps.callback(self._stop, timeout)
+            steps.callback(self._node.destroy_timer, self._timer)
             steps.callback(self._node.destroy_subscription, self._subscription)
 
     def _subscribe(self) -> Any:
@@ -84,23 +98,35 @@ class Active:
             self._closed = True
 
     def _on_image(self, message: Any) -> None:
-        self._statistics.count("in")
-        self._worker.offer(message)
+        stamp = message.header.stamp
+        nanoseconds = stamp.sec * 10**9 + stamp.nanosec
+        arrived = self._statistics.arrived(nanoseconds, self._node.get_clock().now().nanoseconds)
+        self._worker.offer((arrived, message))
+
+    def _watch(self) -> None:
+        """Publish that no face is in view any more, when no frame says so because none comes."""
+        death_after = self._configured.settings.pipeline.tracking.death_after
+        with self._publishing:
+            if self._presence.over(time.monotonic(), death_after):
+                self._configured.outputs.close_lists()
 
     def _worker_ended(self, reason: str) -> None:
-        self._statistics.count("ended")
+        self._statistics.count("ended", reason)
         self._complain(f"The worker ended ({reason}) and is started again.")
 
-    def _work(self, message: Any) -> None:
+    def _work(self, item: tuple[float, Any]) -> None:
         """Do all the work on one image, in the worker's thread; whatever is wrong with it, the next one counts."""
+        arrived, message = item
         try:
             self._process(message.header, self._configured.convert(message))
         except ConversionError as error:
-            self._statistics.count("bad")
+            self._statistics.count("bad", str(error))
             self._complain(f"An image is passed over: {error}")
         except Exception as error:  # a frame must not end the node
-            self._statistics.count("failed")
+            self._statistics.count("failed", f"{type(error).__name__}: {error}")
             self._complain(f"The work on an image failed ({type(error).__name__}: {error}).")
+        finally:
+            self._statistics.dealt_with(arrived)
 
     def _complain(self, sentence: str) -> None:
         text = self._throttle.pass_on(sentence)
@@ -117,14 +143,24 @@ class Active:
             return
         if change := configured.follow_camera(header.frame_id, image.shape):
             self._complain(change)
-        result = configured.pipeline.process(image, seconds, outputs.wanted_tasks())
+        result = self._estimate(image, seconds)
         with self._publishing:
             if self._closed:
                 return
-            outputs.publish_attributes(header, image, result.faces)
+            outputs.publish_attributes(header, image, result)
+            self._presence.frame(time.monotonic())
             latency = self._node.get_clock().now().nanoseconds * 1e-9 - seconds
             self._statistics.published(len(result.faces), latency, result.timings)
             outputs.publish_picture(header, image, result.faces)
+
+    def _estimate(self, image: NDArray[np.uint8], seconds: FrameTime) -> FrameResult:
+        """Take an image through the pipeline; where the model fails, faces are published all the same."""
+        try:
+            return self._configured.pipeline.process(image, seconds, self._configured.outputs.wanted_tasks())
+        except EstimateError as error:
+            self._statistics.count("model", str(error))
+            self._complain(str(error))
+            return error.result
 
     def _seconds(self, stamp: Any) -> FrameTime:
         """Return the frame's time in seconds; a camera that sets no stamps is given the time of arrival."""

@@ -1,4 +1,4 @@
-"""What the node says of itself on /diagnostics: rates, latencies, and when to worry. Needs no ROS."""
+"""What happens in the node, counted: rates, latencies, losses. Needs no ROS; `health` judges it."""
 
 import math
 import threading
@@ -10,17 +10,15 @@ from typing import Final
 
 import numpy as np
 
-OK: Final = 0
-WARN: Final = 1
-ERROR: Final = 2
-"""The levels of `diagnostic_msgs/DiagnosticStatus`."""
+from facial_attributes_ros.ros.stream import ImageStream, StreamReport
 
-IMAGE_MISSING = 2.0
-"""Seconds without an image after which we warn, and without image or array after which faces are not known."""
-LATENCY_WARN, LATENCY_ERROR = 0.5, 2.0
-"""Seconds from an image's stamp to its published attributes."""
-OTHER_CLOCK = 3600.0
-"""Seconds of latency, either way, from which stamps and clock cannot be of the same time."""
+IMAGE_MISSING: Final = 2.0
+"""Seconds without an image, or without an array, after which faces are not known."""
+RECENT: Final = 5.0
+"""Seconds that a report looks back for `Report.recent`, so that nobody misses what happens once."""
+
+
+NO_STREAM: Final = StreamReport()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +27,34 @@ class Report:
 
     Attributes:
         seconds: since the last report.
-        counts: images in (`in`), arrays out (`out`), images passed over (`skipped`), images that were none (`bad`),
-            frames on which the work failed (`failed`).
+        counts: images in (`in`), arrays out (`out`), images dropped (`skipped`), images that were none (`bad`), frames
+            on which the model failed (`model`) or anything else did (`failed`), workers that ended (`ended`).
+        recent: the same in the last `RECENT` seconds.
         totals: the same since the start.
+        reasons: the last sentence that came with a count.
         latencies: seconds from stamp to publication, one an array.
         timings: mean seconds of every stage.
         faces: in the last array; None without an image and an array in the last `IMAGE_MISSING` seconds.
         silence: seconds since the last image, or since the start.
+        waiting: seconds since the arrival of the oldest image that has not been dealt with; 0 if there is none.
+        unanswered: seconds since the first image after the last array; 0 if there is none.
+        still: seconds for which the stamps of the images have not moved, while images came.
+        stream: what the stamps say of the camera.
     """
 
     seconds: float
     counts: Mapping[str, int]
+    recent: Mapping[str, int]
     totals: Mapping[str, int]
-    latencies: tuple[float, ...]
-    timings: Mapping[str, float]
-    faces: int | None
-    silence: float
+    latencies: tuple[float, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+    faces: int | None = None
+    silence: float = 0.0
+    waiting: float = 0.0
+    unanswered: float = 0.0
+    still: float = 0.0
+    stream: StreamReport = NO_STREAM
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def rate(self, what: str) -> float:
         """Return how many there were a second."""
@@ -61,6 +71,8 @@ class Statistics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._totals: Counter[str] = Counter()
+        self._reasons: dict[str, str] = {}
+        self._stream = ImageStream()
         self.restart()
 
     def restart(self) -> None:
@@ -68,6 +80,11 @@ class Statistics:
         with self._lock:
             self._begun = self._last_image = time.monotonic()
             self._faces, self._last_array = 0, -math.inf
+            self._waiting: float | None = None
+            self._unanswered: float | None = None
+            self._stream.restart()
+            self._stamp, self._moved = 0, self._begun
+            self._past: deque[tuple[float, Counter[str]]] = deque()
             self._clear()
 
     def _clear(self) -> None:
@@ -76,13 +93,45 @@ class Statistics:
         self._latencies: deque[float] = deque(maxlen=1000)
         self._timings: Counter[str] = Counter()
 
-    def count(self, what: str) -> None:
-        """Count one of what `Report.counts` names."""
+    def count(self, what: str, reason: str = "") -> None:
+        """Count one of what `Report.counts` names, with a sentence for `Report.reasons`."""
         with self._lock:
-            self._counts[what] += 1
-            self._totals[what] += 1
-            if what == "in":
-                self._last_image = time.monotonic()
+            self._count(what)
+            if reason:
+                self._reasons[what] = reason
+
+    def _count(self, what: str) -> None:
+        self._counts[what] += 1
+        self._totals[what] += 1
+
+    def arrived(self, stamp: int, clock: int) -> float:
+        """Count an image that came in and return the time of its arrival, for `dealt_with`.
+
+        Args:
+            stamp: of the image in nanoseconds; 0 if it has none.
+            clock: time of the node's clock in nanoseconds, which stands in for a stamp.
+        """
+        now = time.monotonic()
+        with self._lock:
+            self._count("in")
+            if now - self._last_image > IMAGE_MISSING or (stamp or clock) != self._stamp:
+                self._stamp, self._moved = stamp or clock, now
+            if self._unanswered is None or now - self._last_image > IMAGE_MISSING:
+                self._unanswered = now
+            if self._waiting is None:
+                self._waiting = now
+            self._stream.add(stamp)
+            self._last_image = now
+        return now
+
+    def dealt_with(self, arrived: float) -> None:
+        """Take note that an image was worked on, whatever came of it.
+
+        Args:
+            arrived: when it arrived; every older one has been dropped.
+        """
+        with self._lock:
+            self._waiting = self._last_image if self._last_image > arrived else None
 
     def published(self, faces: int, latency: float, timings: Mapping[str, float]) -> None:
         """Count an array that was published.
@@ -92,9 +141,10 @@ class Statistics:
             latency: seconds from the image's stamp until now.
             timings: seconds of each stage.
         """
-        self.count("out")
         with self._lock:
+            self._count("out")
             self._faces, self._last_array = faces, time.monotonic()
+            self._unanswered = None
             self._latencies.append(latency)
             self._timings.update(timings)
 
@@ -103,80 +153,28 @@ class Statistics:
         now = time.monotonic()
         with self._lock:
             done = max(self._counts["out"], 1)
-            timings = {stage: seconds / done for stage, seconds in self._timings.items()}
             known_at = min(self._last_array, self._last_image)
             report = Report(
                 seconds=now - self._begun,
                 counts=self._counts,
+                recent=self._look_back(now),
                 totals=Counter(self._totals),
                 latencies=tuple(self._latencies),
-                timings=timings,
+                timings={stage: seconds / done for stage, seconds in self._timings.items()},
                 faces=self._faces if now - known_at <= IMAGE_MISSING else None,
                 silence=now - self._last_image,
+                waiting=0.0 if self._waiting is None else now - self._waiting,
+                unanswered=0.0 if self._unanswered is None else now - self._unanswered,
+                still=self._last_image - self._moved,
+                stream=self._stream.report(),
+                reasons=dict(self._reasons),
             )
             self._begun = now
             self._clear()
         return report
 
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """A diagnostic status before it becomes a message.
-
-    Attributes:
-        level: `OK`, `WARN` or `ERROR`.
-        message: one sentence.
-        values: what a person may want to look up.
-    """
-
-    level: int
-    message: str
-    values: dict[str, str] = field(default_factory=dict)
-
-
-def assess(report: Report, state: str, problem: str | None = None) -> Health:
-    """Judge a report.
-
-    Args:
-        report: the last second.
-        state: of the lifecycle: unconfigured, inactive, active or finalized.
-        problem: why the last attempt to configure failed, if it did.
-    """
-    values = _values(report, state)
-    if problem is not None:
-        return Health(ERROR, problem, values)
-    if state != "active":
-        return Health(OK, f"The node is {state}.", values)
-    if report.silence > IMAGE_MISSING:
-        return Health(WARN, f"No image has come for {report.silence:.0f} s; check the topic and the camera.", values)
-    latency = report.latency(95)
-    if latency is not None and abs(latency) > OTHER_CLOCK:
-        text = (
-            "The stamps of the images are not of this clock; set use_sim_time for a recording, or the camera's clock."
-        )
-        return Health(ERROR, text, values)
-    if latency is not None and latency > LATENCY_WARN:
-        level = ERROR if latency > LATENCY_ERROR else WARN
-        return Health(level, f"Attributes come {latency:.1f} s after their image.", values)
-    if report.counts.get("bad", 0) and not report.counts.get("out", 0):
-        return Health(WARN, "None of the images could be read; the log says why.", values)
-    if report.counts.get("failed", 0):
-        return Health(ERROR, "The work on some images failed; the log says why.", values)
-    rates = f"{report.rate('in'):.1f} images/s in, {report.rate('out'):.1f} arrays/s out"
-    return Health(OK, f"{rates}, faces: {'?' if report.faces is None else report.faces}.", values)
-
-
-def _values(report: Report, state: str) -> dict[str, str]:
-    values = {
-        "state": state,
-        "images in per second": f"{report.rate('in'):.1f}",
-        "arrays out per second": f"{report.rate('out'):.1f}",
-        "images passed over": str(report.totals.get("skipped", 0)),
-        "images refused": str(report.totals.get("bad", 0)),
-        "frames failed": str(report.totals.get("failed", 0)),
-        "faces": "" if report.faces is None else str(report.faces),
-    }
-    for percent in (50, 95, 99):
-        latency = report.latency(percent)
-        values[f"latency p{percent} ms"] = "" if latency is None else f"{latency * 1000:.1f}"
-    return values | {f"{stage} ms": f"{seconds * 1000:.1f}" for stage, seconds in sorted(report.timings.items())}
+    def _look_back(self, now: float) -> Counter[str]:
+        self._past.append((now, self._counts))
+        while now - self._past[0][0] > RECENT:
+            self._past.popleft()
+        return sum((counts for _, counts in self._past), Counter())

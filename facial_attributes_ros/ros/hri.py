@@ -1,7 +1,7 @@
 """The topics of REP-155 (ROS4HRI) under /humans/faces, where hri_msgs is installed."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,15 +69,19 @@ class HriPublisher:
         self._tracked = self._publisher(hri.IdsList, "tracked")
         self._faces: dict[str, _FacePublishers] = {}
 
-    def publish(self, header: Any, image: NDArray[np.uint8], faces: Sequence[FaceAttributes]) -> None:
+    def publish(
+        self, header: Any, image: NDArray[np.uint8], faces: Sequence[FaceAttributes], tracked: Collection[str]
+    ) -> None:
         """Publish the faces of one frame and forget those that are gone.
 
         Args:
             header: of the image; every message gets it.
             image: uint8 (H, W, 3), BGR.
             faces: all faces of the frame; may be empty.
+            tracked: ids of all faces that are tracked; those that are hidden for a moment keep their topics.
         """
         ids = [face.id for face in faces]
+        ids += [known for known in self._faces if known in tracked and known not in ids]
         for gone in set(self._faces) - set(ids):
             self._destroy(self._faces.pop(gone))
         self._tracked.publish(self._hri.IdsList(header=header, ids=ids))
@@ -105,17 +109,24 @@ class HriPublisher:
                 tasks.add(EMOTION)
         return tasks
 
-    def forget(self) -> None:
-        """Say that no face is tracked any more, and destroy the faces' own publishers."""
-        self._tracked.publish(self._hri.IdsList())
+    def forget(self, header: Any) -> None:
+        """Publish that no face is tracked any more, and destroy the faces' own publishers.
+
+        Args:
+            header: of the list.
+        """
+        self._tracked.publish(self._hri.IdsList(header=header, ids=[]))
+        self._destroy_all()
+
+    def close(self) -> None:
+        """Destroy all publishers."""
+        self._destroy_all()
+        self._node.destroy_publisher(self._tracked)
+
+    def _destroy_all(self) -> None:
         for publishers in self._faces.values():
             self._destroy(publishers)
         self._faces.clear()
-
-    def close(self) -> None:
-        """Say that no face is tracked any more, and destroy all publishers."""
-        self.forget()
-        self._node.destroy_publisher(self._tracked)
 
     def _publisher(self, kind: Any, name: str) -> Publisher:
         # These come and go in the worker's thread. Without event handlers the executor never looks at them, so that

@@ -72,8 +72,13 @@ def _face_message(face: FaceAttributes, size: tuple[int, int]) -> FaceMessage:
 
 def time_message(seconds: float) -> Time:
     """Return seconds as a stamp, to the precision a float has."""
-    nanoseconds = round(seconds * 1e9)
-    return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+    return shifted(Time(), round(seconds * 1e9))
+
+
+def shifted(stamp: Time, nanoseconds: int) -> Time:
+    """Return a stamp that is so many nanoseconds later."""
+    seconds, rest = divmod(stamp.nanosec + nanoseconds, 10**9)
+    return Time(sec=stamp.sec + seconds, nanosec=rest)
 
 
 def region(box: np.typing.ArrayLike, size: tuple[int, int]) -> RegionOfInterest:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,18 +10,30 @@ from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNodeMixin
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from facial_attributes_ros.attributes import FaceAttributes
 from facial_attributes_ros.msg import FaceAttributesArray
 from facial_attributes_ros.ros.conversion import bgr_fields, jpeg_bytes
 from facial_attributes_ros.ros.hri import HriPublisher, load_hri_messages
-from facial_attributes_ros.ros.messages import faces_message
+from facial_attributes_ros.ros.messages import faces_message, shifted
 from facial_attributes_ros.ros.settings import Settings
 from facial_attributes_ros.ros.topics import compressed_twin
 from facial_attributes_ros.vision.drawing import annotate
+from facial_attributes_ros.vision.pipeline import FrameResult
 
 FACES_DEPTH, DEBUG_DEPTH = 10, 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """The last frame that was published: the image's header and size, and when that was."""
+
+    header: Any
+    size: tuple[int, int]
+    published: Time
 
 
 class Outputs:
@@ -40,6 +53,7 @@ class Outputs:
         self.settings = settings
         self._node = node
         self._model = model
+        self._last: _Frame | None = None
         with ExitStack() as created:  # one that cannot be created takes the others with it
             self._faces = self._publisher(created, FaceAttributesArray, "faces", FACES_DEPTH)
             self._picture = self._publisher(created, Image, "faces/image", DEBUG_DEPTH)
@@ -67,19 +81,20 @@ class Outputs:
         wanted = set() if self._hri is None else self._hri.wanted_tasks()
         return tuple(task for task in on if task in wanted)
 
-    def publish_attributes(self, header: Any, image: NDArray[np.uint8], faces: Sequence[FaceAttributes]) -> None:
+    def publish_attributes(self, header: Any, image: NDArray[np.uint8], result: FrameResult) -> None:
         """Publish the attributes of one frame.
 
         Args:
             header: of the image.
             image: uint8 (H, W, 3), BGR.
-            faces: what the pipeline returned.
+            result: what the pipeline returned.
         """
         size = (image.shape[1], image.shape[0])
-        self._faces.publish(faces_message(self._model, header, size, faces))
+        self._faces.publish(faces_message(self._model, header, size, result.faces))
         if self._hri is not None:
             self._hri.tasks = self.settings.pipeline.tasks
-            self._hri.publish(header, image, faces)
+            self._hri.publish(header, image, result.faces, result.tracked)
+        self._last = _Frame(header, size, self._node.get_clock().now())
 
     def publish_picture(self, header: Any, image: NDArray[np.uint8], faces: Sequence[FaceAttributes]) -> None:
         """Publish the annotated picture, raw and compressed, each only if somebody listens.
@@ -97,10 +112,19 @@ class Outputs:
             data = jpeg_bytes(drawn, self.settings.jpeg_quality)
             self._compressed.publish(CompressedImage(header=header, format="bgr8; jpeg compressed bgr8", data=data))
 
-    def forget_faces(self) -> None:
-        """Say where each face has topics of its own that none is in view any more."""
+    def close_lists(self) -> None:
+        """Publish empty lists of faces after the last frame's, once: nobody is in view any more.
+
+        They have the last frame's `frame_id` and its time plus what has passed since, on the node's clock.
+        """
+        last, self._last = self._last, None
+        if last is None:
+            return
+        passed = max((self._node.get_clock().now() - last.published).nanoseconds, 1)
+        header = Header(frame_id=last.header.frame_id, stamp=shifted(last.header.stamp, passed))
+        self._faces.publish(faces_message(self._model, header, last.size, []))
         if self._hri is not None:
-            self._hri.forget()
+            self._hri.forget(header)
 
     def close(self) -> None:
         """Destroy all publishers."""

@@ -1,6 +1,7 @@
 """The perception node: images in, attributes of every face out. Run it through `perception`."""
 
 import argparse
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -9,11 +10,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.event_handler import PublisherEventCallbacks, UnsupportedEventTypeError
 from rclpy.parameter import Parameter
 
 from facial_attributes_ros.ros.active import Active
 from facial_attributes_ros.ros.configured import Configured, Loaded, free_memory, load
-from facial_attributes_ros.ros.diagnostics import ERROR, OK, WARN, Statistics, assess
+from facial_attributes_ros.ros.diagnostics import Statistics
+from facial_attributes_ros.ros.health import ERROR, OK, WARN, Situation, assess
 from facial_attributes_ros.ros.loading import Stages
 from facial_attributes_ros.ros.managed import ManagedNode
 from facial_attributes_ros.ros.parameters import ParameterTable
@@ -43,11 +46,19 @@ class Perception(ManagedNode):
         self._configured: Configured | None = None
         self._active: Active | None = None
         self._statistics = Statistics()
+        self._still_clock = _StillClock()
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._diagnostics = self._create_diagnostics()
         # The node's own clock stands still while a recording is paused.
         self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _create_diagnostics(self) -> Any:
+        greeting = PublisherEventCallbacks(matched=self._greet)
+        try:
+            return self.create_publisher(DiagnosticArray, "/diagnostics", 10, event_callbacks=greeting)
+        except UnsupportedEventTypeError:  # not every middleware tells who begins to listen
+            return self.create_publisher(DiagnosticArray, "/diagnostics", 10)
 
     def begin(self) -> None:
         """Configure and activate, if the parameter `autostart` says so; the node answers meanwhile."""
@@ -102,7 +113,7 @@ class Perception(ManagedNode):
 
     def _publish_diagnostics(self) -> None:
         about = {} if self._configured is None else self._configured.about
-        health = assess(self._statistics.report(), self.state, self.problem)
+        health = assess(self._statistics.report(), self._situation())
         level = {OK: DiagnosticStatus.OK, WARN: DiagnosticStatus.WARN, ERROR: DiagnosticStatus.ERROR}[health.level]
         values = [KeyValue(key=key, value=value) for key, value in (about | health.values).items()]
         status = DiagnosticStatus(
@@ -115,6 +126,36 @@ class Perception(ManagedNode):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+    def _greet(self, match: Any) -> None:
+        """Have who begins to listen hear at once how the node is."""
+        if match.current_count_change > 0:
+            self._publish_diagnostics()
+
+    def _situation(self) -> Situation:
+        stages = None if self.loading is None else self.loading.stages
+        return Situation(
+            state=self.state,
+            problem=self.problem,
+            loading="" if stages is None else stages.text,
+            loading_seconds=0.0 if stages is None else stages.seconds,
+            clock_still=self._still_clock.seconds(self.get_clock().now().nanoseconds, time.monotonic()),
+            topic="/image" if self._active is None else self._active.topic,
+        )
+
+
+class _StillClock:
+    """Tells for how long a clock has not moved."""
+
+    def __init__(self) -> None:
+        self._reading: int | None = None
+        self._moved = 0.0
+
+    def seconds(self, reading: int, now: float) -> float:
+        """Return the seconds since the reading of the clock changed, `now` being that of one that always moves."""
+        if reading != self._reading:
+            self._reading, self._moved = reading, now
+        return now - self._moved
 
 
 def create(finish: Finish, options: argparse.Namespace) -> Perception:

@@ -290,7 +290,7 @@ def update_faces(
     how: FusionOptions,
     thresholds: Mapping[str, float],
 ) -> None:
-    """Take one view of each of several faces into account.
+    """Take one view of each of several faces into account; one that is not finite in any task is no observation.
 
     Args:
         faces: N different faces.
@@ -300,10 +300,14 @@ def update_faces(
         how: the settings.
         thresholds: per task, from which probability on a label is named.
     """
+    quality = np.asarray(weights, np.float64)
+    finite = [np.isfinite(probabilities).all(axis=1) for probabilities in estimates.values()]
+    usable = np.logical_and.reduce([np.isfinite(quality), *finite])
+    seen = [face for face, counts in zip(faces, usable, strict=True) if counts]
     for task, probabilities in estimates.items():
-        beliefs = [face.tasks.setdefault(task, Belief(task)) for face in faces]
-        update(beliefs, probabilities, stamp, np.asarray(weights, np.float64), how, thresholds[task])
-    for face in faces:
+        beliefs = [face.tasks.setdefault(task, Belief(task)) for face in seen]
+        update(beliefs, probabilities[usable], stamp, quality[usable], how, thresholds[task])
+    for face in seen:
         face.observations += 1
         face.updated = stamp
 

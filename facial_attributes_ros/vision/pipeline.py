@@ -1,5 +1,6 @@
 """The way of a frame: detector, tracker, scheduler, model, fusion. The only place that knows the order."""
 
+import logging
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import TASKS, Detection, Distribution, FaceAttributes
+from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.runtime.engine import Engine, probabilities
 from facial_attributes_ros.vision.camera_motion import CameraMotion
 from facial_attributes_ros.vision.detectors.base import FaceDetector
@@ -16,6 +18,8 @@ from facial_attributes_ros.vision.options import PipelineOptions
 from facial_attributes_ros.vision.quality import view_quality
 from facial_attributes_ros.vision.scheduler import Candidate, Scheduler, delay
 from facial_attributes_ros.vision.tracker import Track, Tracker
+
+_LOGGER = logging.getLogger(__name__)
 
 Estimates = dict[str, NDArray[np.float32]]
 
@@ -27,10 +31,26 @@ class FrameResult:
     Attributes:
         faces: the faces in view, the longest known first.
         timings: seconds spent in `detection`, `tracking`, `quality`, `model` and `fusion`.
+        tracked: ids of all faces that are tracked, those hidden for a moment included.
     """
 
     faces: list[FaceAttributes]
     timings: dict[str, float]
+    tracked: frozenset[str] = frozenset()
+
+
+class EstimateError(UserError):
+    """The model failed on a frame, or what it gave for a face is not finite.
+
+    Attributes:
+        result: what is known of the frame all the same. Where the model failed, every face is in it with unknown
+            attributes; where an estimate is not finite, the face is as if nobody had looked at it.
+    """
+
+    def __init__(self, sentence: str, result: FrameResult) -> None:
+        """Say what went wrong, and what is known nevertheless."""
+        super().__init__(sentence)
+        self.result = result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +83,7 @@ class FramePipeline:
         self._scheduler = Scheduler()
         self._faces: dict[str, _Face] = {}
         self._frames = 0
+        self._model_failed = False
         self._size: tuple[int, ...] = ()
         self.options = options or PipelineOptions()
 
@@ -90,6 +111,9 @@ class FramePipeline:
             image: uint8 (H, W, 3) BGR; another size than the last frame's begins anew.
             stamp: time of the frame in seconds; a time before the last frame's begins anew.
             tasks: which tasks somebody wants to know, all by default; the others cost nothing and are unknown.
+
+        Raises:
+            EstimateError: the model failed, or gave numbers that are not finite; it holds the result of the frame.
         """
         clock = _Clock()
         if image.shape[:2] != self._size:
@@ -107,16 +131,21 @@ class FramePipeline:
         chosen = self._choose(tracks, wanted, stamp, image.shape)
         qualities = [view_quality(image, track.detection, self.engine.spec.image_size) for track in chosen]
         clock.lap("quality")
-        estimates = self._estimate(image, [track.detection for track in chosen], wanted)
+        estimates, problem = self._look(image, chosen, wanted)
         seconds = clock.lap("model")
-        if chosen:
+        if chosen and not self._model_failed:
             self._scheduler.spent(seconds, len(chosen))
         beliefs = [self._faces[track.id].belief for track in chosen]
         spec, lowest = self.engine.spec, self._thresholds
         update_faces(beliefs, estimates, stamp, qualities, self.options.fusion, lowest)
-        faces = [self._faces[track.id].belief.attributes(track.detection, wanted, spec, lowest) for track in tracks]
+        # What was believed before is no answer to a question that the model cannot answer now.
+        known = frozenset[str]() if self._model_failed else wanted
+        faces = [self._faces[track.id].belief.attributes(track.detection, known, spec, lowest) for track in tracks]
         clock.lap("fusion")
-        return FrameResult(faces, clock.timings)
+        result = FrameResult(faces, clock.timings, frozenset(self._tracker.ids))
+        if problem is not None:
+            raise EstimateError(problem, result)
+        return result
 
     def still(self, image: NDArray[np.uint8], tasks: Collection[str] | None = None) -> list[FaceAttributes]:
         """Return the faces of a single picture, without tracking: the model's own calibrated distributions.
@@ -127,11 +156,16 @@ class FramePipeline:
         Args:
             image: uint8 (H, W, 3) BGR.
             tasks: as in `process`.
+
+        Raises:
+            UserError: the model gave numbers that are not finite.
         """
         wanted = self._wanted(tasks)
         score = self.options.tracking.birth_score
         detections = [detection for detection in self.detector.detect(image) if detection.score >= score]
         estimates = self._estimate(image, detections, wanted)
+        if problem := _not_finite(estimates):
+            raise UserError(problem)
         spec, lowest = self.engine.spec, self._thresholds
         faces = []
         for row, detection in enumerate(detections):
@@ -174,12 +208,45 @@ class FramePipeline:
             for task in wanted
         }
 
+    def _look(
+        self, image: NDArray[np.uint8], chosen: list[Track], wanted: frozenset[str]
+    ) -> tuple[Estimates, str | None]:
+        """Estimate the chosen faces as `_estimate` does, and return what is wrong with it, if anything is."""
+        if not chosen:
+            return {}, None
+        try:
+            estimates = self._estimate(image, [track.detection for track in chosen], wanted)
+        except Exception as error:  # whatever a driver raises, the faces are where they are; `process` tells of it
+            _LOGGER.debug("The model failed.", exc_info=True)
+            self._model_failed = True
+            nothing = np.full((len(chosen), 1), np.nan, np.float32)
+            return dict.fromkeys(wanted, nothing), f"The model fails ({type(error).__name__}: {error})."
+        self._model_failed = False
+        return estimates, _not_finite(estimates)
+
     def _estimate(self, image: NDArray[np.uint8], detections: list[Detection], wanted: frozenset[str]) -> Estimates:
+        """Return calibrated (N, classes) per task; NaN for a face for which the model gave one number not finite."""
         if not detections or not wanted:
             return {}
         boxes = np.stack([detection.box for detection in detections])
         ordered = tuple(task for task in TASKS if task in wanted)
-        return probabilities(self.engine.from_frame(image, boxes, ordered), self.engine.spec)
+        logits = self.engine.from_frame(image, boxes, ordered)
+        finite = np.logical_and.reduce([np.isfinite(values).all(axis=1) for values in logits.values()])
+        with np.errstate(all="ignore"):
+            estimates = probabilities(logits, self.engine.spec)
+        return {task: np.where(finite[:, None], values, np.float32("nan")) for task, values in estimates.items()}
+
+
+def _not_finite(estimates: Estimates) -> str | None:
+    """Return a sentence if the estimates of any face are not finite."""
+    rows = list(zip(*(np.isfinite(values).all(axis=1) for values in estimates.values()), strict=True))
+    unusable = sum(not all(row) for row in rows)
+    if not unusable:
+        return None
+    return (
+        f"The model gives numbers that are not finite for {unusable} of {len(rows)} faces: "
+        "try another engine, or get the model again."
+    )
 
 
 def _candidate(belief: FaceBelief, overdue: Mapping[str, float], stamp: float) -> Candidate:

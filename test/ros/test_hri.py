@@ -96,24 +96,40 @@ def publisher(node):
 
 
 def test_a_face_has_its_topics_while_it_is_tracked_and_no_longer(node, publisher):
-    publisher.publish(HEADER, IMAGE, [face("fa"), face("fb")])
-    publisher.publish(HEADER, IMAGE, [face("fa"), face("fb")])
+    publisher.publish(HEADER, IMAGE, [face("fa"), face("fb")], {"fa", "fb"})
+    publisher.publish(HEADER, IMAGE, [face("fa"), face("fb")], {"fa", "fb"})
     assert len(node.made) == 1 + 2 * 4
     assert node.last("tracked").ids == ["fa", "fb"]
-    publisher.publish(HEADER, IMAGE, [face("fb")])
+    publisher.publish(HEADER, IMAGE, [face("fb")], {"fb"})
     assert node.last("tracked").ids == ["fb"]
     assert not [topic for topic in node.alive if "/fa/" in topic]
-    publisher.publish(HEADER, IMAGE, [])
+    publisher.publish(HEADER, IMAGE, [], set())
     assert node.last("tracked").ids == []
     assert list(node.alive) == ["/humans/faces/tracked"]
-    tracked = node.made[0]
     publisher.close()
     assert not node.alive
-    assert [message.header for message in tracked.sent[:-1]] == [HEADER] * 4
+    assert [message.header for message in node.made[0].sent] == [HEADER] * 4
+
+
+def test_topics_and_tracked_list_outlast_a_moment_in_which_a_face_is_hidden(node, publisher):
+    publisher.publish(HEADER, IMAGE, [face("fa"), face("fb")], {"fa", "fb"})
+    publisher.publish(HEADER, IMAGE, [face("fb")], {"fa", "fb", "never seen"})
+    assert node.last("tracked").ids == ["fb", "fa"]
+    assert len(node.alive["/humans/faces/fa/roi"].sent) == 1
+    publisher.publish(HEADER, IMAGE, [face("fa"), face("fb")], {"fa", "fb"})
+    assert len(node.made) == 1 + 2 * 4
+    assert len(node.alive["/humans/faces/fa/roi"].sent) == 2
+
+
+def test_the_last_list_is_empty_and_has_the_header_it_is_given(node, publisher):
+    publisher.publish(HEADER, IMAGE, [face("fa")], {"fa"})
+    publisher.forget("a later header")
+    assert (node.last("tracked").ids, node.last("tracked").header) == ([], "a later header")
+    assert list(node.alive) == ["/humans/faces/tracked"]
 
 
 def test_every_message_has_the_header_and_says_what_is_known(node, publisher):
-    publisher.publish(HEADER, IMAGE, [face("fa", box=(-20, 10, 40, 120))])
+    publisher.publish(HEADER, IMAGE, [face("fa", box=(-20, 10, 40, 120))], {"fa"})
     roi, soft, expression = (node.last(f"fa/{name}") for name in ("roi", "softbiometrics", "expression"))
     assert [message.header for message in (roi, soft, expression)] == [HEADER] * 3
     assert (roi.xmin, roi.ymin, roi.xmax, roi.ymax) == pytest.approx((0.0, 0.1, 0.1, 1.0))
@@ -123,7 +139,7 @@ def test_every_message_has_the_header_and_says_what_is_known(node, publisher):
 
 
 def test_what_is_unknown_is_left_undefined(node, publisher):
-    publisher.publish(HEADER, IMAGE, [face("fa", age=math.nan, gender=None, emotion=None)])
+    publisher.publish(HEADER, IMAGE, [face("fa", age=math.nan, gender=None, emotion=None)], {"fa"})
     soft, expression = node.last("fa/softbiometrics"), node.last("fa/expression")
     assert (soft.age, soft.age_confidence, soft.gender) == (0, 0.0, SoftBiometrics.UNDEFINED)
     assert expression.expression == ""
@@ -134,16 +150,16 @@ def test_what_is_unknown_is_left_undefined(node, publisher):
     zip(LABELS[EMOTION], ("surprised", "scared", "disgusted", "happy", "sad", "angry", "neutral"), strict=True),
 )
 def test_emotions_have_the_names_of_the_standard(node, publisher, emotion, expression):
-    publisher.publish(HEADER, IMAGE, [face("fa", emotion=LABELS[EMOTION].index(emotion))])
+    publisher.publish(HEADER, IMAGE, [face("fa", emotion=LABELS[EMOTION].index(emotion))], {"fa"})
     assert node.last("fa/expression").expression == expression
 
 
 def test_crops_are_made_only_for_who_looks_and_are_black_outside_the_image(node, publisher):
     faces = [face("fa", box=(-25, 0, 50, 50))]
-    publisher.publish(HEADER, IMAGE, faces)
+    publisher.publish(HEADER, IMAGE, faces, {"fa"})
     assert not node.alive["/humans/faces/fa/cropped"].sent
     node.alive["/humans/faces/fa/cropped"].subscribers = 1
-    publisher.publish(HEADER, IMAGE, faces)
+    publisher.publish(HEADER, IMAGE, faces, {"fa"})
     crop = node.last("fa/cropped")
     assert (crop.width, crop.height, crop.encoding) == (128, 128, "bgr8")
     pixels = np.frombuffer(crop.data, np.uint8).reshape(128, 128, 3)
@@ -153,11 +169,11 @@ def test_crops_are_made_only_for_who_looks_and_are_black_outside_the_image(node,
 
 def test_tasks_that_are_off_or_not_listened_to_are_not_wanted(node, publisher):
     assert publisher.wanted_tasks() == set()
-    publisher.publish(HEADER, IMAGE, [face("fa")])
+    publisher.publish(HEADER, IMAGE, [face("fa")], {"fa"})
     node.alive["/humans/faces/fa/expression"].subscribers = 1
     assert publisher.wanted_tasks() == {"emotion"}
     publisher.tasks = ("age",)
-    publisher.publish(HEADER, IMAGE, [face("fa")])
+    publisher.publish(HEADER, IMAGE, [face("fa")], {"fa"})
     assert len(node.alive["/humans/faces/fa/expression"].sent) == 1
     assert len(node.alive["/humans/faces/fa/softbiometrics"].sent) == 2
 

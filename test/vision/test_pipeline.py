@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, TASKS, UNKNOWN, Detection
+from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.vision.drawing import annotate, describe
 from facial_attributes_ros.vision.options import PipelineOptions, SchedulingOptions
-from facial_attributes_ros.vision.pipeline import FramePipeline
+from facial_attributes_ros.vision.pipeline import EstimateError, FramePipeline
 from facial_attributes_ros.vision.quality import LEAST, frontality, view_quality
 from facial_attributes_ros.vision.sample import SampleCamera
 
@@ -198,3 +199,70 @@ def test_nobody_gets_the_id_or_the_attributes_of_another_when_the_resolution_cha
     else:
         assert not {face.id for faces in after for face in faces} & set(before)
         assert after[0] == []
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("task", [AGE, GENDER, EMOTION])
+def test_a_number_that_is_not_finite_in_one_task_is_no_observation_of_that_face(make_engine, task, broken):
+    engine = make_engine()
+    pipeline = FramePipeline(FakeDetector(2), engine)
+    good = play(pipeline, 1)
+    whole = engine.from_frame
+
+    def damaged(image, boxes, tasks):
+        logits = whole(image, boxes, tasks)
+        logits[task][np.asarray(boxes)[:, 0] < 50, -1] = broken  # the first face, wherever it is in the batch
+        return logits
+
+    engine.from_frame = damaged
+    seen = [_failed(pipeline, 1 + k / 15) for k in range(30)]
+    assert any("not finite" in str(error) for error, _ in seen)
+    first, second = seen[-1][1]
+    assert (first.observations, first.updated) == (good[0].observations, good[0].updated)
+    assert second.observations > good[1].observations
+    for face in (first, second):
+        assert np.isfinite(face.gender.probabilities).all()
+    with pytest.raises(UserError, match="not finite"):
+        pipeline.still(FRAME)
+
+
+def test_a_model_that_fails_takes_neither_faces_nor_ids_with_it_and_recovers(make_engine):
+    engine = make_engine()
+    pipeline = FramePipeline(FakeDetector(2), engine)
+    before = play(pipeline, 1)
+    works = engine.from_frame
+
+    def fails(*_):
+        raise RuntimeError("out of memory")
+
+    engine.from_frame = fails
+    seen = [_failed(pipeline, 1 + k / 15) for k in range(15)]
+    raised = [error for error, _ in seen if error]
+    assert raised
+    assert all("out of memory" in str(error) for error in raised)
+    for error, faces in seen[seen.index((raised[0], raised[0].result.faces)) :]:
+        assert [face.id for face in faces] == [face.id for face in before]
+        assert {face.gender.index for face in faces} == {UNKNOWN}, error
+        assert all(np.isnan(face.age) for face in faces)
+    engine.from_frame = works
+    after = play(pipeline, 1, start=2.0)
+    assert all(face.gender.index != UNKNOWN for face in after)
+    assert all(new.observations > old.observations for new, old in zip(after, before, strict=True))
+
+
+def _failed(pipeline, stamp):
+    try:
+        return None, pipeline.process(FRAME, stamp).faces
+    except EstimateError as error:
+        return error, error.result.faces
+
+
+def test_who_is_hidden_for_a_moment_is_tracked_all_the_same(fake_engine):
+    detector = FakeDetector(1)
+    pipeline = FramePipeline(detector, fake_engine)
+    (face,) = play(pipeline, 1)
+    detector.count = 0
+    hidden = pipeline.process(FRAME, 1.1)
+    assert not hidden.faces
+    assert hidden.tracked == {face.id}
+    assert not pipeline.process(FRAME, 9.0).tracked

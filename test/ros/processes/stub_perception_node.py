@@ -15,6 +15,7 @@ import numpy as np
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, Detection, Distribution, FaceAttributes
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros import configured, perception_node
+from facial_attributes_ros.vision.pipeline import FrameResult
 
 
 def peaked(task, index, threshold=0.5, height=0.7):
@@ -38,7 +39,7 @@ class StubPipeline:
         if fail:
             raise RuntimeError("the picture says so")
         tasks = self.options.tasks if tasks is None else tasks
-        return SimpleNamespace(faces=[self.face(i, stamp, tasks) for i in range(faces)], timings={"detect": 0.001})
+        return FrameResult([self.face(i, stamp, tasks) for i in range(faces)], {"detect": 0.001})
 
     def reset(self):
         pass
