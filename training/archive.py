@@ -5,7 +5,6 @@ order. Positioned reads share no file position, so one reader serves threads and
 """
 
 import os
-import stat
 import tarfile
 from pathlib import Path
 
@@ -101,6 +100,10 @@ class PictureReader:
         place = self._index_of(archive).get(member)
         if place is None:
             raise PictureError(f"the archive {archive} has no member {member}.")
+        try:
+            pictures.check_length(place[1], f"the picture {path}")
+        except UserError as error:
+            raise PictureError(str(error)) from error
         file = self._file_of(archive)
         data = os.pread(file.number, place[1], place[0])
         if len(data) < place[1]:
@@ -164,9 +167,9 @@ class _OpenFile:
 
 def _read_file(path: str) -> bytes:
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):  # a pipe or a device would never end
-            raise PictureError(f"the picture {path} is not a file.")
-        return Path(path).read_bytes()
+        return pictures.read_within(Path(path))
+    except UserError as error:
+        raise PictureError(f"the picture {error}") from error
     except OSError as error:
         raise PictureError(f"the picture {path} can't be read: {error.strerror}.") from error
     except ValueError as error:
@@ -177,7 +180,7 @@ def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
     """Decode a picture to uint8 (height, width, 3), BGR, turned upright by its EXIF orientation.
 
     Args:
-        data: the encoded picture in any format that OpenCV reads.
+        data: the encoded picture in a format of `vision.formats`.
         name: what to call it in an error.
 
     Raises:

@@ -36,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--engine", default="auto", help="auto, torch, onnx or onnx-int8 (default: %(default)s)")
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=150_000_000,
+        metavar="N",
+        help="pictures of more pixels are refused before they are decoded (default: %(default)s)",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON lines there, not to standard output")
     parser.add_argument(
         "--annotate", type=Path, metavar="DIR", help="write copies with the faces drawn in; off unless asked for"
@@ -57,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     read = 0
     with _output(args.out) as output, AnnotatedCopies(args.annotate, args.paths) as copies:
         for path in files:
-            for line in _predict(pipeline, path, copies):
+            for line in _predict(pipeline, path, args.max_pixels, copies):
                 read += "error" not in line
                 output.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
                 output.flush()
@@ -131,7 +138,9 @@ def _output(path: Path | None) -> Iterator[TextIO]:
 
 def _files(paths: list[Path]) -> Iterator[Path]:
     """Yield pictures and videos: what was named as it is, and what folders hold by its suffix."""
-    from facial_attributes_ros.vision.pictures import PICTURE_SUFFIXES, VIDEO_SUFFIXES, files_in
+    from facial_attributes_ros.vision import formats
+    from facial_attributes_ros.vision.folders import files_in
+    from facial_attributes_ros.vision.pictures import VIDEO_SUFFIXES
 
     for path in paths:
         if not path.exists():
@@ -139,13 +148,15 @@ def _files(paths: list[Path]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        inside = list(files_in(path, PICTURE_SUFFIXES | VIDEO_SUFFIXES))
+        inside = files_in(path, formats.SUFFIXES | VIDEO_SUFFIXES)
         if not inside:
             raise UserError(f"There are no pictures or videos in {path}.")
         yield from inside
 
 
-def _predict(pipeline: "FramePipeline", path: Path, copies: "AnnotatedCopies") -> Iterator[dict[str, Any]]:
+def _predict(
+    pipeline: "FramePipeline", path: Path, max_pixels: int, copies: "AnnotatedCopies"
+) -> Iterator[dict[str, Any]]:
     """Yield the line of a picture, or one for each frame of a video; a file that cannot be read makes an error line."""
     from facial_attributes_ros.vision.pictures import is_video, read_picture
 
@@ -153,7 +164,7 @@ def _predict(pipeline: "FramePipeline", path: Path, copies: "AnnotatedCopies") -
         if is_video(path):
             yield from _predict_video(pipeline, path, copies)
             return
-        image = read_picture(path)
+        image = read_picture(path, max_pixels)
         pipeline.detector.options = still_options()
         faces = pipeline.still(image)
     except UserError as error:

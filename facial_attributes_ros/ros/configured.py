@@ -4,6 +4,7 @@ import gc
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,12 @@ def load(settings: Settings, stages: Stages) -> Loaded:
     stages.enter(f"warming up the model {settings.model} (step 3 of 4)")
     engine.warm_up(WARM_BATCHES)
     stages.enter("choosing the conversion of images (step 4 of 4)")
-    return Loaded(settings, detector, engine, compressed_to_bgr if settings.compressed else image_converter())
+    return Loaded(settings, detector, engine, _converter(settings))
+
+
+def _converter(settings: Settings) -> Callable[[Any], NDArray[np.uint8]]:
+    """Return the function that turns an image message into BGR."""
+    return partial(compressed_to_bgr, max_pixels=settings.max_pixels) if settings.compressed else image_converter()
 
 
 class Configured:

@@ -4,13 +4,17 @@ Messages are taken by their fields (`height`, `width`, `encoding`, `is_bigendian
 so nothing here needs ROS. Names of the encodings are those of sensor_msgs' `image_encodings.hpp`.
 """
 
+import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.vision.pictures import decode_pixels
 
 Pixels = NDArray[np.uint8]
 
@@ -58,7 +62,6 @@ ENCODINGS: Final[dict[str, Encoding]] = {
     "bgra16": Encoding(4, 16, cv2.COLOR_BGRA2BGR),
     "rgba16": Encoding(4, 16, cv2.COLOR_RGBA2BGR),
     "mono16": Encoding(1, 16, cv2.COLOR_GRAY2BGR),
-    "16UC1": Encoding(1, 16, cv2.COLOR_GRAY2BGR),
     "yuv422": Encoding(2, code=cv2.COLOR_YUV2BGR_UYVY, even=(2, 1)),
     "uyvy": Encoding(2, code=cv2.COLOR_YUV2BGR_UYVY, even=(2, 1)),
     "yuv422_yuy2": Encoding(2, code=cv2.COLOR_YUV2BGR_YUY2, even=(2, 1)),
@@ -68,8 +71,14 @@ ENCODINGS: Final[dict[str, Encoding]] = {
     **{f"bayer_{p}{depth}": _bayer(p, depth) for p in ("rggb", "bggr", "gbrg", "grbg") for depth in (8, 16)},
 }
 
-_JPEG, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-_PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+_COLOURS: Final = frozenset({"bgr8", "rgb8", "bgra8", "rgba8", "bgr16", "rgb16", "bgra16", "rgba16"})
+"""Encodings whose colours image_transport puts in another order before it compresses them."""
+
+_MEASUREMENTS: Final = re.compile(r"(8S|16U|16S|32S|32F|64F)C1")
+"""Encodings of one number a pixel that is no brightness, such as a distance in millimetres."""
+
+MAX_COMPRESSED_PIXELS: Final = 40_000_000
+"""Compressed images of more are refused unless a parameter says otherwise; 8K has 33 million."""
 
 
 def image_to_bgr(message: Any) -> Pixels:
@@ -100,8 +109,13 @@ def checked_lines(message: Any) -> tuple[Encoding, Pixels]:
         ConversionError: no such encoding, no pixels, or sizes that don't fit each other.
     """
     encoding = ENCODINGS.get(message.encoding)
+    if _MEASUREMENTS.fullmatch(message.encoding):
+        raise ConversionError(
+            f"An image of the encoding {message.encoding} holds depths or other measurements, not a picture; "
+            "listen to a topic of colour images."
+        )
     if encoding is None:
-        raise ConversionError(f"The encoding '{message.encoding}' is not one of {', '.join(sorted(ENCODINGS))}.")
+        raise ConversionError(f"The encoding {_shown(message.encoding)} is not one of {', '.join(sorted(ENCODINGS))}.")
     height, width, step = message.height, message.width, message.step
     if height == 0 or width == 0:
         raise ConversionError(f"The image has no pixels: it is {width}x{height}.")
@@ -152,43 +166,55 @@ def _to_bgr(pixels: NDArray[Any], encoding: Encoding) -> Pixels:
     return np.asarray(cv2.convertScaleAbs(image, alpha=1 / 257) if encoding.depth == 16 else image, np.uint8)
 
 
-def compressed_to_bgr(message: Any) -> Pixels:
+def compressed_to_bgr(message: Any, max_pixels: int = MAX_COMPRESSED_PIXELS) -> Pixels:
     """Return the picture of a `sensor_msgs/CompressedImage` (JPEG, PNG, WebP, …) as uint8 (height, width, 3), BGR.
 
+    What the decoded pixels are is read from `format` as image_transport's own subscriber reads it: before a semicolon
+    is the encoding of the image that was compressed, and colours lie as BGR only where "compressed bgr" is behind it.
     The orientation an EXIF block names is ignored, as image_transport does, so that pixels are where the camera
     calibration says.
 
+    Args:
+        message: taken by its fields `format` and `data`.
+        max_pixels: limit of its width times its height.
+
     Raises:
-        ConversionError: no data, a depth picture, a picture cut short, or one that OpenCV cannot read.
+        ConversionError: no data, depths, more pixels than the limit, cut short, damaged or in a format not read.
     """
-    if "compressedDepth" in message.format:
-        raise ConversionError(f"A compressed image of the format '{message.format}' holds depths, not a picture.")
-    data = _bytes(message.data)
-    if len(data) == 0:
-        raise ConversionError("The compressed image has no data.")
-    if _cut_short(data):
-        raise ConversionError(f"The compressed image ('{message.format}', {len(data)} bytes) is cut short.")
+    source, separator, codec = message.format.partition(";")
+    source = source.strip()
+    if "compressedDepth" in message.format or (separator and _MEASUREMENTS.fullmatch(source)):
+        raise ConversionError(f"A compressed image of the format {_shown(message.format)} holds depths, not a picture.")
+    data = _bytes(message.data).tobytes()
+    name = f"The compressed image ({_shown(message.format)}, {len(data)} bytes)"
+    colours_named = "compressed bgr" in codec or "compressed rgb" in codec
+    developing = bool(separator) and not colours_named and (source.startswith("bayer_") or source == "mono16")
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = decode_pixels(data, name, max_pixels, deep=developing)
+    except UserError as error:
+        raise ConversionError(str(error)) from error
+    if developing:
+        return _developed(pixels, source, name)
+    image = np.asarray(pixels, np.uint8)
+    swapped = separator and source in _COLOURS and "compressed bgr" not in codec
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8) if swapped else image
+
+
+def _developed(pixels: NDArray[Any], source: str, name: str) -> Pixels:
+    """Convert a mosaic or 16-bit grey that was compressed as it is, as the raw image would be."""
+    encoding = ENCODINGS.get(source)
+    if encoding is None or pixels.ndim != 2:
+        raise ConversionError(f"{name} says that it is {_shown(source)}, which it is not, or which is not read.")
+    try:
+        # A codec of 8 bits has scaled 16-bit values down already.
+        return _to_bgr(pixels, replace(encoding, depth=8 * pixels.itemsize))
     except cv2.error as error:
-        raise ConversionError(f"OpenCV cannot read the compressed image: {error.err}.") from error
-    if image is None:
-        raise ConversionError(f"The compressed image ('{message.format}', {len(data)} bytes) cannot be read.")
-    return np.asarray(image, np.uint8)
+        raise ConversionError(f"{name} cannot be converted from {source}: {error.err}.") from error
 
 
-def _cut_short(data: Pixels) -> bool:
-    """Whether a JPEG or PNG lacks its end; OpenCV would fill the rest with grey and say nothing.
-
-    Cameras add bytes after the end, and a thumbnail inside has an end of its own, so what counts in a JPEG is that an
-    end follows the last scan.
-    """
-    content = data.tobytes()
-    if content.startswith(_JPEG):
-        return content.rfind(_JPEG_END) < content.rfind(_JPEG_SCAN)
-    if content.startswith(_PNG):
-        return _PNG_END not in content[-64:]
-    return False
+def _shown(text: str) -> str:
+    """Return a text that anybody may have sent in a form that fits a line of a log."""
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")
 
 
 def bgr_fields(image: Pixels) -> dict[str, Any]:

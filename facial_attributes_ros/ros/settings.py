@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.ros.conversion import MAX_COMPRESSED_PIXELS
 from facial_attributes_ros.ros.setting import Setting
 from facial_attributes_ros.vision.detectors.base import DetectorOptions
 from facial_attributes_ros.vision.options import (
@@ -35,6 +36,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "raw",
         "Listen to the topic image (raw) or image/compressed (compressed).",
         choices=("raw", "compressed"),
+        when="configure",
+    ),
+    Setting(
+        "max_pixels",
+        MAX_COMPRESSED_PIXELS,
+        "Compressed images of more pixels are refused before they are decoded.",
+        1,
+        1_000_000_000,
         when="configure",
     ),
     Setting(
@@ -107,6 +116,7 @@ class Settings:
         threads: likewise.
         detector: as in `vision.detectors.load_detector`.
         compressed: whether to listen to image/compressed.
+        max_pixels: limit of a compressed image's width times its height.
         rep155: auto, always or never.
         detection: how the detector looks at a frame.
         pipeline: everything else about the way of a frame.
@@ -119,6 +129,7 @@ class Settings:
     threads: int | None
     detector: str
     compressed: bool
+    max_pixels: int
     rep155: str
     detection: DetectorOptions
     pipeline: PipelineOptions
@@ -159,6 +170,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         threads=values["threads"] or None,
         detector=values["detector"],
         compressed=values["image_transport"] == "compressed",
+        max_pixels=values["max_pixels"],
         rep155=values["rep155"],
         detection=detection,
         pipeline=pipeline,

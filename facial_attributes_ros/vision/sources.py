@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import expanded
-from facial_attributes_ros.vision.pictures import PICTURE_SUFFIXES, files_in, is_video, read_picture
+from facial_attributes_ros.vision import formats
+from facial_attributes_ros.vision.folders import files_in
+from facial_attributes_ros.vision.pictures import is_video, read_picture
 from facial_attributes_ros.vision.sample import SampleCamera
 
 _LOG = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ def _picture(image: NDArray[np.uint8], rate: float) -> Iterator[Frame]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    pictures = list(files_in(folder, PICTURE_SUFFIXES))
+    pictures = files_in(folder, formats.SUFFIXES)
     if not pictures:
         raise UserError(f"There are no pictures in {folder}.")
     return pictures

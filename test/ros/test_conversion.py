@@ -70,7 +70,7 @@ def test_colour_survives_every_layout_padding_and_byte_order(encoding, height, w
     np.testing.assert_array_equal(picture, bgr)
 
 
-@given(sizes, sizes, st.integers(0, 5), st.booleans(), st.sampled_from(["mono8", "8UC1", "mono16", "16UC1"]))
+@given(sizes, sizes, st.integers(0, 5), st.booleans(), st.sampled_from(["mono8", "8UC1", "mono16"]))
 def test_grey_becomes_three_equal_channels(height, width, padding, big_endian, encoding):
     grey = np.arange(height * width, dtype=np.uint8).reshape(height, width) * 3
     values = words(grey, np.random.default_rng(0)) if "16" in encoding else grey
@@ -244,6 +244,72 @@ def test_a_jpeg_cut_after_the_end_of_its_thumbnail_is_refused(picture):
     assert compressed_to_bgr(compressed(whole)).shape == (64, 64, 3)
     with pytest.raises(ConversionError, match="cut short"):
         compressed_to_bgr(compressed(whole[:-200]))
+
+
+def packed(image, form, codec=".png"):
+    return compressed_to_bgr(compressed(cv2.imencode(codec, image)[1].tobytes(), form))
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_compressed_mosaic_is_developed_as_the_raw_one(picture, depth):
+    values = picture[..., 0].astype(np.uint16) * 257 if depth == 16 else picture[..., 0].copy()
+    raw = message(f"bayer_rggb{depth}", values)
+    for form in (f"bayer_rggb{depth}; png compressed ", f"bayer_rggb{depth};png"):
+        np.testing.assert_array_equal(packed(values, form), image_to_bgr(raw))
+    # One that was developed before it was compressed is left alone.
+    np.testing.assert_array_equal(packed(picture, f"bayer_rggb{depth}; png compressed bgr8"), picture)
+
+
+def test_a_mosaic_in_jpeg_is_developed_too(picture):
+    flat = np.full((64, 64), 90, np.uint8)
+    flat[::2, ::2] = 200  # the red ones of RGGB
+    image = packed(flat, "bayer_rggb8; jpeg compressed ", ".jpg")
+    assert image[20:40, 20:40].reshape(-1, 3).mean(0) == pytest.approx([90, 90, 200], abs=12)
+
+
+@pytest.mark.parametrize("codec", [".png", ".jpg"])
+@pytest.mark.parametrize("form", ["rgb8", "bgr8", "rgba8", "bgra8"])
+def test_colours_lie_as_the_format_says(picture, form, codec):
+    bgr = packed(picture, "bgr8; x compressed bgr8", codec)
+    np.testing.assert_array_equal(packed(picture, f"{form}; x compressed bgr8", codec), bgr)
+    np.testing.assert_array_equal(packed(picture, f"{form}; x compressed rgb8", codec), bgr[..., ::-1])
+    for plain in ("jpeg", "", "mono8; jpeg compressed ", "8UC3; png compressed ", "something; else"):
+        np.testing.assert_array_equal(packed(picture, plain, codec), bgr)
+
+
+def test_grey_of_16_bits_is_scaled_as_the_raw_one():
+    grey = np.arange(0, 65536, 64, dtype=np.uint16).reshape(32, 32)
+    raw = image_to_bgr(message("mono16", grey))
+    np.testing.assert_array_equal(packed(grey, "mono16; png compressed "), raw)
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1", "16SC1"])
+def test_depths_are_refused_raw_and_compressed(encoding):
+    grey = np.zeros((8, 8), np.uint16)
+    with pytest.raises(ConversionError, match="depths"):
+        packed(grey, f"{encoding}; png compressed ")
+    with pytest.raises(ConversionError, match="depths"):
+        image_to_bgr(SimpleNamespace(height=8, width=8, encoding=encoding, is_bigendian=0, step=32, data=bytes(256)))
+
+
+def test_a_mosaic_of_another_form_is_refused(picture):
+    for form in ("bayer_rggb8; png compressed ", "bayer_xxxx8; png compressed "):
+        with pytest.raises(ConversionError, match="bayer"):
+            packed(picture, form)
+
+
+def test_a_compressed_image_beyond_the_limit_is_refused_before_it_is_decoded(picture):
+    png = compressed(cv2.imencode(".png", picture)[1].tobytes(), "png")
+    assert compressed_to_bgr(png, max_pixels=64 * 64).shape == (64, 64, 3)
+    with pytest.raises(ConversionError, match="64x64 pixels, and the limit"):
+        compressed_to_bgr(png, max_pixels=64 * 64 - 1)
+
+
+def test_a_format_of_any_length_fits_a_line(picture):
+    with pytest.raises(ConversionError) as caught:
+        compressed_to_bgr(compressed(b"?", "a\nb" * 1000))
+    assert len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from facial_attributes_training.prepare.splits import standard_split
 
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.vision.pictures import PICTURE_SUFFIXES, files_in
+from facial_attributes_ros.vision import formats
+from facial_attributes_ros.vision.folders import files_in
 
 _SPLITS = ("train", "val", "test")
 
@@ -32,7 +33,7 @@ def read_folders(folder: Path, options: TableOptions) -> Found:
     require(folder, "The folder", "you")
     source = options.source or folder.resolve().name
     path = None
-    for path in files_in(folder, PICTURE_SUFFIXES):
+    for path in files_in(folder, formats.SUFFIXES):
         yield _row(path, path.relative_to(folder).parts[:-1], source, options)
     if path is None:
         raise UserError(f"{folder} holds no pictures.")
