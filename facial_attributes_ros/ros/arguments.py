@@ -1,7 +1,7 @@
 """Arguments of a node's process: its own and those of ROS. Needs no ROS, so that `--help` answers at once."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,8 +49,19 @@ def own_arguments(argv: Sequence[str]) -> list[str]:
 
 def params_files(argv: Sequence[str]) -> list[Path]:
     """Return the files that `--params-file` names among the ROS arguments."""
+    return [Path(path) for path in _ros_values(argv, ("--params-file",))]
+
+
+def named_nodes(argv: Sequence[str]) -> list[str]:
+    """Return the names of the nodes for which single parameters are meant, as `eyes` in `-p eyes:tasks.age:=false`."""
+    rules = [rule.partition(":=")[0] for rule in _ros_values(argv, ("-p", "--param"))]
+    return [rule.rpartition(":")[0] for rule in rules if ":" in rule]
+
+
+def _ros_values(argv: Sequence[str], flags: Collection[str]) -> list[str]:
+    """Return what follows each of some flags among the ROS arguments."""
     of_ros = [argument for argument, of_ros in _marked(argv) if of_ros]
-    return [Path(path) for flag, path in pairwise(of_ros) if flag == "--params-file"]
+    return [value for flag, value in pairwise(of_ros) if flag in flags]
 
 
 def _marked(argv: Sequence[str]) -> list[tuple[str, bool]]:

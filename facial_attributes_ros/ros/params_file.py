@@ -26,7 +26,7 @@ def check_params_file(path: Path, node: str) -> None:
         UserError: the file cannot be read, has another form, or holds nothing for the node.
     """
     names = node_names(path)
-    if not any(_fits(name, node) for name in names):
+    if not any(is_name_of(name, node) for name in names):
         raise UserError(
             f"The parameter file {path} holds nothing for the node {node}, only for {', '.join(names)}: "
             f"write {node} or /** there, or give this node another file."
@@ -59,8 +59,13 @@ def _walk(tree: Any, prefix: str) -> Iterator[str]:
             yield prefix
 
 
-def _fits(pattern: str, node: str) -> bool:
-    """Whether a name in a file is a node's: `*` stands for one part of it, `**` for any number, as in rclpy."""
+def is_name_of(pattern: str, node: str) -> bool:
+    """Return whether a name that parameters are given under is a node's, as rclpy has it.
+
+    Args:
+        pattern: `*` stands for one part of the name, `**` for any number of parts.
+        node: the node's name with its namespaces.
+    """
     parts = [re.escape(part) for part in pattern.strip("/").split("/")]
     wild = {re.escape("*"): r"/\w+", re.escape("**"): r"(/\w+)*"}
     return re.fullmatch("".join(wild.get(part, f"/{part}") for part in parts), node) is not None

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from facial_attributes_ros.child_processes import end_children
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.privacy import keep_to_own_cache
-from facial_attributes_ros.ros.arguments import NodeParser, own_arguments, params_files
+from facial_attributes_ros.ros.arguments import NodeParser, named_nodes, own_arguments, params_files
 
 GRACE = 1.0
 """Seconds the node has to end after a signal; then the process ends without it."""
@@ -142,15 +142,19 @@ class NodeProcess:
     def _created(self, create: Callable[[Finish, argparse.Namespace], Any]) -> Any:
         from rclpy.exceptions import InvalidParameterTypeException
 
-        from facial_attributes_ros.ros.params_file import check_params_file
+        from facial_attributes_ros.ros.params_file import check_params_file, is_name_of
 
         try:
             node = create(self._finish, self._options)
         except InvalidParameterTypeException as error:
             # A parameter that rclpy itself declares, as use_sim_time.
             raise UserError(f"{str(error).rpartition(': ')[0]}.") from error
+        name = node.get_fully_qualified_name()
         for file in params_files(self._argv):
-            check_params_file(file, node.get_fully_qualified_name())
+            check_params_file(file, name)
+        for other in named_nodes(self._argv):
+            if not is_name_of(other, name):
+                raise UserError(f"A parameter is given to the node {other}, but this node is {name}.")
         return node
 
 

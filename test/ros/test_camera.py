@@ -60,6 +60,7 @@ def test_a_video_ends_with_a_sentence_or_begins_again(graph, video):
         ("width:=wide", "parameter width takes a whole number from 16 to 16384"),
         ("sorce:=webcam", "no parameter sorce (did you mean source?)"),
         ("use_sim_time:=maybe", "use_sim_time"),
+        ("camrea:loop:=true", "given to the node camrea, but this node is /camera"),
     ],
 )
 def test_a_source_that_cannot_be_shown_is_a_sentence(graph, parameter, reason):

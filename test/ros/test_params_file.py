@@ -3,7 +3,7 @@
 import pytest
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.ros.arguments import own_arguments, params_files
+from facial_attributes_ros.ros.arguments import named_nodes, own_arguments, params_files
 from facial_attributes_ros.ros.params_file import check_params_file
 
 NAMES = (
@@ -104,3 +104,8 @@ def test_ros_arguments_are_told_from_the_others():
     assert own_arguments(argv) == ["--a", "--c"]
     assert [str(path) for path in params_files(argv)] == ["x.yaml", "y"]
     assert params_files(["--params-file", "x.yaml", "--ros-args", "--params-file"]) == []
+
+
+def test_parameters_for_a_node_of_another_name_are_seen():
+    rules = ["-p", "a:=b:c", "-p", "eyes:tasks.age:=false", "--param", "/robot/eyes:x:=1", "-p", "url:='http://a:=b'"]
+    assert named_nodes(["-p", "no:x:=1", "--ros-args", *rules]) == ["eyes", "/robot/eyes"]
