@@ -155,8 +155,10 @@ class Active:
 
     def _estimate(self, image: NDArray[np.uint8], seconds: FrameTime) -> FrameResult:
         """Take an image through the pipeline; where the model fails, faces are published all the same."""
+        with self._publishing:  # publishers of single faces are not to go meanwhile
+            wanted = self._configured.outputs.wanted_tasks()
         try:
-            return self._configured.pipeline.process(image, seconds, self._configured.outputs.wanted_tasks())
+            return self._configured.pipeline.process(image, seconds, wanted)
         except EstimateError as error:
             self._statistics.count("model", str(error))
             self._complain(str(error))

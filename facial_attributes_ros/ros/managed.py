@@ -46,8 +46,10 @@ class ManagedNode(LifecycleNodeMixin, Node):
         LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
         self.problem: str | None = None
         self.loading: Loading | None = None
-        self._rclpy_change_state = self._service_change_state.callback
-        self._service_change_state.callback = self._change_state
+        service = getattr(self, "_service_change_state", None)
+        if service is not None:  # a name of rclpy's own; without it transitions work as rclpy has them
+            self._rclpy_change_state = service.callback
+            service.callback = self._change_state
 
     def load(self, stages: Stages) -> Any:
         """Return what `configure` needs; runs in a thread of its own and must not touch anything of ROS."""
@@ -95,7 +97,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
 
         outcome = self._attempt("configured", configure, FAILURE)
         self.loading = None
-        return outcome
+        return outcome if outcome == SUCCESS or self._discard() else ERROR
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enable the publishers and begin to work."""
@@ -138,11 +140,15 @@ class ManagedNode(LifecycleNodeMixin, Node):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything after a transition that failed half-way."""
-        problem = self.problem
         super().on_deactivate(state)
-        outcome = self._attempt("freed", self.free, FAILURE)
-        self.problem = problem or self.problem
-        return outcome
+        return SUCCESS if self._discard() else FAILURE
+
+    def _discard(self) -> bool:
+        """Free what a failed transition has left, and return whether that was possible; its problem stays."""
+        problem = self.problem
+        freed = self._attempt("freed", self.free, FAILURE) == SUCCESS
+        self.problem = problem
+        return freed
 
     def _attempt(
         self, what: str, step: Callable[[], None], otherwise: TransitionCallbackReturn
@@ -188,6 +194,9 @@ class ManagedNode(LifecycleNodeMixin, Node):
 
         self.loading = Loading(self.load, done)
         await loaded
-        outcome = self.on_configure(LifecycleState(label=label, state_id=number))
+        before = LifecycleState(label=label, state_id=number)
+        outcome = self.on_configure(before)
         machine.trigger_transition_by_label(outcome.to_label(), True)
+        if outcome == ERROR:
+            machine.trigger_transition_by_label(self.on_error(before).to_label(), True)
         return outcome

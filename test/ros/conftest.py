@@ -36,6 +36,12 @@ def free_domain():
     pytest.skip("every ROS domain of this machine is taken")
 
 
+@pytest.fixture(scope="module")
+def domain():
+    """A ROS domain for nodes in the test's own process."""
+    return free_domain()
+
+
 class Process:
     """A child process whose lines are collected."""
 
