@@ -270,11 +270,14 @@ def ros_env():
     return env
 
 
-@pytest.fixture
-def graph(ros_env):
+def running_graph(ros_env):
     graph = Graph(ros_env | {"ROS_DOMAIN_ID": str(free_domain()), "OMP_NUM_THREADS": "1"})
     yield graph
     graph.close()
+
+
+graph = pytest.fixture(running_graph)
+shared_graph = pytest.fixture(running_graph, scope="module")
 
 
 @pytest.fixture
@@ -308,6 +311,6 @@ def image_fields(faces=0, hold=0, fail=0, stamp=(100, 0), frame_id="camera", siz
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def image():
     return image_fields

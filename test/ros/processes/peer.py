@@ -83,6 +83,10 @@ class Peer(Node):
     def do_count(self, topic, tag):
         say(event="answer", tag=tag, message=[self.count_publishers(topic), self.count_subscribers(topic)])
 
+    def do_reliability(self, topic, tag):
+        found = self.get_subscriptions_info_by_topic(topic)
+        say(event="answer", tag=tag, message=[info.qos_profile.reliability.name for info in found])
+
 
 def main():
     rclpy.init()

@@ -1,7 +1,7 @@
 """The perception node with stand-ins for detector, model and pipeline that do what the picture says.
 
 The first pixel of a frame holds the number of faces (blue), whether to say "at work" and go on when there is a file
-STUB_GATE only (green) and whether to fail (red).
+STUB_GATE only (green) and how to fail (red): 1 as any bug, 2 as a panic of a library, 3 as the model does.
 """
 
 import os
@@ -15,7 +15,7 @@ import numpy as np
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, Detection, Distribution, FaceAttributes
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros import configured, perception_node
-from facial_attributes_ros.vision.pipeline import FrameResult
+from facial_attributes_ros.vision.pipeline import EstimateError, FrameResult
 
 
 def peaked(task, index, threshold=0.5, height=0.7):
@@ -36,10 +36,17 @@ class StubPipeline:
             sys.stdout.write("at work\n")
         while hold and not Path(os.environ["STUB_GATE"]).exists():
             time.sleep(0.02)
-        if fail:
+        if fail == 1:
             raise RuntimeError("the picture says so")
+        if fail == 2:
+            raise SystemExit("the picture panics")
+        if fail == 3:
+            tasks = ()
         tasks = self.options.tasks if tasks is None else tasks
-        return FrameResult([self.face(i, stamp, tasks) for i in range(faces)], {"detect": 0.001})
+        result = FrameResult([self.face(i, stamp, tasks) for i in range(faces)], {"detect": 0.001})
+        if fail == 3:
+            raise EstimateError("The model fails, as the picture says.", result)
+        return result
 
     def reset(self):
         pass
