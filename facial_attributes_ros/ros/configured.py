@@ -25,6 +25,8 @@ from facial_attributes_ros.vision.pipeline import FramePipeline
 WARM_BATCHES = (1, 2, 4, 8)
 """Numbers of faces the model is tried with before the first frame."""
 WARM_FRAME = (480, 640, 3)
+STEPS = 4
+"""Stages of `load`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,14 +56,14 @@ def load(settings: Settings, stages: Stages) -> Loaded:
     Raises:
         UserError: something is not there, or does not fit.
     """
-    stages.enter(f"loading the detector {settings.detector} (step 1 of 4)")
+    stages.enter(1, STEPS, f"loading the detector {settings.detector}")
     detector = load_detector(settings.detector, **asdict(settings.detection))
     detector.detect(np.zeros(WARM_FRAME, np.uint8))
-    stages.enter(f"loading the model {settings.model} (step 2 of 4)")
+    stages.enter(2, STEPS, f"loading the model {settings.model}")
     engine = load_engine(settings.model, settings.device, settings.engine, settings.threads)
-    stages.enter(f"warming up the model {settings.model} (step 3 of 4)")
+    stages.enter(3, STEPS, f"warming up the model {settings.model}")
     engine.warm_up(WARM_BATCHES)
-    stages.enter("choosing the conversion of images (step 4 of 4)")
+    stages.enter(4, STEPS, "choosing the conversion of images")
     return Loaded(settings, detector, engine, _converter(settings))
 
 

@@ -21,8 +21,8 @@ REFUSED_WARN, REFUSED_ERROR = 0.1, 0.5
 """Share of the images that could not be read."""
 LOST_WARN = 0.05
 """Share of the camera's images that got lost."""
-LOADING_WARN = 120.0
-"""Seconds after which configuring takes suspiciously long."""
+LOADING_WARN = 300.0
+"""Seconds after which configuring takes suspiciously long, even where an engine has to be built."""
 
 
 @dataclass(frozen=True, slots=True)

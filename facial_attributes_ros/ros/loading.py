@@ -20,11 +20,11 @@ class Stages(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self._begun = time.monotonic()
-        self._stage, self._detail = "beginning", ""
+        self._stage, self._step, self._detail = "beginning", "", ""
 
-    def enter(self, stage: str) -> None:
-        """Begin a stage."""
-        self._stage, self._detail = stage, ""
+    def enter(self, step: int, steps: int, stage: str) -> None:
+        """Begin a stage, the given step of so many."""
+        self._stage, self._step, self._detail = stage, f"step {step} of {steps}, ", ""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take what is logged as the detail of the stage."""
@@ -37,9 +37,9 @@ class Stages(logging.Handler):
 
     @property
     def text(self) -> str:
-        """The stage, its detail and how long the work has taken."""
-        detail = f" ({self._detail})" if self._detail else ""
-        return f"{self._stage}{detail}, for {self.seconds:.0f} s"
+        """The stage, which step it is, how long the work has taken so far, and the stage's detail."""
+        detail = f": {self._detail}" if self._detail else ""
+        return f"{self._stage} ({self._step}{self.seconds:.0f} s so far){detail}"
 
 
 class Loading:

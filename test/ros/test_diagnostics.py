@@ -90,7 +90,7 @@ def test_a_node_that_was_shut_down_is_not_well():
     assert "start its process again" in health.message
 
 
-@pytest.mark.parametrize(("seconds", "level"), [(12.0, OK), (200.0, WARN)])
+@pytest.mark.parametrize(("seconds", "level"), [(12.0, OK), (400.0, WARN)])
 def test_a_node_that_is_configuring_says_the_stage_and_does_not_wait_for_ever_in_silence(seconds, level):
     health = assess(silent(1), Situation("configuring", None, "loading the model (20 of 90 MB)", seconds))
     assert health.level == level

@@ -166,7 +166,7 @@ def test_a_node_answers_while_it_configures_and_tells_the_stage(graph, image):
     assert listener.set_parameter("tasks.age", False)["successful"]
     assert listener.state() == "configuring", "all of that took less time than loading"
     heard = statuses(listener)
-    assert "configuring: loading the model small (step 2 of 4)" in heard[-1]["message"]
+    assert "configuring: loading the model small (step 2 of 4, " in heard[-1]["message"]
     assert (heard[-1]["level"], values(heard[-1])["state"]) == (OK, "configuring")
     node.wait_for_text("Waiting for images")
     assert listener.state() == "active"

@@ -34,7 +34,7 @@ class Subject(ManagedNode):
             raise error
 
     def load(self, stages):
-        stages.enter("loading")
+        stages.enter(1, 2, "loading")
         assert self.go_on.wait(DEADLINE)
         self._do("load")
         return "the model"
@@ -183,7 +183,7 @@ def test_the_node_answers_while_it_loads_and_refuses_every_other_transition(exec
         assert not ask(wrong).success
         assert subject.state == "configuring"
     assert not ask(label="nonsense").success
-    assert "loading, for" in subject.loading.stages.text
+    assert "loading (step 1 of 2, " in subject.loading.stages.text
     assert not configured.done()
     subject.go_on.set()
     executor.spin_until_future_complete(configured, DEADLINE)
