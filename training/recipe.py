@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, f
 from facial_attributes_ros.attributes import AGE, TASKS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptation import Adaptation
+from facial_attributes_ros.models.architecture import check_architecture
 
 Task = Literal["age", "gender", "emotion"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -30,7 +31,7 @@ class BackboneRecipe(Section):
     Attributes:
         start: a model (a name, a folder, a hub reference) or a stopped run's checkpoint (`….pt`) whose backbone and
             heads training goes on from; the trained model is still stored as what differs from `weights`.
-        architecture: further arguments of timm's constructor, for small or changed networks.
+        architecture: arguments of the constructor that `models.architecture` allows, for small or changed networks.
     """
 
     name: str = "dinov2-vits14"
@@ -38,6 +39,11 @@ class BackboneRecipe(Section):
     image_size: PositiveInt | None = None
     start: str | None = None
     architecture: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _sets_what_may_be_set(self) -> Self:
+        check_architecture(self.name, self.architecture)
+        return self
 
 
 class DataSetRecipe(Section):

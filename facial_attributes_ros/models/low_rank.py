@@ -46,13 +46,20 @@ def expand(stored: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> dict[st
     """Return the trained tensors that `compress` stored, float32 where they are added up.
 
     Args:
-        stored: what `compress` returned, in any floating precision.
+        stored: what `compress` returned, in half or single precision.
         start: the starting weights by name.
 
     Raises:
         KeyError: a factor is missing, or the matrix that it belongs to.
+        RuntimeError: the factors are not of a floating type, or do not fit each other or the matrix.
     """
     whole = {name: tensor for name, tensor in stored.items() if not name.endswith((OUT, IN))}
     for name in (key.removesuffix(OUT) for key in stored if key.endswith(OUT)):
-        whole[name] = start[name].float() + stored[name + OUT].float() @ stored[name + IN].float()
+        factors = stored[name + OUT], stored[name + IN]
+        if not all(factor.is_floating_point() for factor in factors):
+            raise RuntimeError(f"the difference of {name} is not of floating numbers")
+        difference = factors[0].float() @ factors[1].float()
+        if difference.shape != start[name].shape:  # adding might stretch it
+            raise RuntimeError(f"the difference of {name} is {tuple(difference.shape)}")
+        whole[name] = start[name].float() + difference
     return whole

@@ -4,8 +4,8 @@ A checkpoint is a folder with peft's `adapter_config.json` and `adapter_model.sa
 `custom_layers.pt` with the heads and, for MTLoRA, the last block and the pooling with their low-rank matrices per task.
 """
 
-import json
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,10 @@ from torch import Tensor
 
 from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import read_json
 from facial_attributes_ros.models.adaptation import Adaptation, build_model, trained_tensors
 from facial_attributes_ros.models.backbones import Backbone, build_backbone
-from facial_attributes_ros.models.weights import read_pickle, read_tensors
+from facial_attributes_ros.models.weights import is_table_of_tensors, read_pickle, read_tensors
 
 CONFIG_FILE: Final = "adapter_config.json"
 ADAPTERS_FILE: Final = "adapter_model.safetensors"
@@ -88,7 +89,7 @@ def read_reference(folder: Path, depth: int) -> ReferenceCheckpoint:
         UserError: a file is missing, would run code, or holds something not known.
     """
     custom = read_pickle(folder / CUSTOM_FILE)
-    if not isinstance(custom, Mapping) or not isinstance(custom.get("prediction_layers"), Mapping):
+    if not isinstance(custom, Mapping) or not is_table_of_tensors(custom.get("prediction_layers")):
         raise UserError(f"{folder / CUSTOM_FILE} holds no prediction_layers, so it is no checkpoint of the reference.")
     adaptation = _adaptation(folder / CONFIG_FILE, task_specific="mtl_layer" in custom)
     tensors = dict(_heads(custom["prediction_layers"]))
@@ -177,21 +178,34 @@ def import_reference(
 
 def _adaptation(path: Path, task_specific: bool) -> Adaptation:
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        rank, alpha = int(config["r"]), float(config["lora_alpha"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a readable adapter configuration of peft: {error}.") from error
+        config = read_json(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing, so this is no checkpoint of the reference.") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path} is not an adapter configuration of peft: it is no JSON object.")
     if config.get("use_rslora") or config.get("rank_pattern") or config.get("alpha_pattern"):
         raise UserError(f"{path} scales or ranks layers one by one, which the reference does not; it can't be read.")
+    rank = _number(config, "r", path)
+    if rank != int(rank):
+        raise UserError(f"{path} is not an adapter configuration of peft: r is a whole number, not {rank}.")
     return Adaptation.named(
         "mtlora" if task_specific else "lora-reference",
-        rank=rank,
-        alpha=alpha,
-        dropout=float(config.get("lora_dropout", 0.0)),
-        dora=bool(config.get("use_dora", False)),
+        rank=int(rank),
+        alpha=_number(config, "lora_alpha", path),
+        dropout=_number({"lora_dropout": 0.0} | config, "lora_dropout", path),
+        dora=config.get("use_dora") is True,
         # The reference's adapter on the pooling's output layer never acts, so that none is put there.
         pool_layers="all" if task_specific else "mlp",
     )
+
+
+def _number(config: Mapping[str, Any], key: str, path: Path) -> float:
+    value = config.get(key)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Neither an infinite number nor one that no float can hold is below a million.
+    if not number or not 0 <= value < 1e6 or (value == 0 and key != "lora_dropout"):  # type: ignore[operator]
+        raise UserError(f"{path} is not an adapter configuration of peft: {key} is {reprlib.repr(value)}.")
+    return float(value)  # type: ignore[arg-type]
 
 
 def _adapters(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
@@ -218,9 +232,11 @@ def _state(custom: Mapping[str, Any], part: str, folder: Path) -> Mapping[str, T
     state = custom.get(part)
     # Some of the author's files hold the block's state inside a tuple.
     state = state[0] if isinstance(state, (list, tuple)) and state else state
-    if not isinstance(state, Mapping):
-        raise UserError(f"{folder / CUSTOM_FILE} has task-specific layers, but {part} is missing.")
-    return state
+    if not is_table_of_tensors(state):
+        raise UserError(
+            f"{folder / CUSTOM_FILE} has task-specific layers, but {part} is missing or no table of tensors."
+        )
+    return state  # type: ignore[return-value]
 
 
 def _task(name: str) -> str:
@@ -247,8 +263,8 @@ def _streams(
     try:
         for ours, fused in layers.items():
             for task in tasks:
-                down = torch.cat([state[f"{layer}.lora_tasks_A.{task}"] for layer in fused])
-                up = torch.cat([state[f"{layer}.lora_tasks_B.{task}"] for layer in fused])
+                down = _fused(state, [f"{layer}.lora_tasks_A.{task}" for layer in fused])
+                up = _fused(state, [f"{layer}.lora_tasks_B.{task}" for layer in fused])
                 found[f"{TRUNK}{place}{ours}.down.{_task(task)}"] = down
                 found[f"{TRUNK}{place}{ours}.up.{_task(task)}"] = up * scale
     except KeyError as error:
@@ -256,9 +272,16 @@ def _streams(
     return found
 
 
+def _fused(state: Mapping[str, Tensor], names: list[str]) -> Tensor:
+    try:
+        return torch.cat([state[name] for name in names])
+    except RuntimeError as error:
+        raise UserError(f"{CUSTOM_FILE} has {' and '.join(names)}, which don't fit each other ({error}).") from error
+
+
 def _frozen(state: Mapping[str, Tensor], place: str, layers: Mapping[str, tuple[str, ...]]) -> dict[str, Tensor]:
     return {
-        f"{place}{ours}.weight": torch.cat([state[f"{layer}.linear.weight"] for layer in fused])
+        f"{place}{ours}.weight": _fused(state, [f"{layer}.linear.weight" for layer in fused])
         for ours, fused in layers.items()
         if all(f"{layer}.linear.weight" in state for layer in fused)
     }
@@ -267,5 +290,9 @@ def _frozen(state: Mapping[str, Tensor], place: str, layers: Mapping[str, tuple[
 def _check_frozen(backbone: Backbone, frozen: Mapping[str, Tensor]) -> None:
     own = backbone.trunk.state_dict()
     for name, tensor in frozen.items():
-        if name not in own or own[name].shape != tensor.shape or not torch.allclose(own[name], tensor, atol=1e-2):
+        if (
+            name not in own
+            or own[name].shape != tensor.shape
+            or not torch.allclose(own[name], tensor.float(), atol=1e-2)
+        ):
             raise UserError(f"the checkpoint was trained on other weights of {backbone.name}: {name} differs.")

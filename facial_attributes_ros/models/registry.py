@@ -38,9 +38,13 @@ def model_folder(name_or_path: str | Path) -> Path:
     if text in NAMES:
         return _named(text)
     path = expanded(text)
-    if (path / SPEC_FILE).is_file():
-        return path
-    if path.exists():
+    try:
+        if (path / SPEC_FILE).is_file():
+            return path
+        exists = path.exists()
+    except (OSError, ValueError) as error:  # too long a name, or no right to look
+        raise UserError(f"The model {text!r} can't be looked for: {error}.") from error
+    if exists:
         raise UserError(f"{path} is not a model: it has no {SPEC_FILE}.")
     if match := _HUB.fullmatch(text):
         return _from_hub(match["repository"], match["revision"])
@@ -109,6 +113,18 @@ def build_network(spec: ModelSpec, folder: Path = Path()) -> "MultiTaskModel":
     return build_model(backbone, Adaptation.from_dict(spec.adaptation), spec.tasks, age_in_years=in_years)
 
 
+def weights_file(spec: ModelSpec, folder: Path) -> Path | None:
+    """Return the file of the backbone's weights that a description names, or None where it names none that is there."""
+    weights = spec.backbone.weights
+    if weights in (None, "included", "asset") or is_hub_reference(weights):
+        return None
+    try:
+        path = folder / Path(str(weights)).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError, ValueError):  # too long a name, or the home of a user that there is not
+        return None
+
+
 def check_tasks(spec: ModelSpec, tasks: Iterable[str] | None) -> tuple[str, ...]:
     """Return the tasks asked for in the model's order, all of them for None.
 
@@ -145,6 +161,9 @@ def _from_hub(repository: str, revision: str) -> Path:
         raise UserError(
             f"{repository} at {revision} can't be fetched ({error}): check the name and the network."
         ) from error
+    weights = ModelSpec.read(Path(folder)).backbone.weights
+    if not (weights in (None, "included", "asset") or is_hub_reference(weights)):
+        raise UserError(f"{repository} at {revision} names a file of this machine as its weights, so it is not loaded.")
     return Path(folder)
 
 
@@ -163,9 +182,9 @@ def _backbone_weights(spec: ModelSpec, folder: Path) -> str | Path | None:
         return "asset"
     if is_hub_reference(reference.weights):
         return reference.weights
-    path = folder / expanded(str(reference.weights))
-    if not path.is_file():
-        raise UserError(f"Model {spec.name} needs the backbone weights {path}, which are not there.")
+    path = weights_file(spec, folder)
+    if path is None:
+        raise UserError(f"Model {spec.name} needs the backbone weights {reference.weights}, which are not there.")
     if reference.sha256 is not None and file_sha256(path) != reference.sha256:
         raise UserError(f"{path} has another SHA-256 than model {spec.name} was trained on: get the right file.")
     return path

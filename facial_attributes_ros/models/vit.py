@@ -9,12 +9,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.architecture import DINOV2, TIMM_PREFIX
 from facial_attributes_ros.models.backbones import Backbone, Preprocess
 
-DINOV2: Final = "dinov2-vits14"
 DINOV2_TIMM: Final = "vit_small_patch14_dinov2"
 DINOV2_IMAGE_SIZE: Final = 112
-TIMM_PREFIX: Final = "timm:"
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +185,7 @@ def _timm_trunk(name: str, image_size: int | None, architecture: dict[str, Any])
         raise UserError(f"{name} is not a plain ViT of timm, so it can't be a backbone here; choose a vit_… model.")
     try:
         trunk = timm.create_model(name, pretrained=False, **{"num_classes": 0, **size, **architecture})
-    except (AssertionError, TypeError) as error:
+    except (AssertionError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"timm can't build {name} with {size | architecture}: {error}.") from error
     _check_plain(name, trunk)
     return trunk
@@ -217,6 +216,8 @@ def _check_plain(name: str, trunk: Any) -> None:
             f"{name} is a {type(trunk).__name__}, not a plain ViT of timm (blocks of one width over all tokens), so it "
             "can't be a backbone here; choose a vit_…, deit…, eva… or beit… model."
         )
+    if 0 in trunk.patch_embed.grid_size:
+        raise UserError(f"images of {trunk.patch_embed.img_size[0]} pixels are smaller than a patch of {name}.")
 
 
 def _timm_preprocess(trunk: Any) -> Preprocess:
@@ -237,7 +238,11 @@ def _open_clip_backbone(name: str, image_size: int | None, architecture: dict[st
             f"the image tower of {name} is open_clip's own; use timm's port of it as a backbone (timm:vit_…_clip_…)."
         )
     # Only the image tower is built: the text encoder is as large and serves zero-shot only.
-    tower = _build_vision_tower(config["embed_dim"], {**config["vision_cfg"], **architecture})
+    vision = {**config["vision_cfg"], **architecture, "timm_model_pretrained": False}
+    try:
+        tower = _build_vision_tower(config["embed_dim"], vision)
+    except (AssertionError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"open_clip can't build {name} with {architecture}: {error}.") from error
     trunk = tower.trunk
     _check_plain(name, trunk)
     if any(True for _ in tower.head.parameters()):

@@ -13,6 +13,7 @@ from torch import Tensor
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models import cnn, vit
 from facial_attributes_ros.models.backbones import Backbone
+from facial_attributes_ros.models.checkpoint import not_finite, wrong_types
 from facial_attributes_ros.models.spec import is_hub_reference
 
 HUB_FILES: Final = ("open_clip_model.safetensors", "model.safetensors")
@@ -31,7 +32,7 @@ def load(backbone: Backbone, weights: str | Path) -> None:
     """
     path = _path(backbone, weights)
     tensors = read_tensors(path)
-    fitted = _in_own_names(backbone, tensors)
+    fitted = _in_own_names(backbone, tensors, path)
     _check(backbone, fitted, path)
     full = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in fitted.items()}
     backbone.trunk.load_state_dict(full, strict=True, assign=True)
@@ -55,14 +56,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
         try:
             return load_file(path)
-        except SafetensorError as error:
+        except (SafetensorError, OSError, KeyError) as error:  # the last for a type of numbers that PyTorch lacks
             raise UserError(f"{path} is not a whole safetensors file ({error}); fetch it again.") from error
     content = read_pickle(path)
     for key in ("state_dict", "weights", "model"):
         content = content.get(key, content) if isinstance(content, Mapping) else content
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not is_table_of_tensors(content):
         raise UserError(f"{path} holds something other than a table of tensors.")
     return {name.removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def is_table_of_tensors(content: object) -> bool:
+    """Return whether something read from a file is tensors by name."""
+    return isinstance(content, Mapping) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    )
 
 
 def read_pickle(path: Path) -> Any:
@@ -82,7 +90,7 @@ def read_pickle(path: Path) -> Any:
         raise UserError(
             f"{path} was refused: it is damaged or holds more than tensors, and reading it could run code."
         ) from error
-    except (RuntimeError, EOFError) as error:
+    except Exception as error:  # an unpickler that is led astray by damaged bytes raises anything
         raise UserError(f"{path} is not a whole PyTorch file; fetch it again.") from error
 
 
@@ -136,11 +144,18 @@ def _from_hub(backbone: Backbone, revision: str) -> Path:
         ) from error
 
 
-def _in_own_names(backbone: Backbone, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename published tensors to the trunk's names, leave out other parts, resample position tables."""
+def _in_own_names(backbone: Backbone, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Rename published tensors to the trunk's names, leave out other parts, resample position tables.
+
+    Raises:
+        UserError: the tensors are those of another network.
+    """
     convert = getattr(sys.modules[type(backbone.trunk).__module__], "checkpoint_filter_fn", None)
     if convert is not None:
-        tensors = convert(tensors, backbone.trunk)
+        try:
+            tensors = convert(tensors, backbone.trunk)
+        except Exception as error:  # timm's conversions take it that the file is the one they were made for
+            raise UserError(f"{path} doesn't fit {backbone.name} ({type(error).__name__}: {error}).") from error
     wanted = backbone.trunk.state_dict()
     # Files from before PyTorch 0.4.1, such as torchvision's of ResNet18, don't count the batches that a norm has seen.
     counters = {name: tensor for name, tensor in wanted.items() if name.endswith(".num_batches_tracked")}
@@ -158,6 +173,8 @@ def _check(backbone: Backbone, tensors: Mapping[str, Tensor], path: Path) -> Non
         for name, tensor in tensors.items()
         if name in wanted and wanted[name].shape != tensor.shape
     ]
+    faults += wrong_types(tensors, wanted)
+    faults += [f"{name} is not finite" for name in not_finite(tensors)]
     if faults:
         more = f" and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
         raise UserError(f"{path} doesn't fit {backbone.name}: {'; '.join(faults[:LISTED])}{more}.")

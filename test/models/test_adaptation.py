@@ -223,7 +223,7 @@ def test_what_cannot_be_adapted_is_refused_with_a_sentence(tmp_path: Path) -> No
         ({"rank": True}, "rank is a whole number"),
         ({"rank": -1}, "rank is 0"),
         ({"dropout": 2}, "dropout is from 0 to below 1"),
-        ({"alpha": float("nan")}, "alpha is 0 or more"),
+        ({"alpha": float("nan")}, "alpha is 0 to 1e6"),
         ({"pool_layers": ["q"]}, "pool_layers is a name"),
         ({"dora": "yes"}, "dora is true or false"),
         ({"loraplus_ratio": 0}, "loraplus_ratio is above 0"),

@@ -44,6 +44,43 @@ def test_variances_too_small_for_half_precision_survive(tmp_path: Path) -> None:
     assert load_tensors(tmp_path)["1.running_var"][0] == pytest.approx(1e-9)
 
 
+def test_matrices_are_stored_in_half_precision_and_vectors_as_they_are(tmp_path: Path) -> None:
+    state = trained_tensors(network())
+    save_model(tmp_path, SPEC, state)
+    stored = load_tensors(tmp_path)
+    assert {name: value.dtype for name, value in stored.items()} == {
+        name: torch.float16 if value.ndim > 1 else value.dtype for name, value in state.items()
+    }
+    for name in ("1.weight", "1.bias", "1.running_mean", "1.running_var", "2.bias"):
+        assert torch.equal(stored[name], state[name]), name
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.int8, torch.bool, torch.float64, torch.float8_e4m3fn])
+def test_weights_of_another_type_are_refused(kind: torch.dtype) -> None:
+    model = network()
+    state = trained_tensors(model)
+    before = model[2].weight.clone()
+    name = str(kind).removeprefix("torch.")
+    with pytest.raises(UserError, match=rf"mistyped 2\.weight {name} instead of float32"):
+        load_into(model, {**state, "2.weight": torch.ones(2, 4).to(kind)}, expected=state.keys())
+    assert torch.equal(model[2].weight, before)
+
+
+def test_a_counter_in_floating_numbers_and_a_negative_variance_are_refused() -> None:
+    model = network()
+    state = {**trained_tensors(model), "1.num_batches_tracked": torch.tensor(1.5), "1.running_var": -torch.ones(4)}
+    told = r"mistyped 1\.num_batches_tracked float32 instead of int64; below zero 1\.running_var"
+    with pytest.raises(UserError, match=told):
+        load_into(model, state, expected=state.keys())
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_will_do(kind: torch.dtype) -> None:
+    model, state = network(), trained_tensors(network())
+    load_into(model, {**state, "2.weight": torch.full((2, 4), 0.5, dtype=kind)}, expected=state.keys())
+    assert torch.equal(model[2].weight, torch.full((2, 4), 0.5))
+
+
 def test_missing_extra_and_misshaped_tensors_are_named_together() -> None:
     model = network()
     state = trained_tensors(model)

@@ -89,7 +89,7 @@ def test_a_wrong_file_is_told_in_one_sentence(tmp_path: Path, monkeypatch: pytes
     ):
         with pytest.raises(UserError, match=told):
             build_backbone("resnet18", weights)
-    with pytest.raises(UserError, match="torchvision can't build resnet18"):
+    with pytest.raises(UserError, match="the architecture of resnet18 has 'depth', which may not be set"):
         build_backbone("resnet18", depth=3)
 
 
