@@ -1,6 +1,5 @@
 """Pictures of the ages of a run: of its splits, and true against expected."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from facial_attributes_training.evaluation import measure_years
 from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.plots import ages_figure, ages_histogram, save_figure
 from facial_attributes_training.run_files import PLOTS, PREDICTIONS_FILE
+from facial_attributes_training.table_files import numbers, read_table
 from numpy.typing import NDArray
 
 SCATTER_FILE, HISTOGRAM_FILE = "years.png", "ages.png"
@@ -34,7 +34,7 @@ def write_age_plots(folder: Path, splits: Mapping[str, Manifest]) -> None:
 
 def _ages(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return true and expected ages in years, (rows,) each, of the predictions that have both."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [(row["age_years"], row["expected_age"]) for row in csv.DictReader(file)]
-    pairs = np.array([pair for pair in rows if all(pair)], np.float64).reshape(-1, 2)
+    columns = ("age_years", "expected_age")
+    rows = [numbers(path, row, columns) for row in read_table(path, columns) if all(row[name] for name in columns)]
+    pairs = np.array(rows, np.float64).reshape(-1, 2)
     return pairs[:, 0].astype(np.float32), pairs[:, 1]

@@ -1,6 +1,5 @@
 """Several runs side by side: those that are there are read, the others trained, and a failure takes only itself."""
 
-import csv
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.recipe_file import read_recipe
 from facial_attributes_training.run_files import DISTRIBUTION_FILE, PREDICTIONS_FILE, RECIPE_FILE, stage_folder
 from facial_attributes_training.step_log import read_steps
-from pydantic import ValidationError
+from facial_attributes_training.table_files import numbers, read_table
 
 from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.errors import UserError
@@ -244,8 +243,8 @@ def _count(recipe: Recipe, tasks: Sequence[str]) -> Counts:
 def _drawn(recipe: Recipe, task: str) -> int:
     """Return how many rows with a label of a task the first epoch of a run drew."""
     path = stage_folder(recipe, recipe.tasks) / DISTRIBUTION_FILE
-    with path.open(newline="", encoding="utf-8") as file:
-        return sum(int(row["drawn"]) for row in csv.DictReader(file) if row["task"] == task)
+    rows = [row for row in read_table(path, ("task", "drawn")) if row["task"] == task]
+    return int(sum(numbers(path, row, ("drawn",))[0] for row in rows))
 
 
 def _recipe_of(folder: Path) -> Recipe:
@@ -254,5 +253,5 @@ def _recipe_of(folder: Path) -> Recipe:
         return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{folder} is not the folder of a run: it has no {RECIPE_FILE}.") from error
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:  # among them pydantic's, and of bytes that are not UTF-8
         raise UserError(f"{path} can't be read as the recipe of a run: {error}.") from error

@@ -30,6 +30,8 @@ MAX_AGE = 120.0
 """Ages above this many years are taken for mistakes."""
 
 _SHOWN_MISTAKES = 3
+_LONGEST_CELL = 4096
+"""Letters, as many as a path may have; a column takes 4 bytes for each in every row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +255,10 @@ def _parse_row(cells: dict[str, str], folder: Path, extra: list[str]) -> Row:
     """
     if None in cells or None in cells.values():
         raise ValueError("it has not as many cells as the first line")
+    if any("\0" in value for value in cells.values()):
+        raise ValueError("it has a zero byte, as damaged files and those in UTF-16 have")
+    if any(len(value) > _LONGEST_CELL for value in cells.values()):
+        raise ValueError(f"it has a cell of more than {_LONGEST_CELL} letters")
     cells = {name: value.strip() for name, value in cells.items()}
     path = cells["path"] if "path" in cells else f"{cells['shard']}#{cells['file']}"
     if not path or path.startswith("#") or path.endswith("#"):

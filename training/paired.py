@@ -4,7 +4,6 @@ Every draw of the bootstrap gives each row of a data set a weight, the same for 
 A difference of two runs, a mean over data sets or over tasks is then taken draw by draw.
 """
 
-import csv
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 from facial_attributes_training.archive import is_remote
 from facial_attributes_training.manifest import LABEL_COLUMNS
 from facial_attributes_training.metrics import BOOTSTRAP_SAMPLES, INTERVAL, Estimate
+from facial_attributes_training.table_files import read_table
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import LABELS, TASKS
@@ -88,8 +88,7 @@ def read_outcomes(path: Path) -> Outcomes:
         UserError: the file can't be read.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
+        lines = read_table(path, ("path", "source"))
         tasks = [task for task in TASKS if lines and f"predicted_{LABEL_COLUMNS[task]}" in lines[0]]
         seen: dict[str, int] = {}
         rows = []
@@ -101,7 +100,7 @@ def read_outcomes(path: Path) -> Outcomes:
         truth = {task: _indices([line[LABEL_COLUMNS[task]] for line in lines], task) for task in tasks}
         columns = {task: f"predicted_{LABEL_COLUMNS[task]}" for task in tasks}
         predicted = {task: _indices([line[column] for line in lines], task) for task, column in columns.items()}
-    except (OSError, KeyError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         raise UserError(f"{path} can't be read as the predictions of a run ({error}); train it again.") from error
     return Outcomes(rows, truth, predicted)
 

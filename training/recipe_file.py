@@ -25,8 +25,8 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=_PlainLoader)
+        values = _parse_yaml(text)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the recipe {path} can't be read: {error}.") from error
     except (yaml.YAMLError, ValueError) as error:  # such as a date that there is not
@@ -42,6 +42,23 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise UserError(f"{path}, {'; '.join(_faults(error, places))}.") from error
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses aliases: a few lines of them make a document that fills any memory, or that holds itself."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, f"the alias *{event.anchor} is not allowed", event.start_mark)
+        try:
+            return super().compose_node(parent, index)
+        except RecursionError as error:
+            raise yaml.composer.ComposerError(None, None, "it is nested too deeply", None) from error
+
+
+def _parse_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - it is a safe loader
 
 
 def _lines(node: yaml.Node, path: Path, where: _Place = ()) -> Iterable[tuple[_Place, int]]:
@@ -75,7 +92,7 @@ def _parse_override(text: str) -> tuple[_Place, Any]:
     if not mark or not all(key.split(".")):
         raise UserError(f"--set {text} is not of the form key.key=value, such as --set optimiser.lr=1e-4.")
     try:
-        return tuple(int(part) if part.isdigit() else part for part in key.split(".")), yaml.safe_load(value)
+        return tuple(int(part) if part.isdigit() else part for part in key.split(".")), _parse_yaml(value)
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"--set {text}: the value is not valid YAML: {_yaml_fault(error)}.") from error
 

@@ -1,6 +1,5 @@
 """The report of a run as Markdown with plots and as one HTML file, from what the run left in its folder."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
@@ -20,6 +19,7 @@ from facial_attributes_training.run_files import (
 )
 from facial_attributes_training.run_plots import Columns, distribution_figure, losses_figure, speed_figure
 from facial_attributes_training.step_log import read_steps
+from facial_attributes_training.table_files import numbers, read_table
 from facial_attributes_training.tables import table
 
 from facial_attributes_ros.attributes import AGE
@@ -99,8 +99,7 @@ def _stage(recipe: Recipe, tasks: Sequence[str]) -> Iterator[str]:
 
 
 def _distribution(path: Path, plot: Path) -> Iterator[str]:
-    with path.open(newline="", encoding="utf-8") as file:
-        classes = list(csv.DictReader(file))
+    classes = read_table(path, ("task", "label", "rows", "share", "drawn", "drawn_share"))
     yield "### Classes before and after sampling\n"
     figure = distribution_figure(classes, "Classes of the training rows, and of the rows of the first epoch")
     yield _plot(plot, figure, "Classes before and after sampling")
@@ -173,6 +172,6 @@ def _columns(path: Path) -> Columns:
     """Return the numbers of a CSV file by column, nothing without the file."""
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    return {name: [float(line[name] or "nan") for line in lines] for name in lines[0]} if lines else {}
+    lines = read_table(path)
+    rows = [numbers(path, line, lines[0]) for line in lines]
+    return {name: list(column) for name, column in zip(lines[0], zip(*rows, strict=True), strict=True)} if lines else {}

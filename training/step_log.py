@@ -1,11 +1,11 @@
 """How fast a stage ran and what it lost, some steps at a time, in a CSV that outlives the run."""
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 from facial_attributes_training.checkpointing import Progress
 from facial_attributes_training.run_files import STEPS_FILE
+from facial_attributes_training.table_files import numbers, read_table
 
 from facial_attributes_ros.files import disk_errors
 
@@ -68,18 +68,16 @@ def read_steps(folder: Path) -> dict[str, list[float]]:
     """Return the columns of a stage's log, nothing without one.
 
     Of steps that a resumed run did once more, the later ones count.
+
+    Raises:
+        UserError: the file is damaged.
     """
     path = folder / STEPS_FILE
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = {line["step"]: line for line in _numbers(csv.DictReader(file))}
+    lines = {}
+    for line in read_table(path, ("step",), unfinished=True):
+        values = dict(zip(line, numbers(path, line, line), strict=True))
+        lines[values["step"]] = values
     ordered = [lines[step] for step in sorted(lines)]
     return {name: [line[name] for line in ordered] for name in ordered[0]} if ordered else {}
-
-
-def _numbers(reader: "csv.DictReader[str]") -> Iterator[dict[str, float]]:
-    for line in reader:
-        # A kill may leave the last line unfinished.
-        if None not in line.values() and None not in line:
-            yield {name: float(text or "nan") for name, text in line.items()}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.architecture import check_architecture
+from facial_attributes_ros.models.architecture import DINOV2, TIMM_PREFIX, check_architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def build_backbone(
     with nullcontext() if weights is None else init_empty_weights(include_buffers=False):
         if name in cnn.NAMES:
             backbone: Backbone = cnn.build(name, image_size, architecture)
-        elif name == vit.DINOV2 or name.startswith(vit.TIMM_PREFIX) or vit.in_open_clip(name):
+        elif name == DINOV2 or name.startswith(TIMM_PREFIX) or vit.in_open_clip(name):
             backbone = vit.build(name, image_size, architecture)
         else:
             raise UserError(

@@ -216,8 +216,9 @@ def _check_plain(name: str, trunk: Any) -> None:
             f"{name} is a {type(trunk).__name__}, not a plain ViT of timm (blocks of one width over all tokens), so it "
             "can't be a backbone here; choose a vit_…, deit…, eva… or beit… model."
         )
-    if 0 in trunk.patch_embed.grid_size:
-        raise UserError(f"images of {trunk.patch_embed.img_size[0]} pixels are smaller than a patch of {name}.")
+    patches: Any = trunk.patch_embed
+    if 0 in patches.grid_size:
+        raise UserError(f"images of {patches.img_size[0]} pixels are smaller than a patch of {name}.")
 
 
 def _timm_preprocess(trunk: Any) -> Preprocess:

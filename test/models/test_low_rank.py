@@ -54,3 +54,11 @@ def test_half_a_difference_is_an_error():
     del stored["w" + IN]
     with pytest.raises(KeyError):
         expand(stored, {"w": start})
+
+
+def test_a_difference_of_whole_numbers_or_of_another_shape_is_refused() -> None:
+    start = {"w": torch.zeros(4, 3)}
+    with pytest.raises(RuntimeError, match="the difference of w is not of floating numbers"):
+        expand({"w" + OUT: torch.ones(4, 1, dtype=torch.int32), "w" + IN: torch.ones(1, 3)}, start)
+    with pytest.raises(RuntimeError, match=r"the difference of w is \(1, 3\)"):
+        expand({"w" + OUT: torch.ones(1, 1), "w" + IN: torch.ones(1, 3)}, start)

@@ -145,3 +145,33 @@ def test_a_checkpoint_with_missing_layers_does_not_become_a_model(tmp_path: Path
     with pytest.raises(UserError, match="missing"):
         import_reference(folder, tmp_path / "ours", "PE-Core-T-16-384")
     assert not (tmp_path / "ours").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("[" * 100_000 + "]" * 100_000, "nested more than"),
+        ("9" * 5000, "too many digits"),
+        ("5", "no JSON object"),
+        ('{"lora_alpha": 1}', "r is None"),
+        ('{"r": 1e999, "lora_alpha": 1}', "r is inf"),
+        ('{"r": 1.5, "lora_alpha": 1}', "r is a whole number"),
+        ('{"r": true, "lora_alpha": 1}', "r is True"),
+        ('{"r": 4, "lora_alpha": 0}', "lora_alpha is 0"),
+        ('{"r": 4, "lora_alpha": 4, "lora_dropout": "x"}', "lora_dropout is 'x'"),
+        ('{"r": 4, "lora_alpha": 4, "lora_dropout": NaN}', "lora_dropout is nan"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_configuration_that_no_adapter_has_is_told(config: str, told: str, tmp_path: Path) -> None:
+    torch.save({"prediction_layers": {}}, tmp_path / "custom_layers.pt")
+    (tmp_path / "adapter_config.json").write_text(config)
+    with pytest.raises(UserError, match=rf"adapter_config\.json.*{told}"):
+        read_reference(tmp_path, 2)
+
+
+@pytest.mark.parametrize("layers", [5, {"age.4.weight": 5}, {3: torch.zeros(1)}], ids=str)
+def test_layers_that_are_no_tensors_are_told(layers: object, tmp_path: Path) -> None:
+    torch.save({"prediction_layers": layers}, tmp_path / "custom_layers.pt")
+    with pytest.raises(UserError, match="holds no prediction_layers"):
+        read_reference(tmp_path, 2)

@@ -146,3 +146,55 @@ def test_a_backbone_that_is_not_the_models_is_told(
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         load_model(changed(saved[0], tmp_path / "other", backbone=backbone))
+
+
+def test_a_model_from_the_hub_may_not_name_a_file_of_this_machine(
+    saved: tuple[Path, torch.nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for weights in ("../backbone.safetensors", str(saved[0] / "backbone.safetensors"), "~/backbone.pt"):
+        folder = changed(saved[0], tmp_path / str(len(weights)), backbone={"name": "resnet18", "weights": weights})
+        monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, folder=folder, **__: str(folder))
+        with pytest.raises(UserError, match="names a file of this machine as its weights"):
+            model_folder("someone/faces@" + "0" * 40)
+
+
+@pytest.mark.parametrize("weights", ["none.pt", "x" * 5000, "~nobody-of-this-name/x.pt", "../" * 2000 + "x", "."])
+def test_weights_that_are_not_there_are_told_whatever_they_are_called(
+    saved: tuple[Path, torch.nn.Module], tmp_path: Path, weights: str
+) -> None:
+    folder = changed(saved[0], tmp_path / "model", backbone={"name": SPEC.backbone.name, "weights": weights})
+    with pytest.raises(UserError, match="needs the backbone weights .* which are not there"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "~nobody-of-this-name/x"])
+def test_a_name_that_no_file_can_have_is_told(name: str) -> None:
+    with pytest.raises(UserError):
+        model_folder(name)
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint8, torch.bool, torch.float64])
+def test_weights_in_whole_numbers_are_refused_and_so_are_the_backbones(
+    saved: tuple[Path, torch.nn.Module], tmp_path: Path, kind: torch.dtype
+) -> None:
+    for file, name in (
+        ("model.safetensors", "heads.age.classifier.bias"),
+        ("backbone.safetensors", "blocks.0.mlp.fc1.bias"),
+    ):
+        folder = changed(saved[0], tmp_path / file)
+        tensors = load_file(folder / file)
+        tensors[name] = tensors[name].to(kind)
+        (folder / file).unlink()
+        save_file(tensors, folder / file)
+        with pytest.raises(UserError, match=f"{name} {str(kind).removeprefix('torch.')} instead of float32"):
+            load_model(folder)
+
+
+def test_a_backbone_that_is_not_finite_is_refused(saved: tuple[Path, torch.nn.Module], tmp_path: Path) -> None:
+    folder = changed(saved[0], tmp_path / "model")
+    tensors = load_file(folder / "backbone.safetensors")
+    tensors["blocks.0.mlp.fc1.bias"][3] = float("inf")
+    (folder / "backbone.safetensors").unlink()
+    save_file(tensors, folder / "backbone.safetensors")
+    with pytest.raises(UserError, match=r"blocks\.0\.mlp\.fc1\.bias is not finite"):
+        load_model(folder)

@@ -1,10 +1,10 @@
 """What a model card is made of: the files beside it that measurements wrote."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from facial_attributes_ros import files
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.spec import ModelSpec
 
@@ -62,9 +62,9 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: it is missing or no JSON.
     """
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} can't be read ({error.strerror}): measure first.") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not valid JSON (line {error.lineno}: {error.msg}): measure again.") from error
+        document = files.read_json(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: measure first.") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{path} is not a JSON object: measure again.")
     return document

@@ -9,9 +9,10 @@ import itertools
 import json
 import logging
 import os
+import reprlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -25,8 +26,13 @@ from facial_attributes_training.archive import PictureReader, file_of, file_stat
 from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import parse_json
 from facial_attributes_ros.vision.detectors import FaceDetector
 
+_KINDS = {"path": str, "width": int, "height": int, "fingerprint": str, "error": str, "state": list}
+"""Types of a finding's fields in the log."""
+_FACE = 5
+"""Numbers of a face in the log: its box and its score."""
 DetectorFactory = Callable[[], FaceDetector]
 """Makes the detector in every worker process; must survive pickling, such as a `functools.partial`."""
 Progress = Callable[[int, int], None]
@@ -88,9 +94,9 @@ def recorded_fingerprints(log: Path) -> dict[str, str]:
     Paths are those of the time of the scan.
     """
     try:
-        entries = [json.loads(line) for line in _whole_lines(log)[1:]]
-        return {entry["path"]: entry["fingerprint"] for entry in entries if entry["fingerprint"]}
-    except (ValueError, TypeError, KeyError) as error:
+        entries = _entries(_whole_lines(log)[1:])
+        return {entry.path: entry.fingerprint for entry in entries if entry.fingerprint}
+    except (OSError, ValueError) as error:
         _LOGGER.warning("%s is damaged (%s), so its pictures are not compared.", log, error)
         return {}
 
@@ -211,18 +217,40 @@ def _scan_in_worker(paths: list[str]) -> list[Scanned]:
 
 
 def _read_log(log: Path, settings: Mapping[str, Any]) -> dict[str, Scanned]:
-    lines = _whole_lines(log)
-    if not lines:
-        return {}
     try:
-        earlier = json.loads(lines[0])["settings"]
+        lines = _whole_lines(log)
+        if not lines:
+            return {}
+        earlier = parse_json(lines[0])["settings"]
         other = sorted(name for name in {*earlier, *settings} if earlier.get(name) != settings.get(name))
         if other:
             raise UserError(f"{log} was made with another {', '.join(other)}; use that, another --out, or --restart.")
-        entries = map(json.loads, lines[1:])
-        return {entry["path"]: Scanned(**entry | {"state": tuple(entry.get("state", ()))}) for entry in entries}
-    except (ValueError, TypeError, KeyError) as error:
+        return {entry.path: entry for entry in _entries(lines[1:])}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{log} is damaged ({error}); remove it and run again.") from error
+
+
+def _entries(lines: Iterable[str]) -> Iterator[Scanned]:
+    """Yield the findings of a log's lines.
+
+    Raises:
+        ValueError: a line is not one that `scan` wrote.
+    """
+    for line in lines:
+        entry = parse_json(line)
+        if not isinstance(entry, dict) or not all(_fits(name, value) for name, value in entry.items()):
+            raise ValueError(f"it has the line {reprlib.repr(line)}")
+        try:
+            yield Scanned(**entry | {"state": tuple(entry.get("state", ()))})
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+
+def _fits(name: str, value: object) -> bool:
+    if name == "faces":
+        faces = [] if value is None else value
+        return isinstance(faces, list) and all(isinstance(face, list) and len(face) == _FACE for face in faces)
+    return isinstance(value, _KINDS.get(name, object)) and not isinstance(value, bool)
 
 
 def _whole_lines(log: Path) -> list[str]:

@@ -97,3 +97,26 @@ def test_the_recipes_of_the_package_are_valid(request):
     assert found
     for path in found:
         assert read_recipe(path).name == yaml.safe_load(path.read_text())["name"]
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides"),
+    [
+        ("a0: &a0 [x, x]\n" + "\n".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 10}]" for n in range(1, 9)), ()),
+        ("&me\nname: tiny\nbackbone: *me\n", ()),
+        ("name: " + "[" * 3000 + "]" * 3000, ()),
+        (GOOD + "seed: " + "9" * 5000, ()),
+        ("? [a, b]\n: 1\nname: tiny\n", ()),
+        (GOOD, ("seed=" + "[" * 3000 + "]" * 3000,)),
+        (GOOD, ("seed=[&a x, *a]",)),
+    ],
+    ids=["aliases of aliases", "itself", "deep", "digits", "key", "deep value", "alias in a value"],
+)
+def test_a_recipe_that_would_fill_the_memory_or_never_end_is_told(tmp_path, text, overrides):
+    with pytest.raises(UserError, match="is not valid YAML"):
+        read(tmp_path, text, *overrides)
+
+
+def test_an_architecture_that_may_not_be_set_is_told_with_its_line(tmp_path):
+    with pytest.raises(UserError, match="'checkpoint_path', which may not be set"):
+        read(tmp_path, GOOD + "backbone: {name: 'timm:vit_tiny_patch16_224', architecture: {checkpoint_path: x.pth}}\n")
