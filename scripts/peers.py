@@ -147,7 +147,7 @@ class CropCollector:
         """Refuse: only ready crops are kept."""
         raise NotImplementedError
 
-    def warm_up(self, batch_sizes: Iterable[int] = (1,)) -> None:
+    def warm_up(self, batch_sizes: Iterable[int] = (1,), tasks: Iterable[str] | None = None) -> None:
         """Do nothing."""
 
 

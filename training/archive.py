@@ -59,7 +59,7 @@ def index_archive(path: str | Path) -> dict[str, tuple[int, int]]:
     if is_remote(str(path)):
         raise UserError(f"{path} is on another machine, where pictures can't be read in any order; copy it here.")
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):  # a pipe or a device would never end
+        if Path(path).exists() and not Path(path).is_file():  # a pipe or a device would never end
             raise UserError(f"the archive {path} is not an ordinary file.")
         with tarfile.open(path, "r:") as archive:
             return {entry.name: (entry.offset_data, entry.size) for entry in archive if entry.isreg()}

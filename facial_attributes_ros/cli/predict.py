@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="pictures of more pixels are refused before they are decoded (default: %(default)s)",
     )
+    parser.add_argument(
+        "--tasks", metavar="TASKS", help="comma-separated, such as age,gender; no others are computed (default: all)"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON lines there, not to standard output")
     parser.add_argument(
         "--annotate", type=Path, metavar="DIR", help="write copies with the faces drawn in; off unless asked for"
@@ -52,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print one JSON line per picture or video frame; return 1 if nothing could be read, else 0."""
     from facial_attributes_ros.cli.annotated import AnnotatedCopies
+    from facial_attributes_ros.models.registry import check_tasks
     from facial_attributes_ros.runtime.engine import load_engine
     from facial_attributes_ros.vision.detectors import load_detector
     from facial_attributes_ros.vision.options import PipelineOptions, TrackingOptions
@@ -60,7 +64,9 @@ def run(args: argparse.Namespace) -> int:
     files = list(_files(args.paths))
     detector = load_detector(args.detector)
     engine = load_engine(args.model, args.device, args.engine)
-    pipeline = FramePipeline(detector, engine, PipelineOptions(tracking=TrackingOptions(birth_score=SCORE)))
+    tasks = check_tasks(engine.spec, args.tasks.split(",") if args.tasks else None)
+    options = PipelineOptions(tasks=tasks, tracking=TrackingOptions(birth_score=SCORE))
+    pipeline = FramePipeline(detector, engine, options)
     read = 0
     with _output(args.out) as output, AnnotatedCopies(args.annotate, args.paths) as copies:
         for path in files:

@@ -5,13 +5,15 @@ In the last block every task runs its own attention, normalisation and residual,
 the frozen product is computed once, on the shared stream, and serves all tasks. In the pooling, which each task enters
 with its own tokens and its own query, a linear layer gives y_t = W x_t + b + B_t A_t x_t.
 
-The streams travel stacked along the batch axis, (shared, task 1, task 2, …), so that any block runs them as it is:
-only its linear layers are exchanged.
+Any block runs the streams as it is, one after the other, the shared one first: only its linear layers are exchanged.
+Nothing but the frozen products passes from one stream to another, so that a stream that nobody wants can be left out,
+of an exported graph too.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,8 @@ from torch.utils.checkpoint import checkpoint
 
 from facial_attributes_ros.models.backbones import Backbone
 
+SHARED: Final = "shared"
+"""Name of the stream without low-rank updates, whose products all tasks use."""
 FUSED_PARTS: Final = {"qkv": 3, "kv": 2}
 """Layers that hold several projections one above the other; each gets low-rank matrices of its own."""
 
@@ -33,7 +37,11 @@ class TaskLinear(nn.Module):
         rank: rank of every update.
         alpha: updates are scaled by alpha / rank.
         parts: number of projections fused in `base`, equally high; each has an update of this rank.
-        shared: whether the stack of streams begins with the shared one, on which alone `base` is then computed.
+        shared: whether `base` is computed on the shared stream alone, which then has to run first.
+
+    Attributes:
+        stream: the task whose stream runs, `SHARED`, or None for the frozen layer by itself.
+        product: what `base` gave for the shared stream.
     """
 
     def __init__(
@@ -47,7 +55,8 @@ class TaskLinear(nn.Module):
         self.up = nn.ParameterDict({task: weight.new_zeros(base.out_features, rank) for task in tasks})
         for matrix in self.down.values():
             nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
-        self.active: tuple[str, ...] = ()
+        self.stream: str | None = None
+        self.product: Tensor | None = None
 
     def update(self, x: Tensor, task: str) -> Tensor:
         """Return B_t A_t x of one task, scaled: (…, in) to (…, out)."""
@@ -57,16 +66,15 @@ class TaskLinear(nn.Module):
         return self.scale * (torch.cat(outer, dim=-1) if self.parts > 1 else outer[0])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map stacked streams (S * N, …, in) to (S * N, …, out); without active tasks it is the frozen layer."""
-        if not self.active:
-            return self.base(x)  # type: ignore[no-any-return]
-        streams = _streams(x, len(self.active) + int(self.shared))
-        if self.shared:
-            product = self.base(streams[0])
-            updated = [product + self.update(own, task) for task, own in zip(self.active, streams[1:], strict=True)]
-            return torch.cat([product, *updated])
-        updates = [self.update(own, task) for task, own in zip(self.active, streams, strict=True)]
-        return self.base(x) + torch.cat(updates)  # type: ignore[no-any-return]
+        """Map the stream that runs from (N, …, in) to (N, …, out)."""
+        if self.stream is None:
+            frozen: Tensor = self.base(x)
+            return frozen
+        if self.stream == SHARED:
+            self.product = self.base(x)
+            return self.product
+        product = self.product if self.shared else self.base(x)
+        return product + self.update(x, self.stream)  # type: ignore[operator]
 
 
 class TaskStreams(nn.Module):
@@ -103,29 +111,31 @@ class TaskStreams(nn.Module):
         if not tasks:
             return {}
 
-        def last_block(shared: Tensor) -> Tensor:
+        def last_block(shared: Tensor) -> tuple[Tensor, ...]:
             block, extra = backbone.blocks[-1], backbone.block_arguments()[-1]
-            with _Active(block, tasks):
-                stacked: Tensor = block(shared.repeat(1 + len(tasks), 1, 1), **extra)
-            return torch.cat(_streams(stacked, 1 + len(tasks))[1:])
+            with _Streams(block) as streams:
+                streams.run(SHARED)
+                block(shared, **extra)
+                return tuple(block(shared, **extra) for _ in map(streams.run, tasks))
 
         if backbone.gradient_checkpointing and self.training and torch.is_grad_enabled():
-            own: Tensor = checkpoint(last_block, tokens, use_reentrant=False)
+            own: tuple[Tensor, ...] = checkpoint(last_block, tokens, use_reentrant=False)
         else:
             own = last_block(tokens)
-        features = self._pool(backbone, own, tasks) if self.has_pool else backbone.finish(own)
-        return dict(zip(tasks, _streams(features, len(tasks)), strict=True))
+        finish = partial(self._pool, backbone) if self.has_pool else lambda tokens, _: backbone.finish(tokens)
+        return {task: finish(stream, task) for task, stream in zip(tasks, own, strict=True)}
 
-    def _pool(self, backbone: Any, tokens: Tensor, tasks: tuple[str, ...]) -> Tensor:
-        """Attention pooling of timm's `AttentionPoolLatent` with one query per task: (T * N, L, D) to (T * N, D)."""
+    def _pool(self, backbone: Any, tokens: Tensor, task: str) -> Tensor:
+        """Attention pooling of timm's `AttentionPoolLatent` with the query of a task: (N, L, D) to (N, D)."""
         pool = backbone.pool
         tokens = backbone.pooled_tokens(backbone.normalise(tokens))
         count, length, _ = tokens.shape
         if pool.pos_embed is not None:
             tokens = tokens + pool.pos_embed.unsqueeze(0)
-        with _Active(pool, tasks):
-            latents = [self.latents[task].expand(count // len(tasks), -1, -1) for task in tasks]
-            query = pool.q(torch.cat(latents)).reshape(count, pool.latent_len, pool.num_heads, pool.head_dim)
+        with _Streams(pool) as streams:
+            streams.run(task)
+            latent = self.latents[task].expand(count, -1, -1)
+            query = pool.q(latent).reshape(count, pool.latent_len, pool.num_heads, pool.head_dim)
             key_value = pool.kv(tokens).reshape(count, length, 2, pool.num_heads, pool.head_dim)
             key, value = key_value.permute(2, 0, 3, 1, 4).unbind(0)
             query, key = pool.q_norm(query.transpose(1, 2)), pool.k_norm(key)
@@ -138,25 +148,22 @@ class TaskStreams(nn.Module):
         return features
 
 
-def _streams(stacked: Tensor, count: int) -> tuple[Tensor, ...]:
-    """Take (count * N, …) apart into `count` times (N, …); unlike `chunk`, an export keeps N open."""
-    return torch.unflatten(stacked, 0, (count, -1)).unbind(0)
+class _Streams:
+    """Says to the task layers inside a module which stream runs; afterwards none does."""
 
-
-class _Active:
-    """Names the tasks whose streams are stacked in the input of the task layers inside a module."""
-
-    def __init__(self, module: nn.Module, tasks: tuple[str, ...]) -> None:
+    def __init__(self, module: nn.Module) -> None:
         self.layers = [layer for layer in module.modules() if isinstance(layer, TaskLinear)]
-        self.tasks = tasks
 
-    def __enter__(self) -> None:
+    def run(self, stream: str) -> None:
         for layer in self.layers:
-            layer.active = self.tasks
+            layer.stream = stream
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *_: object) -> None:
         for layer in self.layers:
-            layer.active = ()
+            layer.stream = layer.product = None
 
 
 def _linears(backbone: Backbone, module: nn.Module, called: Iterable[str]) -> list[str]:

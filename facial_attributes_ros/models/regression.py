@@ -48,11 +48,12 @@ class AgeRegression:
         """Return float32 (N, 9): logarithms of the age groups' probabilities for outputs (N,).
 
         Ages count whole years, so a group begins half a year before its first one; what lies below 0 years belongs to
-        the first group, and the last one has no end.
+        the first group, and the last one has no end. An age that is not finite gives NaN for every group.
         """
         from scipy.special import ndtr
 
         years = self.years(np.asarray(outputs, np.float64))
+        years = np.where(np.isfinite(years), years, np.nan)
         below = ndtr((np.array(AGE_GROUP_STARTS[1:]) - 0.5 - years[:, None]) / self.deviation)
         shares = np.diff(below, axis=1, prepend=0, append=1)
         return np.asarray(np.log(np.maximum(shares, _LEAST)), np.float32)

@@ -46,7 +46,18 @@ class DeployedModel(nn.Module):
     def from_planes(self, planes: Tensor, tasks: Sequence[str] | None = None) -> tuple[Tensor, ...]:
         """Return the same for (N, 3, S, S), BGR, 0 to 255, of any type; of some tasks only if they are given."""
         tasks = self.tasks if tasks is None else tasks
+        logits = self.model(self._normalised(planes), tasks)
+        return tuple(logits[task].float() for task in tasks)
+
+    def shared_features(self, planes: Tensor) -> tuple[Tensor]:
+        """Return the features (N, D) that the heads of all tasks take, where no task has a stream of its own."""
+        return (self.model.backbone(self._normalised(planes)),)
+
+    def head(self, features: Tensor, task: str) -> tuple[Tensor]:
+        """Return the logits float32 (N, classes) of one task for features (N, D)."""
+        return (self.model.forward_features(features, (task,))[task].float(),)
+
+    def _normalised(self, planes: Tensor) -> Tensor:
         # Not indexed by a list, which would be copied to the device while a graph is recorded.
         rgb = planes.float().flip(1)
-        logits = self.model((rgb * self.scale - self.shift).to(self.dtype), tasks)
-        return tuple(logits[task].float() for task in tasks)
+        return (rgb * self.scale - self.shift).to(self.dtype)

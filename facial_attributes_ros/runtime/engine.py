@@ -48,7 +48,7 @@ class Engine(Protocol):
 
         Args:
             crops: uint8 (N, S, S, 3), BGR, S being `spec.image_size`; N may be 0.
-            tasks: which results are wanted, all by default.
+            tasks: which results are wanted, all by default; nothing that only serves another is computed.
 
         Returns:
             float32 (N, classes) per task, not calibrated; (N, 1) for an age in years, see `models.regression`.
@@ -70,8 +70,13 @@ class Engine(Protocol):
             As `logits`.
         """
 
-    def warm_up(self, batch_sizes: Iterable[int] = (1,)) -> None:
-        """Run once per batch size, so that the first frame is as fast as the others."""
+    def warm_up(self, batch_sizes: Iterable[int] = (1,), tasks: Iterable[str] | None = None) -> None:
+        """Run once per batch size, so that the first frame is as fast as the others.
+
+        Args:
+            batch_sizes: numbers of faces.
+            tasks: as in `logits`; what only serves the others is neither loaded nor run.
+        """
 
 
 def load_engine(
@@ -118,10 +123,11 @@ def probabilities(logits: Logits, spec: ModelSpec) -> Logits:
         spec: gives the temperatures, and says how an age in years is read.
 
     Returns:
-        float32 (N, classes) per task; every row sums to 1.
+        float32 (N, classes) per task; every row sums to 1, or is NaN throughout where a logit is not finite.
     """
     classes = class_logits(logits, spec.age_regression)
-    return {task: _softmax(values / np.float32(spec.temperatures[task])) for task, values in classes.items()}
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite comes out as NaN
+        return {task: _softmax(values / np.float32(spec.temperatures[task])) for task, values in classes.items()}
 
 
 def check_crops(crops: Crops, spec: ModelSpec) -> None:
@@ -141,6 +147,8 @@ def empty_logits(spec: ModelSpec, tasks: Iterable[str]) -> Logits:
 
 
 def _softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    # One logit of minus infinity would otherwise leave a distribution that looks sure of itself.
+    values = np.where(np.isfinite(values).all(axis=-1, keepdims=True), values, np.float32(np.nan))
     powers = np.exp(values - values.max(axis=-1, keepdims=True, initial=-np.inf))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 

@@ -18,7 +18,13 @@ from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.models.registry import check_tasks, load_model, model_folder
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.runtime.deployed import DeployedModel
-from facial_attributes_ros.runtime.onnx_export import FLOAT_TOLERANCE, INPUT, largest_difference, write_deployed
+from facial_attributes_ros.runtime.onnx_export import (
+    FLOAT_TOLERANCE,
+    INPUT,
+    check_onnx,
+    largest_difference,
+    write_deployed,
+)
 
 FORMATS: Final = ("onnx", "pt2", "tensorrt")
 LARGEST_BATCH: Final = 64
@@ -80,7 +86,16 @@ def check_tensorrt() -> None:
 
 
 def _write_onnx(deployed: DeployedModel, spec: ModelSpec, path: Path, int8: bool) -> float:
-    return write_deployed(deployed, spec.image_size, path, int8=int8)
+    import onnxruntime
+
+    write_deployed(deployed, spec.image_size, path, int8=int8)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def run(crops: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        outputs: list[NDArray[np.float32]] = session.run(list(deployed.tasks), {INPUT: crops})
+        return outputs
+
+    return check_onnx(run, deployed, spec.image_size, int8=int8)
 
 
 def _write_pt2(deployed: DeployedModel, spec: ModelSpec, path: Path, _: bool) -> float:

@@ -9,6 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -18,14 +19,14 @@ from numpy.typing import ArrayLike, NDArray
 from facial_attributes_ros.cache import cache_dir, writable_cache
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked, remove_leftovers
-from facial_attributes_ros.models.registry import check_tasks
+from facial_attributes_ros.models.registry import check_tasks, weights_file
 from facial_attributes_ros.models.spec import TENSORS_FILE, ModelSpec
 from facial_attributes_ros.progress import announce
 from facial_attributes_ros.runtime.batches import FittingBatches
 from facial_attributes_ros.runtime.engine import Crops, Logits, check_crops, empty_logits
-from facial_attributes_ros.runtime.onnx_export import INPUT
+from facial_attributes_ros.runtime.onnx_parts import PartedNetwork, part_paths, write_parts
 
-BUILD_VERSION: Final = 3
+BUILD_VERSION: Final = 4
 """Raise it when the way networks are exported changes, so that engines built before are not used again."""
 BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32)
 """Faces a call of the network takes at most: the last, or an earlier one where memory is short."""
@@ -45,7 +46,7 @@ class OnnxEngine:
     """A merged network in ONNX Runtime; see `runtime.engine.Engine`."""
 
     def __init__(self, path: Path, spec: ModelSpec, device: str = "cpu", threads: int | None = None) -> None:
-        """Open a network that `build_engine` or `facial-attributes export` wrote.
+        """Open a network that `build_engine` wrote.
 
         Raises:
             UserError: onnxruntime is missing, can't read the file, or lacks the device.
@@ -53,7 +54,10 @@ class OnnxEngine:
         self.spec = spec
         self.device = device
         self.name = "onnx-int8" if path.stem.endswith("int8") else "onnx"
-        self._session = open_session(path, device, threads)
+        # TensorRT would build its own engine of a head, for long, when its task is first asked for.
+        self._network = PartedNetwork(
+            path, spec.tasks, lambda part: open_session(part, device, threads, tensorrt=part == path), device
+        )
         self._batches = FittingBatches(INT8_BATCH_SIZES if self.name == "onnx-int8" else BATCH_SIZES, device)
 
     @classmethod
@@ -71,7 +75,7 @@ class OnnxEngine:
         wanted = list(check_tasks(self.spec, tasks))
         if not wanted or not len(crops):
             return empty_logits(self.spec, wanted)
-        parts = self._batches.run(len(crops), lambda part: self._session.run(wanted, {INPUT: crops[part]}))
+        parts = self._batches.run(len(crops), lambda part: self._network.run(crops[part], wanted))
         return {task: np.concatenate(values) for task, values in zip(wanted, zip(*parts, strict=True), strict=True)}
 
     def from_frame(self, image: NDArray[np.uint8], boxes: ArrayLike, tasks: Iterable[str] | None = None) -> Logits:
@@ -80,18 +84,21 @@ class OnnxEngine:
 
         return self.logits(crop_faces(image, boxes, self.spec.image_size, self.spec.crop_margin), tasks)
 
-    def warm_up(self, batch_sizes: Iterable[int] = (1,)) -> None:
+    def warm_up(self, batch_sizes: Iterable[int] = (1,), tasks: Iterable[str] | None = None) -> None:
         """See `Engine.warm_up`."""
         side = self.spec.image_size
-        if self._session.get_providers()[0].startswith("Tensorrt"):
+        wanted = check_tasks(self.spec, tasks)
+        if self._network.shared.get_providers()[0].startswith("Tensorrt"):
             # It builds its engine anew, for minutes, whenever a batch is smaller or larger than any before.
             batch_sizes = (BATCH_SIZES[0], BATCH_SIZES[-1], *batch_sizes)
         for size in batch_sizes:
-            self.logits(np.zeros((size, side, side, 3), np.uint8))
+            self.logits(np.zeros((size, side, side, 3), np.uint8), wanted)
 
 
 def build_engine(folder: Path, *, int8: bool = False) -> Path:
-    """Return the cached ONNX file of a model, building and checking it if there is none; safe in several processes.
+    """Return the cached network of a model, building and checking it if there is none; safe in several processes.
+
+    It is the file of what all tasks share; beside it lies what each has of its own, see `onnx_parts`.
 
     The name holds a hash of everything that changes the network: the model's tensors, the fields of its description
     that matter, and `BUILD_VERSION`. No versions of packages: what was built with PyTorch runs where there is none.
@@ -103,17 +110,18 @@ def build_engine(folder: Path, *, int8: bool = False) -> Path:
     stem = f"{_file_name(spec.name)}-{_key(folder, spec)}-{'int8' if int8 else 'float32'}"
     for cache in (cache_dir, writable_cache):
         path = cache() / "engines" / f"{stem}.onnx"
-        if _is_whole(path):
+        parts = [path, *part_paths(path, spec.tasks).values()]
+        if _is_whole(parts):
             _mark_used(path)
             return path
     with disk_errors(path), locked(path):
         remove_leftovers(path)
-        if not _is_whole(path):  # another process may have built it while this one waited
+        if not _is_whole(parts):  # another process may have built it while this one waited
             announce(f"Building the engine of model {spec.name} (once) in {path.parent}")
             _build(folder, path, int8)
             with atomic_target(_digest_file(path)) as temporary:
-                temporary.write_text(file_sha256(path), encoding="ascii")
-            announce(f"Built {path.name} ({path.stat().st_size / 1e6:.0f} MB)")
+                temporary.write_text(_digests(parts), encoding="ascii")
+            announce(f"Built {path.name} ({sum(part.stat().st_size for part in parts) / 1e6:.0f} MB)")
             _forget_old(path.parent, _file_name(spec.name))
     return path
 
@@ -122,10 +130,14 @@ def _digest_file(path: Path) -> Path:
     return path.with_suffix(".sha256")
 
 
-def _is_whole(path: Path) -> bool:
+def _digests(parts: Sequence[Path]) -> str:
+    return "".join(f"{file_sha256(part)}\n" for part in parts)
+
+
+def _is_whole(parts: Sequence[Path]) -> bool:
     """Return whether an engine is there and as it was built: a robot that loses power may keep a part of a file."""
     try:
-        return _digest_file(path).read_text(encoding="ascii") == file_sha256(path)
+        return _digest_file(parts[0]).read_text(encoding="ascii") == _digests(parts)
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -141,8 +153,8 @@ def _forget_old(engines: Path, name: str) -> None:
     """Remove a model's engines but the last used ones, so that training and upgrades don't fill the disk."""
     built = [path for path in engines.glob(f"{name}-*.onnx") if _BUILT.fullmatch(path.name.removeprefix(name))]
     for path in sorted(built, key=lambda path: path.stat().st_mtime)[:-KEPT]:
-        path.unlink(missing_ok=True)
-        _digest_file(path).unlink(missing_ok=True)
+        for part in engines.glob(f"{escape(path.stem)}.*"):
+            part.unlink(missing_ok=True)
 
 
 def _build(folder: Path, path: Path, int8: bool) -> None:
@@ -151,20 +163,28 @@ def _build(folder: Path, path: Path, int8: bool) -> None:
         from facial_attributes_ros.runtime.deployed import DeployedModel
     except ImportError as error:
         raise UserError(f"The engine of this model must be built once, which needs PyTorch ({error}).") from error
-    from facial_attributes_ros.runtime.onnx_export import write_deployed
+    from facial_attributes_ros.runtime.onnx_export import check_onnx, write_deployed
 
     model, spec = load_model(folder)
     deployed = DeployedModel(model, spec, spec.tasks).eval()
     with atomic_target(path) as temporary:
-        write_deployed(deployed, spec.image_size, temporary, int8=int8)
+        whole = temporary.with_name("whole.onnx")
+        write_deployed(deployed, spec.image_size, whole, int8=int8)
+        write_parts(whole, temporary, spec.tasks)
+        network = PartedNetwork(temporary, spec.tasks, lambda part: open_session(part, "cpu", None))
+        check_onnx(lambda crops: network.run(crops, spec.tasks), deployed, spec.image_size, int8=int8)
+        own = part_paths(path, spec.tasks)
+        for task, part in part_paths(temporary, spec.tasks).items():
+            part.chmod(0o644)
+            part.replace(own[task])
 
 
 def _key(folder: Path, spec: ModelSpec) -> str:
     parts = [f"build {BUILD_VERSION}"]
     document = spec.to_json()
     parts += [json.dumps(document[name], sort_keys=True) for name in _SHAPING_FIELDS]
-    files = (TENSORS_FILE, spec.backbone.weights or "")
-    parts += [file_sha256(folder / name) for name in files if (folder / name).is_file()]
+    files = (folder / TENSORS_FILE, weights_file(spec, folder))
+    parts += [file_sha256(path) for path in files if path is not None and path.is_file()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -172,8 +192,8 @@ def _file_name(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
 
 
-def open_session(path: Path, device: str, threads: int | None) -> Any:
-    """Return an onnxruntime session with this package's settings.
+def open_session(path: Path, device: str, threads: int | None, *, tensorrt: bool = True) -> Any:
+    """Return an onnxruntime session with this package's settings, in TensorRT where it is installed and may be used.
 
     Raises:
         UserError: onnxruntime is missing, can't read the file, or lacks the device.
@@ -187,7 +207,7 @@ def open_session(path: Path, device: str, threads: int | None) -> Any:
     options.inter_op_num_threads = 1
     # Waiting threads that spin would take the cores away from the detector and from DDS between two frames.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    providers = _providers(onnxruntime.get_available_providers(), device)
+    providers = _providers(onnxruntime.get_available_providers(), device, tensorrt)
     try:
         session = _session(onnxruntime, path, options, providers)
     except Exception as error:  # onnxruntime's errors have no common base class of their own
@@ -208,7 +228,7 @@ def _session(onnxruntime: Any, path: Path, options: Any, providers: Sequence[tup
         return onnxruntime.InferenceSession(str(path), options, providers=list(providers[1:]), enable_fallback=0)
 
 
-def _providers(available: list[str], device: str) -> list[tuple[str, dict[str, Any]]]:
+def _providers(available: list[str], device: str, tensorrt: bool) -> list[tuple[str, dict[str, Any]]]:
     cpu: tuple[str, dict[str, Any]] = ("CPUExecutionProvider", {})
     if device == "cpu":
         return [cpu]
@@ -218,4 +238,5 @@ def _providers(available: list[str], device: str) -> list[tuple[str, dict[str, A
         ("TensorrtExecutionProvider", {"device_id": index, "trt_fp16_enable": True, **cache}),
         ("CUDAExecutionProvider", {"device_id": index}),
     ]
-    return [*(provider for provider in wanted if provider[0] in available), cpu]
+    usable = [name for name in available if tensorrt or not name.startswith("Tensorrt")]
+    return [*(provider for provider in wanted if provider[0] in usable), cpu]

@@ -65,14 +65,13 @@ def write_onnx(network: "nn.Module", example: "Tensor", outputs: Sequence[str], 
             raise UserError(f"This model can't be written as ONNX ({error}): use the engine torch.") from error
 
 
-def write_deployed(deployed: "DeployedModel", image_size: int, path: Path, *, int8: bool = False) -> float:
-    """Write a deployed model as ONNX, `crops` uint8 (N, S, S, 3) BGR in, logits (N, classes) out, and check it.
+def write_deployed(deployed: "DeployedModel", image_size: int, path: Path, *, int8: bool = False) -> None:
+    """Write a deployed model as ONNX, `crops` uint8 (N, S, S, 3) BGR in, logits (N, classes) out.
 
-    Returns:
-        What `check_onnx` returns.
+    Whether it computes what PyTorch does is for `check_onnx` to say.
 
     Raises:
-        UserError: it can't be written, or computes something else than PyTorch.
+        UserError: it can't be written.
     """
     import torch
 
@@ -84,7 +83,6 @@ def write_deployed(deployed: "DeployedModel", image_size: int, path: Path, *, in
         whole.unlink()
     else:
         write_onnx(deployed, example, deployed.tasks, path)
-    return check_onnx(path, deployed, image_size, int8=int8)
 
 
 def quantise(source: Path, target: Path) -> None:
@@ -131,8 +129,14 @@ def example_crops(count: int, size: int) -> NDArray[np.uint8]:
     return np.stack([cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC) for picture in coarse])
 
 
-def check_onnx(path: Path, deployed: "DeployedModel", image_size: int, *, int8: bool = False) -> float:
-    """Compare an ONNX file with the network it was made from, on one, two and five faces.
+def check_onnx(run: Runner, deployed: "DeployedModel", image_size: int, *, int8: bool = False) -> float:
+    """Compare an ONNX network with the one it was made from, on one, two and five faces.
+
+    Args:
+        run: gives its logits for crops uint8 (N, S, S, 3).
+        deployed: the network in PyTorch.
+        image_size: S.
+        int8: whether it was quantised.
 
     Returns:
         The largest difference seen: of logits for float32, of probabilities (mean over the faces) for int8.
@@ -140,12 +144,7 @@ def check_onnx(path: Path, deployed: "DeployedModel", image_size: int, *, int8: 
     Raises:
         UserError: the difference is beyond the tolerance.
     """
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    worst = largest_difference(
-        lambda crops: session.run(list(deployed.tasks), {INPUT: crops}), deployed, image_size, int8
-    )
+    worst = largest_difference(run, deployed, image_size, int8)
     tolerance = INT8_TOLERANCE if int8 else FLOAT_TOLERANCE
     if not worst <= tolerance:
         raise UserError(f"The ONNX network differs from PyTorch's by {worst:.2g}, more than {tolerance}: use torch.")

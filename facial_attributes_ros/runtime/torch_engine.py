@@ -47,6 +47,7 @@ class TorchEngine:
         self._batches = FittingBatches(BATCH_SIZES, device, self._free)
         self._on_gpu = device != "cpu"
         self._graphs: dict[tuple[int, _Tasks], CudaGraph] | None = {} if graphs and self._on_gpu else None
+        """By number of faces and tasks; without tasks it is the graph of the features that all of them share."""
         self._network = deployed.eval().requires_grad_(False).to(device)
         if self._on_gpu:
             self._network.lower_precision(half_type(device))
@@ -99,24 +100,24 @@ class TorchEngine:
 
         return self._in_batches(len(boxes), planes, wanted)
 
-    def warm_up(self, batch_sizes: Iterable[int] = (1,)) -> None:
-        """See `Engine.warm_up`; on a GPU this records all graphs, and the crop's kernels are loaded."""
+    def warm_up(self, batch_sizes: Iterable[int] = (1,), tasks: Iterable[str] | None = None) -> None:
+        """See `Engine.warm_up`; on a GPU this records all graphs of the tasks, and the crop's kernels are loaded."""
         frame = np.zeros((_WARM_SIDE, _WARM_SIDE, 3), np.uint8)
+        wanted = check_tasks(self.spec, tasks)
         for size in BATCH_SIZES if self._graphs is not None else batch_sizes:
-            self.from_frame(frame, [[0, 0, _WARM_SIDE, _WARM_SIDE]] * size)
+            self.from_frame(frame, [[0, 0, _WARM_SIDE, _WARM_SIDE]] * size, wanted)
 
-    def _in_batches(self, count: int, planes: Callable[[slice], Tensor], wanted: Iterable[str]) -> Logits:
+    def _in_batches(self, count: int, planes: Callable[[slice], Tensor], tasks: _Tasks) -> Logits:
         """Run the network on faces 0 to `count` in batches that fit; `planes` makes (n, 3, S, S) of some of them."""
-        # Only streams of a task's own are worth leaving out; a head costs next to nothing.
-        tasks = self._network.tasks if self._network.model.streams is None else tuple(wanted)
 
         def run(part: slice) -> _Outputs:
             with torch.inference_mode():
                 return self._run(planes(part), tasks)
 
         parts = self._batches.run(count, run)
-        values = dict(zip(tasks, zip(*parts, strict=True), strict=True))
-        return {task: torch.cat(values[task]).cpu().numpy() for task in wanted}
+        return {
+            task: torch.cat(values).cpu().numpy() for task, values in zip(tasks, zip(*parts, strict=True), strict=True)
+        }
 
     def _free(self, most: int) -> None:
         if self._graphs:
@@ -124,21 +125,38 @@ class TorchEngine:
         torch.cuda.empty_cache()
 
     def _run(self, planes: Tensor, tasks: _Tasks) -> _Outputs:
+        """Return the logits of these tasks and compute no other's, neither its head nor its stream."""
         if self._graphs is None:
             return self._network.from_planes(planes, tasks)
+        try:
+            return self._run_graphs(self._graphs, planes, tasks)
+        except RuntimeError as error:
+            if out_of_memory(error):
+                raise
+            _LOGGER.warning("CUDA graphs can't be recorded here (%s); going on without them.", error)
+            self._graphs = None
+            return self._network.from_planes(planes, tasks)
+
+    def _run_graphs(self, graphs: "dict[tuple[int, _Tasks], CudaGraph]", planes: Tensor, tasks: _Tasks) -> _Outputs:
+        """Run recorded graphs, recording those that are missing.
+
+        The features have a graph, and each task's head has one, so that a task is switched on by recording its head.
+        Streams are woven into one another, so that there each set of tasks that was asked for has a graph of its own.
+        """
         size = next(size for size in BATCH_SIZES if size >= len(planes))
-        if (size, tasks) not in self._graphs:
-            side = self.spec.image_size
-            example = torch.zeros(size, 3, side, side, device=self.device, dtype=torch.float32)
-            try:
-                self._graphs[size, tasks] = CudaGraph(partial(self._network.from_planes, tasks=tasks), example)
-            except RuntimeError as error:
-                if out_of_memory(error):
-                    raise
-                _LOGGER.warning("CUDA graphs can't be recorded here (%s); going on without them.", error)
-                self._graphs = None
-                return self._network.from_planes(planes, tasks)
-        return self._graphs[size, tasks](planes)
+
+        def run(key: _Tasks, function: Callable[[Tensor], _Outputs], inputs: Tensor) -> _Outputs:
+            if (size, key) not in graphs:
+                kind = inputs.dtype if inputs.is_floating_point() else torch.float32
+                example = torch.zeros(size, *inputs.shape[1:], device=self.device, dtype=kind)
+                graphs[size, key] = CudaGraph(function, example)
+            return graphs[size, key](inputs)
+
+        network = self._network
+        if network.model.streams is not None:
+            return run(tasks, partial(network.from_planes, tasks=tasks), planes)
+        (features,) = run((), network.shared_features, planes)
+        return tuple(run((task,), partial(network.head, task=task), features)[0] for task in tasks)
 
 
 class CudaGraph:

@@ -163,3 +163,26 @@ def test_a_video_gives_a_line_a_frame_with_tracks(capsys, tmp_path, six_faces):
     assert [line["time"] for line in lines] == pytest.approx([k / 15 for k in range(6)], abs=0.01)
     assert {face["id"] for face in lines[-1]["faces"]} == {face["id"] for face in lines[2]["faces"]}
     assert (tmp_path / "out" / "clip.mp4").stat().st_size > 0
+
+
+def test_only_the_tasks_asked_for_are_estimated(capsys, monkeypatch, tmp_path):
+    asked = []
+
+    class Engine(FakeEngine):
+        def from_frame(self, image, boxes, tasks=None):
+            asked.append(tuple(tasks))
+            return super().from_frame(image, boxes, tasks)
+
+    monkeypatch.setattr("facial_attributes_ros.runtime.engine.load_engine", lambda *_: Engine())
+    cv2.imwrite(str(tmp_path / "face.png"), SampleCamera().frame(0.0))
+    code, (line,), _ = predict(capsys, tmp_path / "face.png", "--tasks", "gender,age")
+    assert code == 0
+    assert line["faces"]
+    assert asked == [("age", "gender")]
+    for face in line["faces"]:
+        assert face["gender"] is not None
+        assert face["emotion"] is None
+        assert len(set(face["emotion_probabilities"].values())) == 1
+    code, lines, error = predict(capsys, tmp_path / "face.png", "--tasks", "gender,height")
+    assert (code, lines) == (2, [])
+    assert "has no task height" in error

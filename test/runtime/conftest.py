@@ -31,7 +31,7 @@ def write_random_model(folder: Path, adaptation: Adaptation, ages: AgeRegression
     network = build_network(spec)
     for name, parameter in network.named_parameters():
         if parameter.ndim > 1 and ("heads" in name or "lora_B" in name or ".up." in name):
-            torch.nn.init.normal_(parameter, std=0.2)
+            torch.nn.init.normal_(parameter, std=0.1)
     save_model(folder, replace(spec, backbone=replace(spec.backbone, weights="included")), network.state_dict())
     return folder
 

@@ -7,8 +7,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
@@ -20,6 +23,7 @@ from facial_attributes_ros.runtime.deployed import DeployedModel
 from facial_attributes_ros.runtime.engine import Engine, load_engine, probabilities
 from facial_attributes_ros.runtime.onnx_engine import BATCH_SIZES, INT8_BATCH_SIZES, OnnxEngine, build_engine
 from facial_attributes_ros.runtime.onnx_export import example_crops
+from facial_attributes_ros.runtime.onnx_parts import part_paths
 from facial_attributes_ros.vision.crop import crop_faces
 
 SIZE = 32
@@ -85,7 +89,6 @@ def test_int8_sees_few_faces_a_call_since_they_share_a_scale(tiny_model: Path) -
 
 
 def test_int8_leaves_the_first_and_the_last_block_as_they_are(tiny_model: Path) -> None:
-    onnx = pytest.importorskip("onnx")
     nodes = onnx.load(build_engine(tiny_model, int8=True)).graph.node
     whole = onnx.load(build_engine(tiny_model)).graph
     weights = {tensor.name for tensor in whole.initializer}
@@ -94,6 +97,77 @@ def test_int8_leaves_the_first_and_the_last_block_as_they_are(tiny_model: Path) 
     blocks = sorted({int(re.search(r"blocks\.(\d+)/", name)[1]) for name in linear})  # type: ignore[index]
     assert len(blocks) > 2
     assert kept == {name for name in linear if f"blocks.{blocks[0]}/" in name or f"blocks.{blocks[-1]}/" in name}
+
+
+class Profiled:
+    """Sessions of onnxruntime that write down which nodes they run."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.sessions = folder, []
+        real = onnxruntime.InferenceSession
+
+        def session(path: str, options: onnxruntime.SessionOptions, **more: Any) -> onnxruntime.InferenceSession:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(folder / Path(path).name)
+            self.sessions.append(real(path, options, **more))
+            return self.sessions[-1]
+
+        monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+
+    def nodes(self) -> list[str]:
+        """End the profiles, and return the names of the nodes that ran, a row a run."""
+        events = [event for each in self.sessions for event in json.loads(Path(each.end_profiling()).read_text())]
+        return [event["name"] for event in events if event["cat"] == "Node"]
+
+
+def serving(nodes: list[str], task: str) -> list[str]:
+    """Return the nodes of a task's head and of its stream's low-rank matrices."""
+    return [name for name in nodes if f"/{task}/" in name or f"heads.{task}/" in name]
+
+
+@pytest.mark.parametrize("kind", ["tiny_model", "task_specific_model", "years_model"])
+def test_nothing_of_a_task_that_nobody_wants_is_computed_or_even_loaded(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = build_engine(request.getfixturevalue(kind))
+    spec = ModelSpec.read(request.getfixturevalue(kind))
+    crops = example_crops(2, SIZE)
+    expected = OnnxEngine(path, spec).logits(crops)
+    profiled = Profiled(tmp_path, monkeypatch)
+    engine = OnnxEngine(path, spec)
+    engine.warm_up((1, 2), ["age", "gender"])
+    opened = {output.name for session in profiled.sessions for output in session.get_outputs()}
+    assert {"age", "gender"} <= opened
+    assert "emotion" not in opened
+    for tasks in (["gender"], ["age", "gender"], []):  # as they are switched while faces come
+        found = engine.logits(crops, tasks)
+        assert list(found) == tasks
+        for task in tasks:
+            np.testing.assert_allclose(found[task], expected[task], atol=1e-5)
+    nodes = profiled.nodes()
+    assert not serving(nodes, "emotion")
+    assert len(serving(nodes, "gender")) > len(serving(nodes, "age")) > 0
+
+
+def test_a_task_that_is_switched_on_opens_its_own_part_only(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiled = Profiled(tmp_path, monkeypatch)
+    engine = OnnxEngine(build_engine(tiny_model), ModelSpec.read(tiny_model))
+    engine.warm_up(tasks=["gender"])
+    sessions = len(profiled.sessions)
+    for tasks in (["gender", "emotion"], ["emotion"], ["gender"], ["gender", "emotion"]):
+        engine.logits(example_crops(1, SIZE), tasks)
+    assert len(profiled.sessions) == sessions + 1
+    assert serving(profiled.nodes(), "emotion")
+
+
+def test_the_parts_of_a_network_hold_no_weight_twice(task_specific_model: Path) -> None:
+    path = build_engine(task_specific_model)
+    parts = [onnx.load(part).graph for part in (path, *part_paths(path, tuple(LABELS)).values())]
+    held = [tensor.name for part in parts for tensor in part.initializer if len(tensor.raw_data) > 1000]
+    assert sorted(held) == sorted(set(held))
+    assert all(len(part.SerializeToString()) < 0.1 * path.stat().st_size for part in parts[1:])
 
 
 def test_only_the_tasks_asked_for_come_back(engine: Engine) -> None:
@@ -134,6 +208,17 @@ def test_distributions_sum_to_one_and_the_temperature_flattens_them(reference: E
     assert probabilities({"age": np.empty((0, 9), np.float32)}, reference.spec)["age"].shape == (0, 9)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_never_become_a_distribution(value: float, years_model: Path) -> None:
+    spec = ModelSpec.read(years_model)
+    logits = {task: np.zeros((3, spec.outputs(task)), np.float32) for task in LABELS}
+    for values in logits.values():
+        values[1, 0] = value
+    for found in probabilities(logits, spec).values():
+        assert np.isnan(found[1]).all()
+        np.testing.assert_allclose(found[[0, 2]].sum(axis=1), 1, atol=1e-6)
+
+
 def test_a_cached_engine_starts_without_torch(tiny_model: Path) -> None:
     build_engine(tiny_model)
     script = (
@@ -171,13 +256,15 @@ def test_what_a_killed_build_left_is_removed_and_old_engines_go(
     engines = fresh(tiny_model, tmp_path, monkeypatch)
     (engines / f".{built}-killed").mkdir(parents=True)
     old = [engines / f"tiny-{index:016x}-float32.onnx" for index in range(6)]
+    (engines / old[0].name.replace(".onnx", ".age.onnx")).write_bytes(b"")
     others = [engines / "tiny-two-0123456789abcdef-float32.onnx", engines / "mine.onnx"]
     for seconds, path in enumerate((*old, *others)):
         path.write_bytes(b"")
         os.utime(path, (seconds, seconds))
     build_engine(tiny_model)
     left = {path.name for path in engines.iterdir() if path.suffix != ".lock"}
-    assert left == {built, built.replace(".onnx", ".sha256"), *(path.name for path in (*old[-3:], *others))}
+    parts = [built.replace(".onnx", f".{part}") for part in ("sha256", *(f"{task}.onnx" for task in LABELS))]
+    assert left == {built, *parts, *(path.name for path in (*old[-3:], *others))}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")], ids=["Ctrl-C", "disk"])
@@ -213,16 +300,18 @@ def test_a_network_that_computes_something_else_is_not_accepted(
     assert [path for path in engines.iterdir() if path.suffix != ".lock"] == []
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed"])
+@pytest.mark.parametrize(("damage", "part"), [("cut", ".onnx"), ("changed", ".gender.onnx"), ("gone", ".age.onnx")])
 def test_a_damaged_engine_in_the_cache_is_built_again(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str, part: str
 ) -> None:
     fresh(tiny_model, tmp_path, monkeypatch)
-    built = build_engine(tiny_model)
+    built = build_engine(tiny_model).with_suffix(part)
     crops, whole = example_crops(2, 32), built.read_bytes()
     expected = load_engine(tiny_model, device="cpu", engine="onnx").logits(crops)
     middle = len(whole) // 2
     built.write_bytes(whole[:middle] if damage == "cut" else whole[:middle] + b"damage" + whole[middle + 6 :])
+    if damage == "gone":
+        built.unlink()
     again = load_engine(tiny_model, device="cpu", engine="onnx").logits(crops)
     for task, values in expected.items():
         np.testing.assert_allclose(again[task], values, atol=1e-5)

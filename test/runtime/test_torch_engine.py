@@ -1,7 +1,7 @@
 """The PyTorch engine when memory runs short, and its own crop."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -71,19 +71,80 @@ def test_a_full_gpu_while_the_faces_are_cut_out_means_smaller_batches_too(
         np.testing.assert_allclose(values, expected[task], atol=1e-4)
 
 
-def test_the_stream_of_a_task_that_nobody_wants_does_not_run(task_specific_model: Path) -> None:
-    engine = TorchEngine.load(task_specific_model)
-    crops, ran = example_crops(2, 32), []
-    expected = engine.logits(crops)
+def heads_that_run(engine: TorchEngine) -> list[str]:
+    """Return a list that grows by a task whenever its head runs."""
+    ran: list[str] = []
     for task, head in engine._network.model.heads.items():
         head.register_forward_hook(lambda *_, task=task: ran.append(task))
+    return ran
+
+
+@pytest.mark.parametrize("kind", ["tiny_model", "task_specific_model", "years_model"])
+def test_neither_head_nor_stream_of_a_task_that_nobody_wants_runs(kind: str, request: pytest.FixtureRequest) -> None:
+    engine = TorchEngine.load(request.getfixturevalue(kind))
+    crops = example_crops(2, 32)
+    expected = engine.logits(crops)
+    ran = heads_that_run(engine)
     with FlopCounterMode(display=False) as everything:
         engine.logits(crops)
     with FlopCounterMode(display=False) as one:
         found = engine.logits(crops, ["gender"])
-    assert ran == ["age", "gender", "emotion", "gender"]
+    engine.warm_up((1,), ["age"])
+    assert ran == ["age", "gender", "emotion", "gender", "age"]
     np.testing.assert_allclose(found["gender"], expected["gender"], atol=1e-5)
     assert one.get_total_flops() < everything.get_total_flops()
+
+
+class ReplayedGraph:
+    """Stands in for a CUDA graph: records what a function does once, and does only that from then on."""
+
+    recorded: ClassVar[list[int]] = []
+
+    def __init__(self, function: Any, example: torch.Tensor) -> None:
+        self.function, self.example = function, example
+        self.recorded.append(len(example))
+
+    def __call__(self, planes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        self.example[: len(planes)].copy_(planes)
+        return tuple(output[: len(planes)].clone() for output in self.function(self.example))
+
+
+@pytest.mark.parametrize(("kind", "graphs"), [("tiny_model", 3), ("task_specific_model", 2)])
+def test_graphs_compute_nothing_of_a_task_that_nobody_wants(
+    kind: str, graphs: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = TorchEngine.load(request.getfixturevalue(kind))
+    crops = example_crops(3, 32)
+    expected = engine.logits(crops)
+    monkeypatch.setattr(torch_engine, "CudaGraph", ReplayedGraph)
+    monkeypatch.setattr(ReplayedGraph, "recorded", [])
+    engine._graphs = {}
+    ran = heads_that_run(engine)
+    for tasks in (["gender"], ["age", "gender"], ["gender"], ["age", "gender"]):
+        for task, values in engine.logits(crops, tasks).items():
+            np.testing.assert_allclose(values, expected[task], atol=1e-5)
+    assert "emotion" not in ran
+    assert ReplayedGraph.recorded == [4] * graphs
+    engine.logits(crops)
+    assert "emotion" in ran
+    engine._graphs = {}
+    engine.warm_up(tasks=["gender"])
+    assert {tasks for _, tasks in engine._graphs} in ({(), ("gender",)}, {("gender",)})
+
+
+def test_graphs_that_cannot_be_recorded_are_done_without(
+    engine: TorchEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    crops = example_crops(3, 32)
+    expected = engine.logits(crops)
+    monkeypatch.setattr(torch_engine, "CudaGraph", refuse)
+    engine._graphs = {}
+    for task, values in engine.logits(crops).items():
+        np.testing.assert_allclose(values, expected[task], atol=1e-5)
+    assert "going on without them" in caplog.text
 
 
 def test_a_frame_that_lies_on_the_device_gives_the_same(engine: TorchEngine) -> None:

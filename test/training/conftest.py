@@ -37,7 +37,7 @@ class ShadeEngine:
     def from_frame(self, image: NDArray[np.uint8], boxes: ArrayLike, tasks: Iterable[str] | None = None) -> Logits:
         raise NotImplementedError
 
-    def warm_up(self, batch_sizes: Iterable[int] = (1,)) -> None:
+    def warm_up(self, batch_sizes: Iterable[int] = (1,), tasks: Iterable[str] | None = None) -> None:
         pass
 
 

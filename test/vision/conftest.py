@@ -34,7 +34,7 @@ class FakeEngine:
     def logits(self, crops, tasks=None):
         return self.from_frame(None, crops, tasks)
 
-    def warm_up(self, batch_sizes=(1,)):
+    def warm_up(self, batch_sizes=(1,), tasks=None):
         pass
 
 

@@ -12,7 +12,16 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, Detection, Distribution, FaceAttributes
+from facial_attributes_ros.attributes import (
+    AGE,
+    EMOTION,
+    GENDER,
+    LABELS,
+    TASKS,
+    Detection,
+    Distribution,
+    FaceAttributes,
+)
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros import configured, perception_node
 from facial_attributes_ros.vision.pipeline import EstimateError, FrameResult
@@ -79,7 +88,8 @@ def load_engine(model, device, engine, threads):
         raise UserError("The weights of the model broken have a wrong hash; fetch them again.")
     if model == "bug":
         raise RuntimeError("a layer has another shape")
-    return SimpleNamespace(spec=SimpleNamespace(name=model), device="cpu", name="stub", warm_up=lambda _: None)
+    spec = SimpleNamespace(name=model, tasks=TASKS)
+    return SimpleNamespace(spec=spec, device="cpu", name="stub", warm_up=lambda *_: None)
 
 
 def load_detector(name, **options):
