@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
@@ -79,7 +81,7 @@ def test_some_of_the_tasks_will_do(tmp_path: Path) -> None:
         ({"temperatures": dict.fromkeys(LABELS, 10**400)}, "temperatures must be 3 number"),
         ({"thresholds": dict.fromkeys(LABELS, float("nan"))}, "thresholds must be 3 number"),
         ({"mean": [float("inf")] * 3}, "mean must be 3 number"),
-        ({"metrics": {"gender": float("nan")}}, "a number that is not finite"),
+        ({"metrics": {"gender": float("nan")}}, "must hold finite numbers only"),
         ({"backbone": {"name": "x", "weights": "a\0b"}}, "backbone.weights must be a text or null"),
         ({"int8": "yes"}, "int8 must be true or false"),
         ({"licence": 1}, "licence must be an object"),
@@ -186,3 +188,31 @@ def test_changed_files_are_told_by_their_hash(tmp_path: Path, caplog: pytest.Log
     (tmp_path / "model.safetensors").write_bytes(b"others")
     assert ModelSpec.identified(tmp_path).sha256 != before
     assert "were changed after they were written" in caplog.text
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+places = [(name,) for name in document()]
+places += [(name, key) for name, field in document().items() if isinstance(field, dict) for key in field]
+
+
+@settings(max_examples=200, deadline=None)
+@given(place=st.sampled_from(places), value=values)
+def test_whatever_stands_in_a_field_is_taken_whole_or_told(
+    place: tuple[str, ...], value: object, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("model")
+    changed = document()
+    inner = changed if len(place) == 1 else changed[place[0]]
+    inner[place[-1]] = value
+    (folder / "model.json").write_text(json.dumps(changed))
+    try:
+        spec = ModelSpec.read(folder)
+    except UserError as error:
+        str(error).encode("utf-8")  # it can be printed
+    else:
+        spec.write(folder)
+        assert ModelSpec.read(folder) == spec
