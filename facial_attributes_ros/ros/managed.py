@@ -146,9 +146,9 @@ class ManagedNode(LifecycleNodeMixin, Node):
     def _discard(self) -> bool:
         """Free what a failed transition has left, and return whether that was possible; its problem stays."""
         problem = self.problem
-        freed = self._attempt("freed", self.free, FAILURE) == SUCCESS
+        outcome = self._attempt("freed", self.free, FAILURE)
         self.problem = problem
-        return freed
+        return bool(outcome == SUCCESS)
 
     def _attempt(
         self, what: str, step: Callable[[], None], otherwise: TransitionCallbackReturn

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNodeMixin
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -25,6 +26,8 @@ from facial_attributes_ros.vision.drawing import annotate
 from facial_attributes_ros.vision.pipeline import FrameResult
 
 FACES_DEPTH, DEBUG_DEPTH = 10, 1
+ACKNOWLEDGED = Duration(seconds=0.2)
+"""How long to wait for subscribers to acknowledge the last list, before its publisher is destroyed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,5 +130,6 @@ class Outputs:
             self._hri.forget(header)
 
     def close(self) -> None:
-        """Destroy all publishers."""
+        """Destroy all publishers, once the last lists have arrived."""
+        self._faces.wait_for_all_acked(ACKNOWLEDGED)
         self._created.close()

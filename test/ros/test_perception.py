@@ -268,6 +268,16 @@ def test_ctrl_c_ends_the_node_while_it_imports_and_loads(graph, seconds):
     assert node.interrupt() == 0
 
 
+def test_ctrl_c_closes_the_list_of_faces(graph, image):
+    node, camera, listener = graph.running()
+    last = camera.send(listener, image(faces=2, stamp=(5, 0), frame_id="eye"))
+    assert len(last["faces"]) == 2
+    assert node.interrupt() == 0
+    listener.hear("faces", lambda arrays: not arrays[-1]["faces"], "an empty array")
+    assert listener.messages("faces")[-1]["header"]["frame_id"] == "eye"
+    assert listener.stamps("faces")[-1] > (5, 0)
+
+
 def test_ctrl_c_ends_a_node_that_works(graph, image, tmp_path):
     node, camera, listener = graph.running(STUB_GATE=str(tmp_path / "never"))
     camera.send(listener, image(stamp=(1, 0)))
