@@ -39,8 +39,9 @@ class Setting:
             return "takes true or false"
         if isinstance(self.default, str):
             return f"takes one of {', '.join(self.choices)}" if self.choices else "takes a text"
-        number = "a whole number" if isinstance(self.default, int) else f"a number with a point, as {self.default},"
-        return f"takes {number} from {self.low:g} to {self.high:g}"
+        if isinstance(self.default, int):
+            return f"takes a whole number from {self.low:.0f} to {self.high:.0f}"
+        return f"takes a number with a point, as {self.default}, from {self.low:g} to {self.high:g}"
 
     def number(self, text: str) -> float:
         """Return the number that a text writes, an int where the default is one.
