@@ -18,7 +18,7 @@ def cache_dir() -> Path:
     """Return the cache: FACIAL_ATTRIBUTES_CACHE, else facial_attributes_ros in XDG_CACHE_HOME or ~/.cache.
 
     It may not exist yet, and it may be read-only: see `writable_cache`. A user without a home, as in a container that
-    runs with `--user 12345`, gets `temporary_cache`.
+    runs with `--user 12345`, gets `temporary_cache`, with a warning.
 
     Raises:
         UserError: FACIAL_ATTRIBUTES_CACHE names the home of somebody unknown, or there is no place at all.
@@ -29,46 +29,47 @@ def cache_dir() -> Path:
     try:
         return base.expanduser() / _NAME
     except RuntimeError:
-        return temporary_cache("There is no home folder (HOME is not set)")
+        return _with_warning(temporary_cache(), "There is no home folder (HOME is not set)")
 
 
 def writable_cache() -> Path:
-    """Return the folder where files of the cache can be made: `cache_dir`, or `temporary_cache` if it is read-only.
+    """Return the folder where files of the cache can be made.
+
+    It is `cache_dir`, or `temporary_cache`, with a warning, where that is read-only.
 
     Raises:
-        UserError: as `temporary_cache`.
+        UserError: as `cache_dir`.
     """
     folder = cache_dir()
-    return folder if can_write(folder) else temporary_cache(f"{folder} can't be written")
+    return folder if can_write(folder) else _with_warning(temporary_cache(), f"{folder} can't be written")
 
 
 def can_write(folder: Path) -> bool:
     """Return True if files can be made in a folder, or the folder itself if it does not exist yet."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    # Unlike Path's method, os.path.exists takes a folder that may not be entered as one that holds nothing.
+    existing = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))  # noqa: PTH110
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
-@cache  # so that the reason is given once
-def temporary_cache(reason: str) -> Path:
-    """Return this user's folder among the system's temporary files, and log why it is needed.
-
-    Args:
-        reason: a clause that says what is wrong with the proper place.
+def temporary_cache() -> Path:
+    """Return this user's private folder among the system's temporary files; it is made.
 
     Raises:
         UserError: temporary files can't be written either.
     """
     try:
-        folder = _private(Path(tempfile.gettempdir()) / f"{_NAME}-{os.geteuid()}")
+        return _private(Path(tempfile.gettempdir()) / f"{_NAME}-{os.geteuid()}")
     except OSError as error:
         raise UserError(
-            f"{reason}, and neither can temporary files ({error}): set FACIAL_ATTRIBUTES_CACHE to a folder that can "
-            "be written."
+            f"Neither the cache nor temporary files can be written ({error}): set FACIAL_ATTRIBUTES_CACHE to a folder "
+            "that can be."
         ) from error
+
+
+@cache  # so that the reason is given once
+def _with_warning(folder: Path, reason: str) -> Path:
     _LOGGER.warning(
-        "%s, so model files and engines are kept in %s: set FACIAL_ATTRIBUTES_CACHE to a folder that can be written.",
-        reason,
-        folder,
+        "%s, so files are kept in %s: set FACIAL_ATTRIBUTES_CACHE to a folder that can be written.", reason, folder
     )
     return folder
 

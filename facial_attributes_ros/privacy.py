@@ -54,7 +54,7 @@ def keep_to_own_cache() -> None:
     Raises:
         UserError: see `cache.cache_dir`.
     """
-    from facial_attributes_ros.cache import cache_dir, can_write
+    from facial_attributes_ros.cache import cache_dir, can_write, temporary_cache
 
     cache = cache_dir()
     try:
@@ -65,6 +65,7 @@ def keep_to_own_cache() -> None:
         os.environ.setdefault(name, str(general / folder))
     os.environ["FACIAL_ATTRIBUTES_CACHE"] = str(cache)
     os.environ["XDG_CACHE_HOME"] = str(cache)
-    if can_write(cache):
-        for name, folder in _FOLDERS.items():
-            os.environ.setdefault(name, str(cache / folder))
+    # Some of these libraries complain on import, or fail, where they can't write.
+    place = cache if can_write(cache) else temporary_cache()
+    for name, folder in _FOLDERS.items():
+        os.environ.setdefault(name, str(place / folder))

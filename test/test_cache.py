@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facial_attributes_ros import cache
-from facial_attributes_ros.cache import cache_dir, temporary_cache, writable_cache
+from facial_attributes_ros.cache import cache_dir, can_write, temporary_cache, writable_cache
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import expanded
 
@@ -21,9 +21,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.delenv("FACIAL_ATTRIBUTES_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    temporary_cache.cache_clear()
-    yield folder
-    temporary_cache.cache_clear()
+    cache._with_warning.cache_clear()
+    return folder
 
 
 def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +81,21 @@ def test_what_can_not_be_kept_in_a_read_only_home_is_kept_in_the_private_folder(
     assert f"{cache_dir()} can't be written" in caplog.text
 
 
+def test_a_folder_that_may_not_be_entered_is_one_that_can_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.stat
+
+    def closed(path: os.PathLike[str], **options: object) -> os.stat_result:
+        if tmp_path in Path(path).parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **options)
+
+    read_only(monkeypatch, tmp_path)
+    monkeypatch.setattr(os, "stat", closed)
+    assert not can_write(tmp_path / "home" / "cache")
+
+
 @pytest.mark.parametrize("taken", ["folder", "link"])
 def test_a_folder_that_others_can_write_to_is_not_trusted(taken: str, temporary: Path, tmp_path: Path) -> None:
     name = temporary / f"facial_attributes_ros-{os.geteuid()}"
@@ -90,7 +104,7 @@ def test_a_folder_that_others_can_write_to_is_not_trusted(taken: str, temporary:
     else:
         name.mkdir()
         name.chmod(0o777)
-    found = temporary_cache("No")
+    found = temporary_cache()
     assert found != name
     assert found.parent == temporary
     assert found.stat().st_mode & 0o777 == 0o700
@@ -101,5 +115,5 @@ def test_no_place_at_all_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cache, "_private", full)
-    with pytest.raises(UserError, match=r"No, and neither can temporary files .*set FACIAL_ATTRIBUTES_CACHE"):
-        temporary_cache("No")
+    with pytest.raises(UserError, match=r"Neither the cache nor temporary .*set FACIAL_ATTRIBUTES_CACHE"):
+        temporary_cache()

@@ -5,6 +5,10 @@ arrays throughout: `truth` int64 (rows,) holds class indices without missing lab
 classes).
 """
 
+import facial_attributes_ros.figures  # noqa: F401 - before torchmetrics, which imports matplotlib too
+
+# isort: split
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self

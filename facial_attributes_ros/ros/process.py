@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -103,6 +104,7 @@ class NodeProcess:
 
     def _spin(self) -> None:
         keep_to_own_cache()
+        _keep_log()
         import rclpy.utilities
         from rclpy.executors import SingleThreadedExecutor
 
@@ -156,6 +158,17 @@ class NodeProcess:
             if not is_name_of(other, name):
                 raise UserError(f"A parameter is given to the node {other}, but this node is {name}.")
         return node
+
+
+def _keep_log() -> None:
+    """Have ROS write its log beside what we can write, where it could not write it at all and would not start."""
+    from facial_attributes_ros.cache import can_write, writable_cache
+
+    if os.environ.get("ROS_LOG_DIR") or os.environ.get("ROS_HOME"):
+        return
+    home = os.environ.get("HOME")
+    if not home or not can_write(Path(home) / ".ros" / "log"):
+        os.environ["ROS_LOG_DIR"] = str(writable_cache() / "log")
 
 
 def _call(node: Any, method: str) -> None:
