@@ -3,7 +3,7 @@
 
 PYTHON ?=
 ARGS ?=
-PY = $(shell sh scripts/find_python.sh $(PYTHON))
+PY = "$(shell sh scripts/find_python.sh "$(PYTHON)")"
 ROS = .venv/bin/python scripts/ros_env.py
 UV = .venv/bin/uv
 COMPILE = $(UV) pip compile --universal --generate-hashes --quiet \
@@ -17,11 +17,11 @@ help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: ## show the faces of the webcam or, without one, of sample photographs; ARGS="--help" lists the options
-	@sh scripts/find_python.sh --check $(PYTHON)
+	@sh scripts/find_python.sh --check "$(PYTHON)"
 	@$(PY) scripts/run.py $(ARGS)
 
 setup: ## install everything into .venv and build the messages
-	@sh scripts/find_python.sh --check $(PYTHON)
+	@sh scripts/find_python.sh --check "$(PYTHON)"
 	@$(PY) scripts/set_up.py
 
 test: setup ## run the tests; ARGS="test/vision -k crop" runs some of them

@@ -30,6 +30,12 @@ def check_python() -> None:
         ) from None
 
 
+def check_path() -> None:
+    """Raise SetUpError where no environment can be made: search paths are cut at colons, files at the ends of lines."""
+    if os.pathsep in str(ROOT) or "\n" in str(ROOT):
+        raise SetUpError(f"The path of this checkout, {str(ROOT)!r}, holds a colon or a line's end: move it elsewhere.")
+
+
 def check_platform() -> None:
     """Raise SetUpError where the ROS 2 wheels do not exist."""
     if sys.platform != "linux" or platform.machine() != "x86_64":

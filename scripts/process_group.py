@@ -1,6 +1,5 @@
 """Processes that belong together: started at once, watched, and ended together so that none is left behind."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -9,12 +8,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps import SetUpError
+from steps import SetUpError, die_with_parent
 
 GRACE = 2.2
 """Seconds that the processes have to end after Ctrl-C before they are killed."""
 _POLL = 0.05
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ class Group:
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             process_group=0,
-            preexec_fn=_prepare(os.getpid(), blocked),
+            preexec_fn=_prepare(blocked),
         )
         self._members.append(Member(name, process, last, patience))
 
@@ -123,14 +121,12 @@ def _ending(code: int) -> str:
     return f"ended by itself with code {code}"
 
 
-def _prepare(parent: int, blocked: Collection[signal.Signals]) -> Callable[[], None]:
+def _prepare(blocked: Collection[signal.Signals]) -> Callable[[], None]:
     """Return what a child calls before it starts, to block signals and to be told when its parent is killed."""
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    tie = die_with_parent(signal.SIGINT)
 
     def before_start() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
-        prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-        if os.getppid() != parent:
-            os._exit(130)
+        tie()
 
     return before_start

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from environment import make_robot_environment
+from messages import PLAIN
 from steps import ROOT, SetUpError, command, say
 
 SETUP = ROOT / "install" / "setup.bash"
@@ -24,6 +25,10 @@ def build() -> dict[str, str]:
     """
     if shutil.which("colcon") is None:
         raise SetUpError("colcon was not found: install it (apt-get install python3-colcon-common-extensions).")
+    if not PLAIN.fullmatch(str(ROOT)):
+        raise SetUpError(
+            f"colcon can't build in {ROOT}: move the workspace to a path of English letters, digits, '.', '_' and '-'."
+        )
     venv = make_robot_environment()
     env = dict(os.environ)
     env["PATH"] = f"{venv / 'bin'}:{env['PATH']}"
@@ -38,7 +43,7 @@ def build() -> dict[str, str]:
 def _sourced(env: dict[str, str]) -> dict[str, str]:
     """Return the environment after `source install/setup.bash`."""
     result = subprocess.run(
-        ["bash", "-c", f'source "{SETUP}" >/dev/null && env -0'], env=env, capture_output=True, check=False
+        ["bash", "-c", 'source "$1" >/dev/null && env -0', "bash", SETUP], env=env, capture_output=True, check=False
     )
     if result.returncode:
         raise SetUpError(f"{SETUP} could not be sourced: remove build/ and install/ and try again.")

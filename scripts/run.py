@@ -20,7 +20,7 @@ from robot import build, launch_arguments, ros_is_sourced
 from ros_env import PROFILE, free_domain, ros_environment
 from set_up import set_up
 from shared_memory import SHARED_MEMORY, remove_orphans
-from steps import ROOT, SetUpError, say
+from steps import ROOT, SetUpError, os_errors, say
 
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 """What names the profile to Fast DDS, up to Jazzy and from Kilted on."""
@@ -142,7 +142,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     quiet_start.interrupt_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
-        run(args)
+        with os_errors():
+            run(args)
     except SetUpError as error:
         say(str(error))
         return 1

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from environment import LOCK, OLDEST, OLDEST_LOCK, VENV, make_environment
 from messages import build_messages
-from preflight import check_compiler, check_python
+from preflight import check_compiler, check_path, check_python
 from ros_env import PREFIX
-from steps import ROOT, SetUpError, Stamp, command, one_at_a_time, say
+from steps import ROOT, SetUpError, Stamp, command, one_at_a_time, os_errors, say
 
 
 def set_up(oldest: bool = False) -> None:
@@ -28,7 +28,8 @@ def set_up(oldest: bool = False) -> None:
         SetUpError: something is missing or failed; the message is one sentence.
     """
     check_python()
-    with one_at_a_time(ROOT / "build" / "set-up.lock"):
+    check_path()
+    with os_errors(), one_at_a_time(ROOT / "build" / "set-up.lock"):
         if oldest:
             if sys.version_info >= (3, 13):
                 raise SetUpError("numpy 1.26 needs Python 3.11 or 3.12: name one with PYTHON=...")
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--oldest", action="store_true", help="make the environment of the oldest versions only")
     args = parser.parse_args(argv)
-    quiet_start.interrupt_on(signal.SIGINT)
+    quiet_start.interrupt_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
         set_up(args.oldest)
     except SetUpError as error:

@@ -1,13 +1,16 @@
 """What every step of the set-up needs: its words to the user, its commands, and a memory of what is done."""
 
+import ctypes
+import errno
 import fcntl
 import hashlib
 import os
+import pwd
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +29,10 @@ _CAUSES = {
 }
 
 
+_PR_SET_PDEATHSIG = 1
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 class SetUpError(Exception):
     """Something that the user can mend; the message is one sentence."""
 
@@ -34,6 +41,46 @@ def say(text: str) -> None:
     """Tell the user what goes on, on standard error so that results stay alone on standard output."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+@contextmanager
+def os_errors() -> Iterator[None]:
+    """Turn a file that can't be read or written into a sentence.
+
+    Raises:
+        SetUpError: the block raised `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = error.filename2 or error.filename or ROOT
+        path = Path(os.fsdecode(where)) if isinstance(where, str | bytes | os.PathLike) else ROOT
+        if error.errno in _READ_ONLY:
+            raise SetUpError(
+                f"{path} can't be written by {_user()}: have its owner run `make setup`, or work in a copy of your own."
+            ) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SetUpError(f"There is no disk space left for {path}: free some and try again.") from error
+        raise SetUpError(f"{path} can't be used ({error.strerror or error}): mend it and try again.") from error
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # as in a container that runs with another number
+        return f"user {os.geteuid()}"
+
+
+def die_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """Return what a child calls before its program starts, to get a signal when this process is killed."""
+    parent, prctl = os.getpid(), ctypes.CDLL(None, use_errno=True).prctl
+
+    def before_start() -> None:
+        prctl(_PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:
+            os._exit(130)
+
+    return before_start
 
 
 def cause_of(output: str) -> str | None:
@@ -62,6 +109,7 @@ def command(what: str, arguments: Sequence[str | Path], env: Mapping[str, str] |
         text=True,
         errors="replace",
         process_group=0,
+        preexec_fn=die_with_parent(signal.SIGKILL),
     )
     try:
         output, _ = process.communicate()
@@ -87,11 +135,11 @@ def fingerprint(parts: Iterable[Path | str]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, str):
-            digest.update(part.encode() + b"\0")
+            digest.update(part.encode(errors="surrogateescape") + b"\0")
             continue
         for file in sorted(part.rglob("*")) if part.is_dir() else [part]:
             if file.is_file() and file.suffix != ".pyc":
-                digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+                digest.update(os.fsencode(file.name) + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
@@ -125,10 +173,13 @@ class Stamp:
 def one_at_a_time(path: Path) -> Iterator[None]:
     """Hold a lock file, waiting for another set-up of this checkout to end first.
 
-    The kernel lets go of the lock when the process ends, however it ends.
+    The kernel lets go of the lock when the process ends, however it ends. In a checkout that may only be read there is
+    no lock, and nothing that it could keep apart: a step that has something to do fails.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = _open_lock(path)
+    if descriptor is None:
+        yield
+        return
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -138,3 +189,13 @@ def one_at_a_time(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int | None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno in _READ_ONLY:
+            return None
+        raise

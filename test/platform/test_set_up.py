@@ -1,5 +1,6 @@
 """The set-up: what is missing is said in one sentence, what is done is not done again."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -10,10 +11,11 @@ import time
 from pathlib import Path
 
 import environment
+import messages
 import preflight
 import pytest
 import steps
-from steps import SetUpError, Stamp, cause_of, command, fingerprint, one_at_a_time
+from steps import SetUpError, Stamp, cause_of, command, fingerprint, one_at_a_time, os_errors
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 100.0
@@ -191,7 +193,12 @@ def find_python(path, *arguments):
     script = ROOT / "scripts" / "find_python.sh"
     env = {"PATH": str(path)}
     return subprocess.run(
-        ["/bin/sh", script, *arguments], env=env, cwd=path, capture_output=True, text=True, check=False
+        ["/bin/sh", script, *arguments],
+        env=env,
+        cwd=str(path).partition(":")[0],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -213,3 +220,77 @@ def test_no_python_or_a_wrong_one_is_said_in_one_sentence(tmp_path):
         assert named.returncode == 2
         assert f"PYTHON={name} is not a Python 3.11, 3.12 or 3.13 (it answers: {answer});" in named.stderr
         assert named.stderr.count("\n") == 1
+
+
+def test_a_python_whose_path_has_spaces_can_be_named(tmp_path):
+    (tmp_path / "a python").symlink_to(sys.executable)
+    assert find_python("/usr/bin:/bin", str(tmp_path / "a python")).stdout == f"{tmp_path / 'a python'}\n"
+
+
+def test_a_checkout_that_may_only_be_read_needs_no_lock(tmp_path, monkeypatch):
+    def refuse(path, *_):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with one_at_a_time(tmp_path / "lock"):
+        assert not (tmp_path / "lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.EACCES, "a file can't be written by .*: have its owner run `make setup`"),
+        (errno.EROFS, "work in a copy of your own"),
+        (errno.ENOSPC, "no disk space left for a file: free some"),
+        (errno.EIO, "a file can't be used .*: mend it"),
+    ],
+)
+def test_files_that_refuse_are_told_in_a_sentence(number, sentence):
+    with pytest.raises(SetUpError, match=sentence), os_errors():
+        raise OSError(number, "no", "a file")
+
+
+@pytest.mark.parametrize("name", ["jürgen", "Téléchargements", 'a "quoted; one', "it's", "\udcfcber"])
+def test_the_messages_are_built_through_a_path_that_their_generators_can_read(name, tmp_path, monkeypatch):
+    root = tmp_path / name
+    monkeypatch.setattr(messages, "ROOT", root)
+    monkeypatch.setattr(messages.tempfile, "gettempdir", lambda: str(tmp_path))
+    link = messages.plain_root()
+    assert messages.PLAIN.fullmatch(link.name)
+    assert link.readlink() == root
+    assert messages.plain_root() == link
+    link.unlink()
+    link.symlink_to("/elsewhere")
+    assert messages.plain_root().readlink() == root
+
+
+def test_a_plain_checkout_is_built_where_it_lies(monkeypatch):
+    monkeypatch.setattr(messages, "ROOT", Path("/home/someone/ros2_ws/src/facial-attributes"))
+    assert messages.plain_root() == messages.ROOT
+
+
+@pytest.mark.parametrize("name", ["a:b", "a\nb"])
+def test_a_path_that_cuts_search_paths_is_refused(name, monkeypatch):
+    monkeypatch.setattr(preflight, "ROOT", Path("/home") / name)
+    with pytest.raises(SetUpError, match="move it elsewhere"):
+        preflight.check_path()
+
+
+def test_a_command_ends_with_the_process_that_is_killed(tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from steps import command\n"
+        "program = f'import os, time; open({sys.argv[2]!r}, \"w\").write(str(os.getpid())); time.sleep(600)'\n"
+        "command('wait', [sys.executable, '-c', program])"
+    )
+    pid_file = tmp_path / "pid"
+    starter = subprocess.Popen([sys.executable, "-c", code, str(Path(steps.__file__).parent), str(pid_file)])
+    deadline = time.monotonic() + DEADLINE
+    while not (pid_file.exists() and pid_file.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    starter.kill()
+    starter.wait()
+    stat = Path("/proc") / pid_file.read_text() / "stat"
+    while stat.exists() and " Z " not in stat.read_text():
+        assert time.monotonic() < deadline, "the command lives on"
+        time.sleep(0.02)
