@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -86,6 +87,25 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise UserError(f"{path} names a home folder that is not known: set HOME, or give the whole path.") from error
+
+
+@contextmanager
+def utf8_name(path: Path) -> Iterator[str]:
+    """Give a name in UTF-8 of a file that exists or is to be written, for libraries that take no other.
+
+    The name is absolute, so that no library takes it for an address or an option. It is a link, as long as the block
+    runs, where the file's own name is not UTF-8.
+    """
+    name = os.path.abspath(path)  # noqa: PTH100 (keeps links)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / f"file{path.suffix if path.suffix.isascii() else ''}"
+            link.symlink_to(name)
+            yield str(link)
+    else:
+        yield name
 
 
 def file_sha256(path: Path) -> str:

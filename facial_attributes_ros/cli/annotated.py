@@ -1,5 +1,6 @@
 """Annotated copies of pictures and videos in a folder that the user named."""
 
+import logging
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,12 +11,24 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import FaceAttributes
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import utf8_name
 from facial_attributes_ros.vision.drawing import annotate
 from facial_attributes_ros.vision.sources import video_rate
 
+_LOG = logging.getLogger(__name__)
+
+_IN_COLOUR = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pnm", ".jp2"}
+)
+"""Endings under which OpenCV writes whole pictures in colour."""
+
 
 class AnnotatedCopies:
-    """Writes copies with the faces drawn in; writes nothing without a folder."""
+    """Writes copies with the faces drawn in; writes nothing without a folder.
+
+    Attributes:
+        failed: number of copies that could not be written; the log says why.
+    """
 
     def __init__(self, folder: Path | None, inputs: list[Path]) -> None:
         """Take the folder in use.
@@ -27,9 +40,10 @@ class AnnotatedCopies:
         Raises:
             UserError: the folder cannot be made, or the copies would replace the pictures.
         """
+        self.failed = 0
         self._folder = folder
         self._inputs = [path for path in inputs if path.is_dir()]
-        self._video: tuple[Path, cv2.VideoWriter] | None = None
+        self._video: tuple[Path, cv2.VideoWriter | None] | None = None
         self._taken: dict[Path, Path] = {}
         if folder is None:
             return
@@ -52,49 +66,53 @@ class AnnotatedCopies:
         self._end_video()
 
     def picture(self, path: Path, image: NDArray[np.uint8], faces: list[FaceAttributes]) -> None:
-        """Write the copy of a picture, uint8 (H, W, 3) BGR.
-
-        Raises:
-            UserError: it cannot be written.
-        """
+        """Write the copy of a picture, uint8 (H, W, 3) BGR; in its own format if that holds colours, or as PNG."""
         if self._folder is None:
             return
-        suffix = path.suffix if cv2.haveImageWriter(str(path)) else ".png"
-        target = self._target(self._folder, path, suffix)
-        good, data = cv2.imencode(target.suffix, annotate(image, faces))
-        if not good:
-            raise UserError(f"The annotated copy of {path} cannot be encoded.")
         try:
+            suffix, data = _encoded(path.suffix.lower(), annotate(image, faces))
+            target = self._target(self._folder, path, path.suffix if suffix == path.suffix.lower() else suffix)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data.tobytes())
-        except OSError as error:
-            raise UserError(f"{target} cannot be written: {error.strerror}.") from error
+            target.write_bytes(data)
+        except (OSError, cv2.error) as error:
+            self._fail(path, error)
 
     def frame(self, path: Path, image: NDArray[np.uint8], faces: list[FaceAttributes]) -> None:
-        """Write the copy of the next frame of a video, uint8 (H, W, 3) BGR.
-
-        Raises:
-            UserError: it cannot be written.
-        """
+        """Write the copy of the next frame of a video, uint8 (H, W, 3) BGR."""
         if self._folder is None:
             return
         if self._video is None or self._video[0] != path:
             self._end_video()
             self._video = path, self._new_video(self._folder, path, (image.shape[1], image.shape[0]))
-        self._video[1].write(annotate(image, faces))
+        if self._video[1] is not None:
+            self._video[1].write(annotate(image, faces))
 
-    def _new_video(self, to: Path, path: Path, size: tuple[int, int]) -> cv2.VideoWriter:
+    def _new_video(self, to: Path, path: Path, size: tuple[int, int]) -> cv2.VideoWriter | None:
+        """Begin the copy of a video; None if it cannot be written."""
         target = self._target(to, path, ".mp4")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        writer = cv2.VideoWriter(str(target), cv2.VideoWriter.fourcc(*"mp4v"), video_rate(path), size)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.touch()  # OpenCV does not say why it cannot write
+            with utf8_name(target) as name:
+                writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*"mp4v"), video_rate(path), size)
+        except (OSError, cv2.error) as error:
+            self._fail(path, error)
+            return None
         if not writer.isOpened():
-            raise UserError(f"OpenCV cannot write the video {target}.")
+            self._fail(path, "OpenCV cannot encode it")
+            return None
         return writer
 
     def _end_video(self) -> None:
-        if self._video is not None:
+        if self._video is not None and self._video[1] is not None:
             self._video[1].release()
-            self._video = None
+        self._video = None
+
+    def _fail(self, path: Path, reason: Exception | str) -> None:
+        """Say that a copy is not written; the faces are, and the pictures behind it are done."""
+        self.failed += 1
+        said = (reason.strerror if isinstance(reason, OSError) else "") or reason
+        _LOG.error("The annotated copy of %s is not written: %s.", path, said)
 
     def _target(self, to: Path, path: Path, suffix: str) -> Path:
         """Return where in a folder a copy goes; two pictures of the same name do not share a place."""
@@ -106,3 +124,19 @@ class AnnotatedCopies:
             target = wanted.with_stem(f"{wanted.stem}-{number}")
         self._taken[target] = path
         return target
+
+
+def _encoded(suffix: str, image: NDArray[np.uint8]) -> tuple[str, bytes]:
+    """Return a suffix and an image file: of the wanted suffix, or PNG where that cannot hold the image.
+
+    Raises:
+        cv2.error: it cannot be written as PNG either.
+    """
+    if suffix in _IN_COLOUR:
+        try:
+            good, data = cv2.imencode(suffix, image)
+            if good:
+                return suffix, data.tobytes()
+        except cv2.error:  # a side too long for the format, or a codec that this OpenCV lacks
+            pass
+    return ".png", cv2.imencode(".png", image)[1].tobytes()

@@ -5,7 +5,9 @@ import only the standard library at the top; torch, OpenCV and the like are impo
 """
 
 import argparse
+import errno
 import importlib
+import io
 import keyword
 import logging
 import os
@@ -18,6 +20,7 @@ from contextlib import contextmanager
 from facial_attributes_ros import __version__
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.privacy import keep_to_own_cache
+from facial_attributes_ros.text import printable
 
 SUBCOMMANDS = ("predict", "evaluate", "prepare", "train", "compare", "info", "bench", "export", "import")
 
@@ -52,21 +55,50 @@ def command() -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 after a failure, 2 after a mistake, 3 if unfinished, 130 after Ctrl-C."""
     args = build_parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(message)s")
+    _set_up_output(verbose=args.verbose)
     try:
         with _exit_when_terminated():
             code: int = args.run(args)
         sys.stdout.flush()
         return code
     except UserError as error:
-        print(f"facial-attributes: {error}", file=sys.stderr)
+        print(f"facial-attributes: {printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`); keep the interpreter from complaining about it on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output has gone (`| head`).
+        _forget_output()
         return 141
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        _forget_output()
+        print(f"facial-attributes: The output cannot be written: {error.strerror}.", file=sys.stderr)
+        return 2
+
+
+class _OneLine(logging.Formatter):
+    """Writes a message on one line, whatever the names in it hold."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        """Return the message without the traceback, which logging puts behind it."""
+        return printable(record.message)
+
+
+def _set_up_output(verbose: bool) -> None:
+    """Let the log and whatever is printed take any name."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine())
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _forget_output() -> None:
+    """Keep the interpreter from writing on exit what could not be written."""
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (no path of the user's)
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 @contextmanager

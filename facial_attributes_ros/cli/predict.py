@@ -1,7 +1,6 @@
 """`facial-attributes predict`: faces and attributes in pictures, folders and videos, as JSON lines."""
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import disk_errors
+from facial_attributes_ros.text import json_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one JSON line per picture or video frame; return 1 if nothing could be read, else 0."""
+    """Print one JSON line per picture or video frame; return 1 if nothing was read or a copy not written, else 0."""
     from facial_attributes_ros.cli.annotated import AnnotatedCopies
     from facial_attributes_ros.models.registry import check_tasks
     from facial_attributes_ros.runtime.engine import load_engine
@@ -72,9 +73,9 @@ def run(args: argparse.Namespace) -> int:
         for path in files:
             for line in _predict(pipeline, path, args.max_pixels, copies):
                 read += "error" not in line
-                output.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+                output.write(json_line(line, output.encoding))
                 output.flush()
-    return 0 if read else 1
+    return 0 if read and not copies.failed else 1
 
 
 def still_options() -> "DetectorOptions":
@@ -138,7 +139,7 @@ def _output(path: Path | None) -> Iterator[TextIO]:
         file = path.open("w", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from error
-    with file:
+    with disk_errors(path), file:
         yield file
 
 

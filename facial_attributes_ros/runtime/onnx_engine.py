@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from facial_attributes_ros.cache import cache_dir, writable_cache
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked, remove_leftovers
+from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked, remove_leftovers, utf8_name
 from facial_attributes_ros.models.registry import check_tasks, weights_file
 from facial_attributes_ros.models.spec import TENSORS_FILE, ModelSpec
 from facial_attributes_ros.progress import announce
@@ -209,7 +209,8 @@ def open_session(path: Path, device: str, threads: int | None, *, tensorrt: bool
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = _providers(onnxruntime.get_available_providers(), device, tensorrt)
     try:
-        session = _session(onnxruntime, path, options, providers)
+        with utf8_name(path) as name:
+            session = _session(onnxruntime, name, options, providers)
     except Exception as error:  # onnxruntime's errors have no common base class of their own
         raise UserError(f"onnxruntime can't open {path} ({error}): make the file anew.") from error
     if device != "cpu" and session.get_providers()[0] == "CPUExecutionProvider":
@@ -217,15 +218,15 @@ def open_session(path: Path, device: str, threads: int | None, *, tensorrt: bool
     return session
 
 
-def _session(onnxruntime: Any, path: Path, options: Any, providers: Sequence[tuple[str, dict[str, Any]]]) -> Any:
+def _session(onnxruntime: Any, name: str, options: Any, providers: Sequence[tuple[str, dict[str, Any]]]) -> Any:
     # Its own way out of a failure forgets which device was asked for, and is told on standard output.
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=list(providers), enable_fallback=0)
+        return onnxruntime.InferenceSession(name, options, providers=list(providers), enable_fallback=0)
     except Exception as error:
         if not providers[0][0].startswith("Tensorrt"):
             raise
         _LOGGER.warning("TensorRT can't be used (%s), so CUDA is.", error)
-        return onnxruntime.InferenceSession(str(path), options, providers=list(providers[1:]), enable_fallback=0)
+        return onnxruntime.InferenceSession(name, options, providers=list(providers[1:]), enable_fallback=0)
 
 
 def _providers(available: list[str], device: str, tensorrt: bool) -> list[tuple[str, dict[str, Any]]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import expanded
+from facial_attributes_ros.files import expanded, utf8_name
 from facial_attributes_ros.vision import formats
 from facial_attributes_ros.vision.folders import files_in
 from facial_attributes_ros.vision.pictures import is_video, read_picture
@@ -102,7 +102,8 @@ def _open_video(path: Path) -> cv2.VideoCapture:
         raise UserError(f"There is no file {path}.")
     if not os.access(path, os.R_OK):
         raise UserError(f"There is no permission to read {path}.")
-    capture = cv2.VideoCapture(str(path))
+    with utf8_name(path) as name:
+        capture = cv2.VideoCapture(name)
     if not capture.isOpened():
         raise UserError(f"{path} is not a video that OpenCV can read.")
     return capture

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -186,3 +187,71 @@ def test_only_the_tasks_asked_for_are_estimated(capsys, monkeypatch, tmp_path):
     code, lines, error = predict(capsys, tmp_path / "face.png", "--tasks", "gender,height")
     assert (code, lines) == (2, [])
     assert "has no task height" in error
+
+
+ODD = os.fsdecode(b"caf\xe9")
+
+
+def test_names_that_are_not_utf8_are_done_like_all_others(capsys, tmp_path):
+    grey = bytes(cv2.imencode(".png", np.full((50, 60, 3), 99, np.uint8))[1])
+    for name in ("a", ODD, "z\n"):
+        (tmp_path / f"{name}.png").write_bytes(grey)
+    code, lines, error = predict(capsys, tmp_path, "--annotate", tmp_path / "out")
+    assert (code, error) == (0, "")
+    assert {Path(line["path"]).stem for line in lines} == {"a", ODD, "z\n"}
+    assert (tmp_path / "out" / f"{ODD}.png").exists()
+    predict(capsys, tmp_path / f"{ODD}.png", "--out", tmp_path / "lines.jsonl")
+    assert json.loads((tmp_path / "lines.jsonl").read_text("utf-8"))["path"] == str(tmp_path / f"{ODD}.png")
+
+
+def test_a_video_of_a_name_that_is_not_utf8(capsys, tmp_path):
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 15.0, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no MJPG video")
+    for _ in range(3):
+        writer.write(np.full((48, 64, 3), 99, np.uint8))
+    writer.release()
+    (tmp_path / ODD).mkdir()
+    path = path.rename(tmp_path / ODD / f"{ODD}.avi")
+    code, lines, _ = predict(capsys, path, "--annotate", tmp_path / "out")
+    assert (code, len(lines)) == (0, 3)
+    assert (tmp_path / "out" / f"{ODD}.mp4").stat().st_size > 0
+
+
+def test_an_error_shows_no_control_characters(capsys, tmp_path):
+    code, _, error = predict(capsys, tmp_path / f"\x1b[31m\n{ODD}.png")
+    assert code == 2
+    assert "\\x1b[31m\\ncaf\\xe9.png" in error
+    assert error.count("\n") == 1
+
+
+def test_a_copy_that_its_format_cannot_hold_is_a_png(capsys, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.pgm"), np.full((50, 60), 99, np.uint8))
+    code, _, _ = predict(capsys, tmp_path, "--annotate", tmp_path / "out")
+    assert code == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+def test_a_copy_that_cannot_be_written_ends_nothing_but_shows_in_the_code(capsys, caplog, tmp_path):
+    for name in ("a", "b"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((50, 60, 3), 99, np.uint8))
+    (tmp_path / "out" / "a.png").mkdir(parents=True)  # in the way of the copy
+    code, lines, _ = predict(capsys, tmp_path, "--annotate", tmp_path / "out")
+    assert (code, len(lines)) == (1, 2)
+    assert "a.png is not written" in caplog.text
+    assert (tmp_path / "out" / "b.png").is_file()
+
+
+def test_a_picture_beyond_the_limit_is_an_error_line(capsys, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((50, 60, 3), 99, np.uint8))
+    code, (line,), _ = predict(capsys, tmp_path / "a.png", "--max-pixels", "2999")
+    assert code == 1
+    assert "60x50 pixels, and the limit" in line["error"]
+
+
+def test_a_full_disk_is_a_sentence(capsys, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((50, 60, 3), 99, np.uint8))
+    code, _, error = predict(capsys, tmp_path / "a.png", "--out", "/dev/full")
+    assert code == 2
+    assert "no space left" in error

@@ -112,6 +112,9 @@ def jpeg2000s() -> Iterator[tuple[str, bytes]]:
     yield "jpeg 2000: blocks of 16 pixels", changed(coding + 6, "BB", 0, 0)
     yield "jpeg 2000: 16384 channels", changed(place + 32, ">H", 16384)
     yield "jpeg 2000: a part of 4 GB", changed(plain.index(b"\xff\x90") + 6, ">I", 2**32 - 1)
+    start = plain.index(b"\xff\x90")
+    part = struct.unpack_from(">I", plain, start + 6)[0]
+    yield "jpeg 2000: a part that goes on where it ends", plain[: start + part] + b"\xff\x93" + bytes(8)
     yield "jpeg 2000: a box of 4 GB", changed(plain.index(b"jp2c") - 4, ">I", 2**32 - 1)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import utf8_name
 from facial_attributes_ros.vision.detectors.base import DetectorOptions, detect_scaled
 from facial_attributes_ros.vision.detectors.yunet_onnx import CANDIDATES, OnnxYuNet
 
@@ -71,8 +72,8 @@ class _OpenCvYuNet:
 
     def __init__(self, path: Path) -> None:
         try:
-            with _quiet():
-                self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), top_k=CANDIDATES)
+            with _quiet(), utf8_name(path) as name:
+                self._network = cv2.FaceDetectorYN.create(name, "", (320, 320), top_k=CANDIDATES)
         except cv2.error as error:
             raise UserError(f"OpenCV cannot read {path} as a YuNet face detector; fetch the file again.") from error
 

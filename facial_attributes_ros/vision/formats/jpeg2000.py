@@ -74,8 +74,10 @@ def _check_segments(data: bytes) -> None:
         if marker == _SOD:
             if not end_of_part:  # this part goes on to the end of the file
                 return
+            if end_of_part <= place:
+                raise FormatError("is damaged")
             place = end_of_part
-            if place + 2 == len(data) and data.endswith(b"\xff\xd9"):
+            if data[place:] == b"\xff\xd9":  # the end, which has no length
                 return
             continue
         if length < 2 or place + 2 + length > len(data):

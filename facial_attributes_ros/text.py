@@ -1,0 +1,44 @@
+"""Text that goes out: to a terminal, where names may hold anything, and as JSON lines."""
+
+import json
+import unicodedata
+from typing import Any
+
+_ESCAPED = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories of control characters, of bytes that are no UTF-8, and of ends of lines."""
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that make a terminal show what follows in another order."""
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, with everything escaped that would steer a terminal or is no character at all.
+
+    File systems take any bytes as names; Python holds those that are not UTF-8 as lone surrogates.
+    """
+    return "".join(
+        _escaped(char) if unicodedata.category(char) in _ESCAPED or char in _TURNING else char for char in text
+    )
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def json_line(document: Any, encoding: str = "utf-8") -> str:
+    """Return a document as a line of JSON with its end.
+
+    Characters that the encoding lacks, and bytes of names that are not UTF-8, become JSON's own escapes, from which
+    Python's `json` gets the same name back.
+
+    Raises:
+        ValueError: the document holds NaN or infinity.
+    """
+    line = json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(document, allow_nan=False) + "\n"
+    return line
