@@ -1,10 +1,12 @@
 """package.xml, the build files and the messages say the same as the code."""
 
+import json
 import re
 import subprocess
 import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
+from email import message_from_string
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, UNKNO
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
+WEIGHTS = ROOT / "facial_attributes_ros" / "models" / "weights"
 ROS_PACKAGES = {
     "ament_index_python",
     "builtin_interfaces",
@@ -54,6 +57,27 @@ def test_package_xml_is_format_3_with_the_version_of_the_code_and_a_licence_file
     licence = PACKAGE.find("license")
     assert licence.text == "Apache-2.0"
     assert "Apache License" in (ROOT / licence.get("file")).read_text()
+
+
+def test_package_xml_names_the_licence_of_the_weights():
+    files = {licence.get("file") for licence in PACKAGE.findall("license")}
+    assert {str(path.relative_to(ROOT)) for path in WEIGHTS.glob("*/LICENSE")} < files
+    assert all((ROOT / file).is_file() for file in files)
+
+
+def test_the_wheel_names_the_licence_of_the_code_and_of_all_weights_in_it(tmp_path):
+    command = [sys.executable, "setup.py", "-q", "dist_info", "--output-dir", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    folder = next(tmp_path.glob("*.dist-info"))
+    metadata = message_from_string((folder / "METADATA").read_text())
+    terms = set(metadata["License-Expression"].split(" AND "))
+    assert "Apache-2.0" in terms
+    for model in WEIGHTS.glob("*/model.json"):
+        assert set(json.loads(model.read_text())["licence"]["spdx"].split(" AND ")) <= terms
+    texts = {"LICENSE", *(str(path.relative_to(ROOT)) for path in WEIGHTS.glob("*/LICENSE"))}
+    assert len(texts) > 1
+    assert set(metadata.get_all("License-File")) == texts
+    assert all((folder / "licenses" / text).read_bytes() == (ROOT / text).read_bytes() for text in texts)
 
 
 def test_every_ros_package_that_is_imported_is_a_dependency():
