@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.ros.settings import SETTINGS
+from facial_attributes_ros.ros.settings import SETTINGS, settings_from
 
 FILE = Path(__file__).resolve().parents[2] / "config" / "perception.yaml"
 
@@ -127,11 +127,16 @@ def test_loading_a_file_again_while_configured_repeats_what_holds(table):
     assert "model is read in configure" in parameters.check([same, other], configured=True).reason
 
 
-def test_every_quality_of_service_that_the_working_node_declares_can_be_given(graph, table):
-    node, peer = graph.stub(), graph.peer()
-    node.wait_for_text("Waiting for images")
-    listed = {"service": "/perception/list_parameters", "kind": "rcl_interfaces/ListParameters", "fields": {}}
-    declared = [name for name in peer.ask("call", **listed)["result"]["names"] if name.startswith("qos_overrides.")]
-    assert {name.split(".")[1] for name in declared} >= {"/image", "/faces", "/faces/image", "/faces/image/compressed"}
+def test_every_quality_of_service_that_the_publishers_declare_can_be_given(ros_context, table):
+    from rclpy.lifecycle import LifecycleNode
+
+    from facial_attributes_ros.ros.outputs import Outputs
+
+    settings = settings_from({setting.name: setting.default for setting in SETTINGS} | {"rep155": "never"})
+    publishing = LifecycleNode("perception", context=ros_context())
+    outputs = Outputs(publishing, settings, "small")
+    declared = [name for name in publishing.list_parameters([], 0).names if name.startswith("qos_overrides.")]
+    outputs.close()
+    assert {name.split(".")[1] for name in declared} >= {"/faces", "/faces/image", "/faces/image/compressed"}
     values = {"history": "keep_last", "depth": 5, "reliability": "reliable"}
     table(*given(*(f"{name}:={values[name.rpartition('.')[2]]}" for name in declared)))[1].read()
