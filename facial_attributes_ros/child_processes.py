@@ -44,11 +44,12 @@ def child(
         command: the program and its arguments.
         end: the signal that ends it.
         patience: seconds until it is killed if that signal does not end it.
-        options: for `subprocess.Popen`.
+        options: for `subprocess.Popen`; without `stdin` there is nothing to read.
 
     Raises:
         StoppedError: `end_children` was called, before or during the block.
     """
+    options.setdefault("stdin", subprocess.DEVNULL)  # the terminal stops a program that reads beside this one
     starter = [sys.executable, "-I", "-S", "-c", _START, str(int(end)), str(os.getpid())]
     with _lock:
         if _over.is_set():
@@ -63,6 +64,20 @@ def child(
             _running.discard(process)
     if _over.is_set():
         raise StoppedError(f"{Path(command[0]).name} was stopped, since this process is ending.")
+
+
+def run(
+    command: Sequence[str | Path], *, timeout: float | None = None, **options: Any
+) -> "subprocess.CompletedProcess[str]":
+    """Run a program to its end, as `subprocess.run` with `text=True`; it ends with this process, as in `child`.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer than `timeout` seconds, and was ended.
+        StoppedError: as `child`.
+    """
+    with child(command, text=True, **options) as process:
+        output, errors = process.communicate(timeout=timeout)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
 def end_children() -> None:

@@ -23,6 +23,7 @@ from facial_attributes_training.card.sources import BENCH, EVALUATION, OTHER_ENG
 from facial_attributes_training.card.text import write_card
 from facial_attributes_training.plots import DPI
 
+from facial_attributes_ros.child_processes import run
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target
 from facial_attributes_ros.models.registry import model_folder
@@ -126,7 +127,7 @@ def _bench(model: str, engine: str) -> dict[str, object]:
 def _run(*arguments: str, quiet: bool = False) -> str:
     _say(shlex.join(["facial-attributes", *arguments]))
     command = [sys.executable, "-m", "facial_attributes_ros.cli.main", *arguments]
-    done = subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE if quiet else None)
+    done = run(command, stdout=subprocess.PIPE if quiet else None)
     if done.returncode:
         raise UserError(f"facial-attributes {arguments[0]} failed; see above.")
     return done.stdout or ""

@@ -26,6 +26,7 @@ from peer_figures import Answers, Figures, accuracy_figures, accuracy_table, spe
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS
 from facial_attributes_ros.cache import cache_dir
+from facial_attributes_ros.child_processes import run
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import ModelSpec
@@ -96,7 +97,7 @@ def install(peer: Peer) -> None:
 
 
 def _succeed(command: Sequence[str], folder: Path) -> None:
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    result = run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if result.returncode:
         raise UserError(f"{command[0]} failed in {folder}: {(result.stderr or result.stdout).strip()[-600:]}")
 
@@ -121,9 +122,7 @@ def answers(peer: Peer, mode: str, pictures: NDArray[np.uint8], threads: int, se
         source, target = Path(work) / "pictures.npy", Path(work) / "answers.jsonl"
         np.save(source, pictures)
         settings = os.environ | {"FACIAL_ATTRIBUTES_THREADS": str(threads)}
-        result = subprocess.run(
-            [*command, mode, str(source), str(target), str(seconds)], cwd=home(peer), env=settings, check=False
-        )
+        result = run([*command, mode, source, target, str(seconds)], cwd=home(peer), env=settings)
         if result.returncode:
             raise UserError(f"{peer.program} ended with code {result.returncode}; its words are above.")
         return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from facial_attributes_ros import child_processes
-from facial_attributes_ros.child_processes import StoppedError, child, end_children
+from facial_attributes_ros.child_processes import StoppedError, child, end_children, run
 
 DEADLINE = 100.0
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -37,10 +37,15 @@ def not_over(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_child_that_ends_by_itself_gives_its_output_and_code() -> None:
-    program = [sys.executable, "-c", "import sys; print('done'); sys.exit(3)"]
-    with child(program, stdout=subprocess.PIPE, text=True) as process:
-        assert process.communicate(timeout=DEADLINE)[0] == "done\n"
-    assert process.returncode == 3
+    program = "import sys; print('done' + sys.stdin.read()); sys.exit(3)"
+    done = run([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert (done.stdout, done.returncode) == ("done\n", 3)
+
+
+def test_a_child_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        run(SLEEP, timeout=0.1)
+    assert child_processes._running == set()
 
 
 def test_leaving_the_block_ends_the_child_and_what_it_has_started() -> None:

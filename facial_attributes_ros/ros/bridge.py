@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from facial_attributes_ros.child_processes import child
+from facial_attributes_ros.child_processes import run
 from facial_attributes_ros.ros.conversion import (
     ENCODINGS,
     ConversionError,
@@ -60,11 +60,9 @@ def trusted_encodings() -> frozenset[str]:
         return frozenset()
     try:
         command = [sys.executable, "-m", __name__]
-        with child(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as trial:
-            output, _ = trial.communicate(timeout=PROBE_TIMEOUT)
-        if trial.returncode:
-            raise subprocess.CalledProcessError(trial.returncode, command)
-        return frozenset(json.loads(output.splitlines()[-1]))
+        trial = run(command, timeout=PROBE_TIMEOUT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        trial.check_returncode()
+        return frozenset(json.loads(trial.stdout.splitlines()[-1]))
     except (subprocess.SubprocessError, OSError, ValueError, IndexError) as error:
         log.warning("cv_bridge is installed but does not work here, so it is not used (%s).", error)
         return frozenset()
