@@ -98,6 +98,8 @@ class Active:
             self._closed = True
 
     def _on_image(self, message: Any) -> None:
+        if self._closed:  # a subscription that could not be destroyed
+            return
         stamp = message.header.stamp
         nanoseconds = stamp.sec * 10**9 + stamp.nanosec
         arrived = self._statistics.arrived(nanoseconds, self._node.get_clock().now().nanoseconds)

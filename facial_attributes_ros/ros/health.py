@@ -132,7 +132,8 @@ def _other_clock(report: Report, situation: Situation) -> Finding | None:
 
 def _work(report: Report, _: Situation) -> Finding | None:
     if report.waiting > STUCK:
-        return ERROR, f"An image has been waiting for its attributes for {report.waiting:.0f} s: the work on it hangs."
+        sentence = f"An image has been waiting for its attributes for {report.waiting:.0f} s: the work on it hangs, "
+        return ERROR, sentence + "or this machine is far too slow for it."
     if report.unanswered > STUCK and report.silence <= IMAGE_MISSING:
         return ERROR, f"Images come in, but nothing has come out for {report.unanswered:.0f} s; the log says why."
     return None

@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -96,12 +97,13 @@ class Perception(ManagedNode):
 
     def free(self) -> None:
         """Free the model, the detector and the publishers."""
-        self.deactivate(END_TIMEOUT)
         configured, self._configured = self._configured, None
-        if configured is not None:
-            configured.close()
-            del configured
-        free_memory()
+        with ExitStack() as steps:  # each is taken, the last one here first, whatever becomes of the others
+            steps.callback(free_memory)
+            if configured is not None:
+                steps.callback(configured.close)
+                del configured
+            steps.callback(self.deactivate, END_TIMEOUT)
 
     def _check_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
         return self._table.check(changes, configured=self.state not in ("unconfigured", "finalized"))

@@ -63,8 +63,7 @@ class NewestWorker(Generic[Item]):
         if replaced:
             self._dropped()
         if not self.alive and not self._ending:
-            self._ended(self._reason or "its thread was ended from outside")
-            self.start()
+            self._start_again()
 
     def stop(self, timeout: float) -> bool:
         """Forget the waiting item, let the one in work finish, and return whether the thread ended in time.
@@ -79,6 +78,13 @@ class NewestWorker(Generic[Item]):
         if self._thread is not None and self._thread.is_alive():
             self._thread.join(timeout)
         return not self.alive
+
+    def _start_again(self) -> None:
+        self._ended(self._reason or "its thread was ended from outside")
+        try:
+            self.start()
+        except RuntimeError as error:  # the machine has no thread to give; the next item tries again
+            self._reason = str(error)
 
     def _run(self) -> None:
         try:

@@ -1,6 +1,9 @@
 """One thread, one slot: the newest item is worked on and the others are counted."""
 
 import threading
+import time
+
+import pytest
 
 from facial_attributes_ros.ros.throttle import Throttle
 from facial_attributes_ros.ros.worker import NewestWorker
@@ -54,6 +57,88 @@ def test_stopping_forgets_the_waiting_item_and_says_whether_work_came_to_its_end
 
 def test_a_worker_that_never_began_stops_at_once():
     assert NewestWorker(print, lambda: None).stop(DEADLINE)
+
+
+def offered_until(worker, condition):
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        worker.offer("next")
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("error", [SystemExit("panic"), KeyboardInterrupt(), RuntimeError("bug")])
+def test_a_worker_that_ended_is_started_again_and_says_why(error):
+    done, ended, begun = [], [], threading.Event()
+
+    def work(item):
+        if item == "bad":
+            begun.set()
+            raise error
+        done.append(item)
+
+    worker = NewestWorker(work, lambda: None, ended.append)
+    worker.start()
+    worker.offer("bad")
+    assert begun.wait(DEADLINE)
+    offered_until(worker, lambda: done)
+    assert ended == [f"{type(error).__name__}: {error}"]
+    assert worker.stop(DEADLINE)
+
+
+def test_a_machine_without_a_thread_to_give_is_asked_again_at_the_next_item(monkeypatch):
+    done, ended, begun = [], [], threading.Event()
+
+    def work(item):
+        if item == "bad":
+            begun.set()
+            raise SystemExit
+        done.append(item)
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    worker = NewestWorker(work, lambda: None, ended.append)
+    worker.start()
+    worker.offer("bad")
+    assert begun.wait(DEADLINE)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        offered_until(worker, lambda: len(ended) > 1)
+    offered_until(worker, lambda: done)
+    assert "can't start new thread" in ended
+    assert worker.stop(DEADLINE)
+
+
+def test_a_worker_waits_for_the_one_that_was_stopped_in_vain():
+    inside, go_on, most = [], threading.Event(), []
+
+    def work(item):
+        inside.append(item)
+        most.append(len(inside))
+        if item == "late":
+            assert go_on.wait(DEADLINE)
+        inside.remove(item)
+
+    late = NewestWorker(work, lambda: None)
+    late.start()
+    late.offer("late")
+    while not inside:
+        time.sleep(0.01)
+    assert not late.stop(0.01)
+    second = NewestWorker(work, lambda: None, after=late)
+    second.start()
+    second.offer("second")
+    assert second.stop(DEADLINE), "one that waits can be stopped"
+    third = NewestWorker(work, lambda: None, after=late)
+    third.start()
+    third.offer("third")
+    time.sleep(0.3)
+    assert inside == ["late"]
+    go_on.set()
+    offered_until(third, lambda: len(most) > 1)
+    assert third.stop(DEADLINE)
+    assert set(most) == {1}
 
 
 def test_a_sentence_is_said_once_a_period_whatever_numbers_it_has():
