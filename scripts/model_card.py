@@ -17,17 +17,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from facial_attributes_training.calibration import calibrate
 from facial_attributes_training.card.check import differences, most_lost
 from facial_attributes_training.card.pictures import card_pictures
 from facial_attributes_training.card.sources import BENCH, EVALUATION, OTHER_ENGINE, PEERS, SAMPLE, Sources, read_json
 from facial_attributes_training.card.text import write_card
+from facial_attributes_training.evaluation import evaluate
+from facial_attributes_training.manifest import read_manifests
 from facial_attributes_training.plots import DPI
+from facial_attributes_training.predictions import predict_manifest
+from facial_attributes_training.recalibration import calibration_records
+from facial_attributes_training.results import figures
+from facial_attributes_training.sampling import spread_subset
+from facial_attributes_training.subsets import first_half
 
 from facial_attributes_ros.child_processes import run
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.runtime.engine import load_engine
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 MEASURED: Final = ROOT / "docs" / "models" / "small"
@@ -76,7 +85,8 @@ def measure(args: argparse.Namespace) -> int:
     replace(ModelSpec.read(folder), int8=int8).write(folder)
     chosen, other = ("onnx-int8", "onnx") if int8 else ("onnx", "onnx-int8")
     spoilt = ["--robustness", str(args.robustness or SPOILT_ROWS)]
-    _evaluate(args, args.work / "card", "--engine", chosen, "--calibrate", "--save-calibration", *spoilt)
+    _calibrate(args, folder, chosen)
+    _evaluate(args, args.work / "card", "--engine", chosen, "--calibrate", *spoilt)
     _evaluate(args, args.work / "sample", "--engine", chosen, "--rows", str(SAMPLE_ROWS))
     reports = {engine: _bench(args.model, engine) for engine in (chosen, other)}
     _keep(args.work / "card", args.measured / EVALUATION.parent)
@@ -111,6 +121,25 @@ def check(args: argparse.Namespace) -> int:
     found += differences(sources.evaluation, read_json(args.work / "check" / "evaluation.json"), TOLERANCE)
     _say("\n".join(found) or "Everything in the card was measured again, and it holds.")
     return int(bool(found))
+
+
+def _calibrate(args: argparse.Namespace, folder: Path, engine_name: str) -> None:
+    """Put the calibration of one half of the rows, and the figures of the other, into the model's own description."""
+    manifest = read_manifests([args.manifest])
+    manifest = manifest.take(spread_subset(len(manifest), args.rows))
+    predictions = predict_manifest(load_engine(folder, engine=engine_name), manifest)
+    half = first_half(predictions.manifest)
+    fit = calibrate(predictions.logits, predictions.manifest, half)
+    if fit.refused:
+        raise UserError(" ".join(fit.warnings()))
+    spec = ModelSpec.read(folder)
+    spec = replace(
+        spec,
+        temperatures=spec.temperatures | fit.temperatures,
+        thresholds=spec.thresholds | fit.thresholds,
+        calibration=calibration_records(fit, predictions, ~half),
+    )
+    replace(spec, metrics=figures(evaluate(predictions.take(~half), spec))).write(folder)
 
 
 def _evaluate(args: argparse.Namespace, out: Path, *options: str) -> None:

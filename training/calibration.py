@@ -3,26 +3,38 @@
 A temperature a task (C. Guo and others, 2017) is fitted on one half of the validation rows, and so is the threshold
 below which a label is left unknown. What they are worth is measured on the other half, and the other way round, so
 that neither a lucky half nor the fitting itself flatters them.
+
+The temperature is the most probable one under a normal prior on its logarithm. Without a prior, rows that are all right
+(or all wrong in the same way) drive it to zero or to infinity, as separable data do the coefficients of a logistic
+regression; a weakly informative prior is the remedy there (A. Gelman and others, 2008, A weakly informative default
+prior distribution for logistic and other regression models) and here. It is centred on 1, no change, and its deviation
+of a factor of 2 spans what networks need (Guo and others report 1.1 to 3). A thousand rows outweigh it; twenty don't.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from facial_attributes_training.manifest import Manifest
-from facial_attributes_training.metrics import Estimate, calibration_error, wilson
+from facial_attributes_training.metrics import Estimate, honesty, wilson
 from facial_attributes_training.subsets import data_sets, first_half, strata
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
+from scipy.stats import norm
 
 from facial_attributes_ros.attributes import EMOTION, GENDER, MISSING
 
 LOWEST, HIGHEST = 0.05, 20.0
-"""Between which temperatures the best is looked for."""
+"""Between which temperatures the best is looked for; one that ends at a bound is refused."""
+PRIOR_DEVIATION: Final = math.log(2)
+"""Of the logarithm of a temperature, around 0."""
 MIN_ROWS = 20
-"""With fewer labelled rows nothing is fitted: the temperature stays at 1 and the threshold at 0."""
+"""With fewer labelled rows nothing is fitted."""
+FEW_ROWS = 100
+"""With fewer labelled rows a fit comes with a warning."""
 WANTED_PRECISION: Final[dict[str, float]] = {GENDER: 0.95, EMOTION: 0.70}
 """Share of the named labels that are to be right. About 70 % of the emotion labels that people gave are clearly right
 themselves, so that more can't be shown on such data. Age groups are always named: years come with their deviation."""
@@ -34,12 +46,34 @@ Logits = Mapping[str, NDArray[np.floating]]
 Labels = Mapping[str, NDArray[np.int64]]
 
 
+class NotFittedError(Exception):
+    """A task can't be calibrated on these rows; the text says why, without a full stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What is fitted: per task, what logits are divided by, and below which confidence the label is unknown."""
+    """What is fitted; a task that can't be is in neither table, and keeps whatever it had.
+
+    Attributes:
+        temperatures: per task, what logits are divided by.
+        thresholds: per task, below which confidence the label is unknown.
+        rows: per task, how many labelled rows there were to fit on.
+        refused: per task, why it was not fitted.
+    """
 
     temperatures: dict[str, float]
     thresholds: dict[str, float]
+    rows: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def warnings(self) -> list[str]:
+        """Return a sentence on every task that was not fitted, or on few rows."""
+        told = [f"{task} was not calibrated: {reason}." for task, reason in self.refused.items()]
+        return told + [
+            f"{task} was calibrated on {self.rows[task]} rows only; with fewer than {FEW_ROWS} it is uncertain."
+            for task in self.temperatures
+            if self.rows.get(task, FEW_ROWS) < FEW_ROWS
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +98,15 @@ class HeldOut:
     Attributes:
         rows: of the measurement.
         before, after: expected calibration error at temperature 1 and at the fitted one.
+        nll, brier: negative log-likelihood and Brier score at both.
         named: per data set, what is named at the fitted threshold.
     """
 
     rows: int
     before: float
     after: float
+    nll: tuple[float, float]
+    brier: tuple[float, float]
     named: dict[str, Named]
 
 
@@ -90,37 +127,39 @@ class Way:
 
 
 def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> float:
-    """Return the temperature at which the labels are likeliest; 1 if there are too few of them.
+    """Return the most probable temperature given the labels and the prior.
 
     Args:
-        logits: float (rows, classes), not divided by any temperature.
+        logits: float (rows, classes), not divided by any temperature; minus infinity for classes that the model was
+            not trained on. Rows of such a class say nothing about the temperature and do not count.
         truth: int64 (rows,): class indices; rows with `MISSING` do not count.
+
+    Raises:
+        NotFittedError: there are too few rows, or the temperature ends at a bound.
     """
-    labelled = truth != MISSING
+    labelled = np.flatnonzero(truth != MISSING)
+    labelled = labelled[np.isfinite(logits[labelled, truth[labelled]])]
     values, classes = np.asarray(logits[labelled], np.float64), truth[labelled]
-    if len(classes) < MIN_ROWS:
-        return 1.0
+    _check_rows(len(classes))
     rows = np.arange(len(classes))
 
     def loss(log_temperature: float) -> float:
-        return float(-log_softmax(values / np.exp(log_temperature), axis=1)[rows, classes].mean())
+        likelihood = log_softmax(values / np.exp(log_temperature), axis=1)[rows, classes].sum()
+        return float(log_temperature**2 / (2 * PRIOR_DEVIATION**2) - likelihood)
 
-    best = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
-    return float(np.exp(best.x))
-
-
-def fit_temperatures(logits: Logits, labels: Labels) -> dict[str, float]:
-    """Return the best temperature of every task that there are logits of, each from the rows that have its label.
-
-    Args:
-        logits: float (rows, classes) per task.
-        labels: int64 (rows,) per task, `MISSING` where a row has none.
-    """
-    return {task: fit_temperature(values, labels[task]) for task, values in logits.items()}
+    low, high = np.log(LOWEST), np.log(HIGHEST)
+    best = float(minimize_scalar(loss, bounds=(low, high), method="bounded").x)
+    # The search never ends exactly at a bound.
+    if not low + 0.01 < best < high - 0.01:
+        raise NotFittedError(
+            f"the temperature that fits {len(classes)} rows is at its bound of {LOWEST if best < 0 else HIGHEST:g}, so "
+            "the confidences there have little to do with being right"
+        )
+    return float(np.exp(best))
 
 
 def fit_threshold(confidence: NDArray[np.floating], right: NDArray[np.bool_], wanted: float) -> float:
-    """Return the lowest confidence from which on labels are right often enough; 0 if there are too few rows.
+    """Return the lowest confidence from which on labels are right often enough.
 
     Often enough is where the lower end of an interval of level `LUCK` reaches the wanted precision; if it never does,
     where the precision itself does; and 1 if that never does.
@@ -129,9 +168,11 @@ def fit_threshold(confidence: NDArray[np.floating], right: NDArray[np.bool_], wa
         confidence: float (rows,): highest probability, calibrated.
         right: bool (rows,): whether the most probable label is right.
         wanted: precision, 0 to 1.
+
+    Raises:
+        NotFittedError: there are too few rows to show that precision, even if all of them were right.
     """
-    if len(right) < MIN_ROWS:
-        return 0.0
+    _check_rows(len(right), rows_to_show(wanted))
     order = np.argsort(-confidence, kind="stable")
     hits, named = np.cumsum(right[order]), np.arange(1, len(order) + 1)
     for precision in (wilson(hits, named, LUCK)[0], hits / named):
@@ -141,33 +182,64 @@ def fit_threshold(confidence: NDArray[np.floating], right: NDArray[np.bool_], wa
     return 1.0
 
 
+def rows_to_show(wanted: float) -> int:
+    """Return with how many rows, all of them right, an interval of level `LUCK` lies above a precision."""
+    z = float(norm.ppf((1 + LUCK) / 2))
+    return max(MIN_ROWS, math.ceil(z**2 * wanted / (1 - wanted)))
+
+
+def rows_needed(task: str) -> int:
+    """Return how many labelled rows a task needs to be calibrated."""
+    return rows_to_show(WANTED_PRECISION[task]) if task in WANTED_PRECISION else MIN_ROWS
+
+
+def _check_rows(there: int, needed: int = MIN_ROWS) -> None:
+    if there < needed:
+        raise NotFittedError(f"there are {there} labelled rows to fit on, and {needed} are needed")
+
+
 def calibrate(logits: Logits, manifest: Manifest, rows: NDArray[np.bool_]) -> Fit:
     """Fit temperatures and thresholds on some rows.
-
-    A threshold holds for every source and origin of pictures by itself, not on the average of an accidental mix: it is
-    the highest that any of them needs.
 
     Args:
         logits: float (rows, classes) per task.
         manifest: labels, sources and origins of the rows.
         rows: bool (rows,): which to fit on.
     """
-    labels = {task: np.where(rows, manifest.labels[task], MISSING) for task in logits}
-    temperatures = fit_temperatures(logits, labels)
+    fit = Fit({}, {})
     groups = strata(manifest)
-    thresholds = dict.fromkeys(logits, 0.0)
-    for task in logits.keys() & WANTED_PRECISION.keys():
-        confidence, right = _confidence(logits[task], temperatures[task], labels[task])
-        known = labels[task] != MISSING
-        thresholds[task] = max(
-            (
-                fit_threshold(confidence[part], right[part], WANTED_PRECISION[task])
-                for group in np.unique(groups[known])
-                if (part := known & (groups == group)).any()
-            ),
-            default=0.0,
-        )
-    return Fit(temperatures, thresholds)
+    for task, values in logits.items():
+        truth = np.where(rows, manifest.labels[task], MISSING)
+        fit.rows[task] = int((truth != MISSING).sum())
+        try:
+            temperature = fit_temperature(values, truth)
+            threshold = _threshold(task, *_confidence(values, temperature, truth), groups, truth != MISSING)
+        except NotFittedError as error:
+            fit.refused[task] = str(error)
+        else:
+            fit.temperatures[task], fit.thresholds[task] = temperature, threshold
+    return fit
+
+
+def _threshold(
+    task: str,
+    confidence: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    known: NDArray[np.bool_],
+) -> float:
+    """Return the highest threshold that any source and origin of pictures needs by itself, 0 for age groups.
+
+    It would otherwise hold on the average of an accidental mix. Those with too few rows count together.
+    """
+    if task not in WANTED_PRECISION:
+        return 0.0
+    wanted = WANTED_PRECISION[task]
+    needed, counts = rows_to_show(wanted), np.bincount(groups[known])
+    large = [known & (groups == group) for group in np.flatnonzero(counts >= needed)]
+    small = known & (counts[groups * known] < needed)
+    parts = large if large and small.sum() < needed else [*large, small]
+    return max(fit_threshold(confidence[part], right[part], wanted) for part in parts if part.any())
 
 
 def both_ways(logits: Logits, manifest: Manifest) -> tuple[Way, Way]:
@@ -200,23 +272,32 @@ def named(confidence: NDArray[np.floating], right: NDArray[np.bool_], threshold:
 def _way(logits: Logits, manifest: Manifest, half: NDArray[np.bool_], names: tuple[str, str]) -> Way:
     fit = calibrate(logits, manifest, half)
     tasks = {
-        task: _held_out(values, manifest, task, ~half & (manifest.labels[task] != MISSING), fit)
-        for task, values in logits.items()
+        task: _held_out(logits[task], manifest, task, ~half, temperature, fit.thresholds[task])
+        for task, temperature in fit.temperatures.items()
         if (~half & (manifest.labels[task] != MISSING)).any()
     }
     return Way(*names, fit, tasks)
 
 
 def _held_out(
-    logits: NDArray[np.floating], manifest: Manifest, task: str, rows: NDArray[np.bool_], fit: Fit
+    logits: NDArray[np.floating],
+    manifest: Manifest,
+    task: str,
+    rows: NDArray[np.bool_],
+    temperature: float,
+    threshold: float,
 ) -> HeldOut:
-    temperature, threshold, truth = fit.temperatures[task], fit.thresholds[task], manifest.labels[task]
+    truth = manifest.labels[task]
+    rows = rows & (truth != MISSING)
     confidence, right = _confidence(logits, temperature, truth)
     values = np.asarray(logits[rows], np.float64)
+    before, after = (honesty(truth[rows], softmax(values / each, axis=1)) for each in (1.0, temperature))
     return HeldOut(
         rows=int(rows.sum()),
-        before=calibration_error(truth[rows], softmax(values, axis=1)),
-        after=calibration_error(truth[rows], softmax(values / temperature, axis=1)),
+        before=before.error,
+        after=after.error,
+        nll=(before.nll, after.nll),
+        brier=(before.brier, after.brier),
         named={
             name: named(confidence[part], right[part], threshold)
             for name, chosen in data_sets(manifest)

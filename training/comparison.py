@@ -24,7 +24,7 @@ Train = Callable[[Recipe], Path]
 """Trains a recipe, or goes on with it, and returns the model's folder."""
 
 _LOGGER = logging.getLogger(__name__)
-_MEANS = {"output", "checkpoint_minutes", "workers", "licence"}
+_MEANS = {"output", "checkpoint_minutes", "workers", "licence", "version"}
 """Fields of a recipe that figures do not depend on."""
 
 

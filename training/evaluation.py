@@ -14,9 +14,9 @@ from facial_attributes_training.metrics import (
     bootstrap_confusion,
     bootstrap_correlation,
     bootstrap_mean,
-    calibration_error,
     confusion_matrix,
     f1_scores,
+    honesty,
     off_by_one_accuracy,
     recalls,
     reliability,
@@ -73,6 +73,7 @@ class Calibration:
         rows: that the two errors and diagrams are of.
         temperature: what the logits are divided by for the second.
         before, after: expected calibration error at temperature 1 and at that temperature.
+        nll, brier: negative log-likelihood and Brier score at both.
         diagram_before, diagram_after: the reliability diagrams.
         threshold: below which confidence a label is unknown.
         named: how many labels are named at it, and how many of them rightly.
@@ -82,6 +83,8 @@ class Calibration:
     temperature: float
     before: float
     after: float
+    nll: tuple[float, float]
+    brier: tuple[float, float]
     diagram_before: Reliability
     diagram_after: Reliability
     threshold: float
@@ -139,6 +142,11 @@ class Evaluation:
     skipped: dict[str, int]
     ways: tuple[Way, ...] = ()
 
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences on tasks that could not be calibrated, or hardly."""
+        return self.ways[0].fit.warnings() if self.ways else []
+
 
 def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Evaluation:
     """Measure predictions per data set and task.
@@ -154,7 +162,9 @@ def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Ev
     calibration, ways = Fit(spec.temperatures, spec.thresholds), tuple[Way, ...]()
     if fit:
         ways = both_ways(predictions.logits, manifest)
-        calibration, measured = ways[0].fit, ~first_half(manifest)
+        found, measured = ways[0].fit, ~first_half(manifest)
+        # What can't be fitted on these rows stays as it is in the model.
+        calibration = Fit(spec.temperatures | found.temperatures, spec.thresholds | found.thresholds)
     ages = expected_ages(predictions, spec, calibration.temperatures.get(AGE, 1.0))
     results = {
         name: {
@@ -225,11 +235,14 @@ def _calibration(predictions: Predictions, task: str, rows: NDArray[np.bool_], f
     truth = predictions.manifest.labels[task][rows]
     before = predictions.probabilities(task)[rows]
     after = predictions.probabilities(task, fit.temperatures[task])[rows]
+    first, second = honesty(truth, before), honesty(truth, after)
     return Calibration(
         rows=int(rows.sum()),
         temperature=fit.temperatures[task],
-        before=calibration_error(truth, before),
-        after=calibration_error(truth, after),
+        before=first.error,
+        after=second.error,
+        nll=(first.nll, second.nll),
+        brier=(first.brier, second.brier),
         diagram_before=reliability(truth, before),
         diagram_after=reliability(truth, after),
         threshold=fit.thresholds[task],

@@ -27,6 +27,7 @@ Truth = NDArray[np.int64]
 Floats = NDArray[np.floating]
 
 CALIBRATION_BINS = 15
+LEAST_PROBABILITY = 1e-12
 BOOTSTRAP_SAMPLES = 1000
 INTERVAL = 0.95
 """Share of the bootstrap samples that lies inside a confidence interval."""
@@ -133,6 +134,32 @@ def calibration_error(truth: Truth, probabilities: Floats) -> float:
         rows, torch.from_numpy(truth), num_classes=rows.shape[1], n_bins=CALIBRATION_BINS, norm="l1"
     )
     return float(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Honesty:
+    """How well distributions say how sure one can be.
+
+    Attributes:
+        error: expected calibration error, 0 to 1; it only looks at the most probable class.
+        nll: negative log-likelihood of the truth in nats, a strictly proper score.
+        brier: sum of the squared differences from the truth (G. W. Brier, 1950), 0 to 2, another one.
+    """
+
+    error: float
+    nll: float
+    brier: float
+
+
+def honesty(truth: Truth, probabilities: Floats) -> Honesty:
+    """Return the calibration error, the negative log-likelihood and the Brier score of distributions (rows, classes).
+
+    A truth that was given no probability at all counts as one of `LEAST_PROBABILITY`, so that the mean stays finite.
+    """
+    values, rows = np.asarray(probabilities, np.float64), np.arange(len(truth))
+    likelihood = np.maximum(values[rows, truth], LEAST_PROBABILITY)
+    squares = (values**2).sum(axis=1) - 2 * values[rows, truth] + 1
+    return Honesty(calibration_error(truth, values), float(-np.log(likelihood).mean()), float(squares.mean()))
 
 
 def reliability(truth: Truth, probabilities: Floats) -> Reliability:

@@ -37,9 +37,13 @@ def reliability_figure(calibration: Calibration, title: str) -> Figure:
     """Draw the reliability diagrams before and after temperature scaling."""
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    _diagram(left, calibration.diagram_before, f"as trained: calibration error {100 * calibration.before:.1f} %")
-    after = f"temperature {calibration.temperature:.2f}: calibration error {100 * calibration.after:.1f} %"
-    _diagram(right, calibration.diagram_after, after)
+    errors = calibration.before, calibration.after
+    before, after = (
+        f"calibration error {100 * error:.1f} %, NLL {nll:.3f}, Brier {brier:.3f}"
+        for error, nll, brier in zip(errors, calibration.nll, calibration.brier, strict=True)
+    )
+    _diagram(left, calibration.diagram_before, f"as trained\n{before}")
+    _diagram(right, calibration.diagram_after, f"temperature {calibration.temperature:.2f}\n{after}")
     left.set_ylabel("accuracy, share of faces")
     figure.suptitle(title)
     return figure

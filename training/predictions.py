@@ -2,10 +2,11 @@
 
 import csv
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from facial_attributes_ros.attributes import AGE, LABELS, MISSING
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.models.regression import AgeRegression, class_logits
+from facial_attributes_ros.models.untrained import without_untrained
 from facial_attributes_ros.runtime.engine import Engine
 from facial_attributes_ros.vision.crop import crop_face
 from facial_attributes_ros.vision.detectors import FaceDetector
@@ -42,7 +44,8 @@ class Predictions:
 
     Attributes:
         manifest: the rows that were predicted.
-        logits: float32 (rows, classes) per task, not divided by any temperature.
+        logits: float32 (rows, classes) per task, not divided by any temperature; minus infinity for labels that the
+            model was never trained on.
         skipped: rows that could not be predicted, and why.
         years: float64 (rows,): ages in years as the model tells them, None where it tells age groups alone.
     """
@@ -59,10 +62,15 @@ class Predictions:
         outputs: dict[str, NDArray[np.float32]],
         ages: AgeRegression | None = None,
         skipped: Sequence[LeftOut] = (),
+        untrained: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> Self:
-        """Return predictions from what `Engine.logits` gives; an age in years gets its groups."""
+        """Return predictions from what `Engine.logits` gives.
+
+        An age in years gets its groups, and labels that were never trained get no probability.
+        """
         years = None if ages is None or AGE not in outputs else ages.years(outputs[AGE][:, 0].astype(np.float64))
-        return cls(manifest, class_logits(outputs, ages), list(skipped), years)
+        logits = without_untrained(class_logits(outputs, ages), untrained)
+        return cls(manifest, logits, list(skipped), years)
 
     def take(self, rows: NDArray[np.bool_]) -> Self:
         """Return the predictions of some rows, bool (rows,)."""
@@ -123,7 +131,9 @@ def predict_manifest(
         why = f"; the first: {skipped[0].path}: {skipped[0].detail}" if skipped else ""
         raise UserError(f"none of the {len(manifest)} rows can be predicted{why}.")
     outputs = {task: np.concatenate([part[task] for part in parts]) for task in engine.spec.tasks}
-    return Predictions.from_outputs(manifest.take(np.array(kept)), outputs, engine.spec.age_regression, skipped)
+    spec = engine.spec
+    kept_rows = manifest.take(np.array(kept))
+    return Predictions.from_outputs(kept_rows, outputs, spec.age_regression, skipped, spec.untrained_labels)
 
 
 @dataclass(frozen=True, slots=True)

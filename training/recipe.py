@@ -13,6 +13,7 @@ from facial_attributes_ros.attributes import AGE, TASKS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptation import Adaptation
 from facial_attributes_ros.models.architecture import check_architecture
+from facial_attributes_ros.models.provenance import Licence
 
 Task = Literal["age", "gender", "emotion"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -46,6 +47,38 @@ class BackboneRecipe(Section):
         return self
 
 
+class LicenceRecipe(Section):
+    """Terms of data or weights; `licence: TEXT` is short for `licence: {text: TEXT}`.
+
+    Attributes:
+        spdx: an SPDX expression, `LicenseRef-NAME` for terms without an identifier.
+        commercial_use: yes, no or unknown; a text that says non-commercial means no by itself.
+        sources: names of what the terms are of.
+        text: the terms, for people to read.
+    """
+
+    spdx: str = ""
+    commercial_use: Literal["yes", "no", "unknown"] | None = None
+    sources: tuple[str, ...] = ()
+    text: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return {"text": value} if isinstance(value, str) else value
+
+    @field_validator("commercial_use", mode="before")
+    @classmethod
+    def _yes_and_no(cls, value: object) -> object:
+        # YAML reads a bare yes or no as true or false.
+        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+
+    def terms(self) -> Licence:
+        """Return the licence."""
+        use = self.commercial_use or Licence.from_text(self.text).commercial_use
+        return Licence(self.spdx, use, self.sources, self.text)
+
+
 class DataSetRecipe(Section):
     """Rows of one manifest.
 
@@ -56,6 +89,8 @@ class DataSetRecipe(Section):
         weight: how often its rows are drawn compared with those of other sets.
         address: where its tar shards are on a web server, such as https://host/folder, for a manifest whose paths are
             relative to it; its pictures then come as a stream.
+        licence: the terms that its rows were given out under; by default those that are known of their sources, see
+            `data_licences`, and unknown for all others.
     """
 
     manifest: Path
@@ -63,6 +98,7 @@ class DataSetRecipe(Section):
     sources: tuple[str, ...] = ()
     weight: PositiveFloat = 1.0
     address: Annotated[str, Field(pattern="^(https?://.*)?$")] = ""
+    licence: LicenceRecipe | None = None
 
 
 class DataRecipe(Section):
@@ -219,7 +255,8 @@ class Recipe(Section):
         checkpoint_minutes: at most so much work is lost; every epoch ends with a checkpoint too.
         stored_rank: fully trained matrices are stored as a difference of this rank from the starting weights; None
             stores them whole.
-        licence: of the trained weights, for people to read.
+        licence: of the trained weights; it counts beside those of what they start from and of the data, see `papers`.
+        version: of the trained model.
     """
 
     name: str = Field(min_length=1)
@@ -247,7 +284,8 @@ class Recipe(Section):
     checkpoint_minutes: NotNegative = 5.0
     seed: Annotated[int, Field(ge=0)] = 42
     stored_rank: PositiveInt | None = None
-    licence: str = ""
+    licence: LicenceRecipe | None = None
+    version: str = "0.1.0"
 
     @field_validator("adaptation", mode="before")
     @classmethod

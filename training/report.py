@@ -40,14 +40,14 @@ PLOTS = "plots"
 
 _SUMMARY = (
     "data_set", "task", "rows", "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "macro_f1",
-    "off_by_one", "mae_years", "plcc", "srocc", "ece", "ece_calibrated", "temperature", "threshold", "named",
-    "precision_named",
+    "off_by_one", "mae_years", "plcc", "srocc", "ece", "ece_calibrated", "nll", "nll_calibrated", "brier",
+    "brier_calibrated", "temperature", "threshold", "named", "precision_named",
 )  # fmt: skip
 
 
 _COLUMNS = (
     "data set", "task", "faces", "accuracy, %", "balanced, %", "macro F1", "off by one, %", "error, years",
-    "calibration error, %", "named, %", "of these right, %",
+    "calibration error, %", "NLL", "Brier", "named, %", "of these right, %",
 )  # fmt: skip
 
 
@@ -62,6 +62,8 @@ class Run:
         split: the splits that were taken, empty for all.
         crop: how faces were cut out.
         command: the command line that makes this report.
+        version: of the model, empty where it has none.
+        hash: the first digits of the model's hash, empty where it is not known.
     """
 
     model: str
@@ -70,6 +72,8 @@ class Run:
     split: str
     crop: str
     command: str
+    version: str = ""
+    hash: str = ""
 
 
 def to_json(evaluation: Evaluation, run: Run, robustness: Sequence[Condition] = ()) -> dict[str, Any]:
@@ -78,7 +82,7 @@ def to_json(evaluation: Evaluation, run: Run, robustness: Sequence[Condition] = 
         "run": asdict(run),
         "labels": {task: list(labels) for task, labels in LABELS.items()},
         "temperatures": evaluation.temperatures,
-        "thresholds": evaluation.thresholds,
+        "thresholds": _plain(evaluation.thresholds),
         "fitted_here": evaluation.fitted,
         "ways": _plain([asdict(way) for way in evaluation.ways]),
         "skipped": evaluation.skipped,
@@ -161,12 +165,15 @@ def _summary(name: str, task: str, result: TaskResult) -> dict[str, object]:
         "srocc": years.srocc.value if years else None,
         "ece": calibration.before,
         "ece_calibrated": calibration.after,
+        **{name: calibration.nll[place] for place, name in enumerate(("nll", "nll_calibrated"))},
+        **{name: calibration.brier[place] for place, name in enumerate(("brier", "brier_calibrated"))},
         "temperature": calibration.temperature,
         "threshold": calibration.threshold,
         "named": calibration.named.coverage.value,
         "precision_named": calibration.named.precision.value if calibration.named.precision else None,
     }
-    texts = {column: "" if value is None else f"{value:.4f}" for column, value in figures.items()}
+    there = {column: value is not None and math.isfinite(value) for column, value in figures.items()}
+    texts = {column: f"{value:.4f}" if there[column] else "" for column, value in figures.items()}
     return {"data_set": name, "task": task, "rows": result.rows, **texts}
 
 
@@ -179,12 +186,12 @@ def _task_json(result: TaskResult) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return nested data with arrays as lists and NaN as None."""
+    """Return nested data with arrays as lists, and NaN and infinity as None."""
     if isinstance(value, dict):
         return {name: _plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
         return [_plain(entry) for entry in (value.tolist() if isinstance(value, np.ndarray) else value)]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plots(evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
@@ -220,10 +227,12 @@ def _head(evaluation: Evaluation, run: Run) -> str:
         else "the model's own"
     )
     temperatures = ", ".join(f"{task} {value:.3f}" for task, value in evaluation.temperatures.items())
+    notes = "".join(f"**{warning[0].upper()}{warning[1:]}**\n\n" for warning in evaluation.warnings)
     return f"""# Evaluation of {run.model}
 
 | | |
 |---|---|
+| model | {run.model} {run.version} ({run.hash}) |
 | engine | {run.engine} |
 | manifests | {", ".join(run.manifests)} |
 | split | {run.split or "all"} |
@@ -235,8 +244,10 @@ def _head(evaluation: Evaluation, run: Run) -> str:
 
 Brackets hold {INTERVAL:.0%} bootstrap confidence intervals ({BOOTSTRAP_SAMPLES} draws of rows). Balanced accuracy is
 the mean recall of the classes; off by one counts the neighbouring age group as right; the error in years is that of the
-expected age; the calibration error is over 15 equal bins of confidence, before and after the temperature.
-"""
+expected age; the calibration error is over 15 equal bins of confidence. It, the negative log-likelihood (NLL, in nats)
+and the Brier score are given before and after the temperature.
+
+{notes}"""
 
 
 def _main_table(evaluation: Evaluation) -> str:
@@ -253,7 +264,8 @@ def _main_table(evaluation: Evaluation) -> str:
         calibration = f"{100 * result.calibration.before:.1f} → {100 * result.calibration.after:.1f}"
         cells = (
             name, task, str(result.rows), _percent(result.accuracy), _percent(result.balanced_accuracy),
-            f"{result.macro_f1:.3f}", off_by_one, years, calibration, _percent(result.calibration.named.coverage),
+            f"{result.macro_f1:.3f}", off_by_one, years, calibration, _two(result.calibration.nll),
+            _two(result.calibration.brier), _percent(result.calibration.named.coverage),
             _percent(result.calibration.named.precision) if result.calibration.named.precision else "",
         )  # fmt: skip
         lines.append(f"| {' | '.join(escaped(cell) for cell in cells)} |")
@@ -294,6 +306,10 @@ def _group_table(column: str, groups: dict[str, Group], gap: float | None) -> li
         )
         lines += ["", note]
     return [*lines, ""]
+
+
+def _two(figures: tuple[float, float]) -> str:
+    return f"{figures[0]:.3f} → {figures[1]:.3f}"
 
 
 def _interval(estimate: Estimate, digits: int) -> str:

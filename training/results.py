@@ -1,6 +1,6 @@
 """The model folder at the end of a run: weights, age centroids, calibration, thresholds, figures."""
 
-import os
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from facial_attributes_training.datasets import collate
 from facial_attributes_training.evaluation import Evaluation, evaluate, expected_ages
 from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.network import Forward, build_starting_backbone
+from facial_attributes_training.papers import Papers, backbone_reference
 from facial_attributes_training.predictions import Predictions, write_predictions
+from facial_attributes_training.recalibration import calibration_records
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.regression import with_measured_deviation
 from facial_attributes_training.run_data import Rows
@@ -20,18 +22,21 @@ from facial_attributes_training.run_files import PREDICTIONS_FILE
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facial_attributes_ros.assets import ASSETS
 from facial_attributes_ros.attributes import AGE, LABELS
-from facial_attributes_ros.files import file_sha256
 from facial_attributes_ros.models.adaptation import Adaptation, trained_tensors
 from facial_attributes_ros.models.checkpoint import save_model
 from facial_attributes_ros.models.low_rank import compress
 from facial_attributes_ros.models.multitask import MultiTaskModel
-from facial_attributes_ros.models.provenance import Licence
 from facial_attributes_ros.models.regression import AgeRegression
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec, is_hub_reference
+from facial_attributes_ros.models.spec import ModelSpec
 
+_LOGGER = logging.getLogger(__name__)
 _BATCH = 256
+_UNCALIBRATED = (
+    "Labels of %s are published as unknown, since nothing was measured that says from which probability on they may be "
+    "named: calibrate on labelled rows with `facial-attributes evaluate --model %s --manifest CSV --calibrate "
+    "--save-calibration MODEL`, or set the node's thresholds."
+)
 MIN_GROUP_ROWS = 10
 """Groups with fewer known ages keep their default centroid."""
 _DEFAULT_CENTROIDS = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
@@ -65,6 +70,7 @@ def write_model(
     model: MultiTaskModel,
     forward: Forward,
     rows: RunRows,
+    papers: Papers,
     ages: AgeRegression | None = None,
 ) -> None:
     """Write a trained model's folder, and beside it what it says of the rows that its figures are of.
@@ -75,6 +81,7 @@ def write_model(
         model: trained, on any device.
         forward: from the rows' inputs to logits.
         rows: to calibrate and measure on.
+        papers: of the model.
         ages: the scale of an age learned in years.
 
     Raises:
@@ -84,12 +91,13 @@ def write_model(
     manifest, half = rows.validation.manifest.take(usable), rows.half[usable]
     if ages is not None:
         ages = with_measured_deviation(ages, outputs[AGE][half], manifest.age_years[half])
-    predictions = Predictions.from_outputs(manifest, outputs, ages)
+    untrained = papers.untrained_labels
+    predictions = Predictions.from_outputs(manifest, outputs, ages, untrained=untrained)
     fit = calibrate(predictions.logits, manifest, half)
     preprocess = model.backbone.preprocess
     spec = ModelSpec(
         name=recipe.name,
-        backbone=_reference(recipe, folder),
+        backbone=backbone_reference(recipe, folder),
         image_size=preprocess.image_size,
         mean=preprocess.mean,
         std=preprocess.std,
@@ -101,17 +109,24 @@ def write_model(
         age_regression=ages,
         temperatures=fit.temperatures,
         thresholds=fit.thresholds,
-        licence=Licence.from_text(recipe.licence),
+        uncalibrated=tuple(task for task in model.tasks if task not in fit.temperatures),
+        **papers.fields(),
     )
+    for sentence in fit.warnings():
+        _LOGGER.warning("%s%s", sentence[0].upper(), sentence[1:])
+    if spec.uncalibrated:
+        _LOGGER.warning(_UNCALIBRATED, " and ".join(spec.uncalibrated), folder)
     if rows.test is None:
         measured = predictions.take(~half)
     else:
         outputs, usable = predict_rows(model, forward, rows.test)
-        measured = Predictions.from_outputs(rows.test.manifest.take(usable), outputs, ages)
+        measured = Predictions.from_outputs(rows.test.manifest.take(usable), outputs, ages, untrained=untrained)
     evaluation = evaluate(measured, spec)
-    years = expected_ages(measured, spec, fit.temperatures.get(AGE, 1.0))
-    write_predictions(folder.parent / PREDICTIONS_FILE, measured, fit.temperatures, years)
-    save_model(folder, replace(spec, metrics=figures(evaluation)), _stored_tensors(recipe, model))
+    years = expected_ages(measured, spec, spec.temperatures.get(AGE, 1.0))
+    write_predictions(folder.parent / PREDICTIONS_FILE, measured, spec.temperatures, years)
+    records = calibration_records(fit, measured, np.ones(len(measured.manifest), np.bool_))
+    spec = replace(spec, metrics=figures(evaluation), calibration=records)
+    save_model(folder, spec, _stored_tensors(recipe, model))
 
 
 def _stored_tensors(recipe: Recipe, model: MultiTaskModel) -> dict[str, Tensor]:
@@ -122,20 +137,6 @@ def _stored_tensors(recipe: Recipe, model: MultiTaskModel) -> dict[str, Tensor]:
         return tensors
     start = build_starting_backbone(recipe).state_dict()
     return compress(tensors, {f"backbone.{name}": tensor for name, tensor in start.items()}, recipe.stored_rank)
-
-
-def _reference(recipe: Recipe, folder: Path) -> BackboneReference:
-    """Return where the weights that training started from are, as seen from the model's folder."""
-    name, weights, architecture = recipe.backbone.name, recipe.backbone.weights, recipe.backbone.architecture
-    sha256 = None
-    if weights is None:
-        weights = "included"
-    elif weights == "asset":
-        sha256 = ASSETS[name].sha256
-    elif not is_hub_reference(weights):
-        sha256 = file_sha256(Path(weights))
-        weights = os.path.relpath(weights, folder)
-    return BackboneReference(name, weights, sha256, architecture)
 
 
 @torch.inference_mode()
@@ -187,6 +188,8 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
                     for label, score in zip(LABELS[task], result.f1, strict=True)
                 },
                 "calibration_error": round(result.calibration.after, 4),
+                "nll": round(result.calibration.nll[1], 4),
+                "brier": round(result.calibration.brier[1], 4),
             }
             if result.off_by_one is not None:
                 entry["off_by_one"] = round(result.off_by_one.value, 4)

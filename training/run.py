@@ -21,6 +21,7 @@ from facial_attributes_training.loop import LAST, Objective, Stage, StepReport, 
 from facial_attributes_training.losses import CombinedLoss
 from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.network import Forward, build_network, forward_from_inputs, frozen_depth
+from facial_attributes_training.outlook import look_ahead
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.regression import training_ages
 from facial_attributes_training.results import RunRows, write_model
@@ -73,7 +74,14 @@ def train(
     """
     limit = TimeLimit(minutes)
     accelerator = _accelerator(recipe)
+    # First, so that what the labels lack is told before anything is computed or written.
+    outlook = look_ahead(recipe)
+    if accelerator.is_main_process:
+        for sentence in outlook.gaps:
+            _LOGGER.warning(sentence)
     _start_folder(recipe, resume, accelerator)
+    if accelerator.is_main_process:
+        outlook.papers.write(recipe.folder)
     _seed(recipe.seed)
     model = build_network(recipe).to(accelerator.device)
     depth = frozen_depth(model)
@@ -104,8 +112,8 @@ def train(
     folder = recipe.folder / "model"
     if accelerator.is_main_process:
         rows = RunRows(training, validation, half, test)
-        write_model(folder, recipe, model, forward, rows, ages)
-        _write_report(recipe, _notes(shared, len(unreadable)), rows.manifests())
+        write_model(folder, recipe, model, forward, rows, outlook.papers, ages)
+        _write_report(recipe, [*outlook.gaps, *_notes(shared, len(unreadable))], rows.manifests())
     accelerator.wait_for_everyone()
     return folder
 
@@ -200,9 +208,6 @@ def _for_tasks(forward: Forward, tasks: Sequence[str]) -> Callable[[Tensor], dic
 
 def _stage(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows, half: NDArray[np.bool_]) -> Stage:
     labels = {task: train.manifest.labels[task] for task in tasks}
-    known = [bool((labels[task] != MISSING).any()) for task in tasks]
-    if not all(known):
-        raise UserError(f"no training row has a label of {tasks[known.index(False)]}; leave it out of tasks.")
     chosen = half & np.any([validation.manifest.labels[task] != MISSING for task in tasks], axis=0)
     if not chosen.any():
         raise UserError(f"no validation row has a label of {', '.join(tasks)}, so no epoch can be chosen.")
@@ -253,8 +258,8 @@ def _sampling(recipe: Recipe, manifest: Manifest, weights: NDArray[np.float64]) 
 
 def _purpose(recipe: Recipe, tasks: tuple[str, ...], train: Rows, validation: Rows) -> str:
     """Return a hash of everything that a stage's course depends on."""
-    set_fields = {"__all__": {"address"}}
-    unimportant: dict[str, Any] = {"output": True, "checkpoint_minutes": True}
+    set_fields = {"__all__": {"address", "licence"}}
+    unimportant: dict[str, Any] = dict.fromkeys(("output", "checkpoint_minutes", "licence", "version"), True)
     unimportant["data"] = {"train": set_fields, "validation": set_fields}
     if not isinstance(train.inputs, StreamedCrops):
         # The readers of a stream share its shards, so the order of its rows hangs on their number.

@@ -24,6 +24,8 @@ def losses_figure(history: Columns, tasks: Sequence[str], title: str) -> Figure:
     for index, task in enumerate(tasks):
         colour = f"C{index}"
         losses.plot(epochs, history[f"train_loss_{task}"], "--o", color=colour, markersize=3, label=f"{task}, training")
+        if f"loss_{task}" not in history:  # no validation row has its label
+            continue
         losses.plot(epochs, history[f"loss_{task}"], "-o", color=colour, markersize=3, label=f"{task}, validation")
         if f"error_{task}" in history:
             accuracies.plot(epochs, history[f"error_{task}"], "-o", color=colour, markersize=3, label=f"{task}, years")

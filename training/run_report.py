@@ -26,6 +26,8 @@ def _bar(what: str, total: int, unit: str) -> Any:
 
 
 def _told(task: str, figures: dict[str, float]) -> str:
+    if f"loss_{task}" not in figures:
+        return f"{task} not validated"
     if f"error_{task}" in figures:
         return f"{task} wrong by {figures[f'error_{task}']:.2f} years"
     return f"{task} {figures[f'accuracy_{task}']:.1%} ({figures[f'balanced_accuracy_{task}']:.1%} balanced)"

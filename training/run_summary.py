@@ -43,7 +43,8 @@ def write_run_report(recipe: Recipe, notes: Sequence[str] = ()) -> Path:
     parts = [f"# Training of {recipe.name}\n", *(f"**{note}**\n" for note in notes), _recipe_table(recipe)]
     parts += [text for tasks in recipe.stages for text in _stage(recipe, tasks)]
     if (folder / "model" / "model.json").is_file():
-        parts += [_figures(ModelSpec.read(folder / "model")), *_ages(folder)]
+        spec = ModelSpec.read(folder / "model")
+        parts += [_model(spec), _figures(spec), *_ages(folder)]
     text = "\n".join(parts)
     for path, content in ((folder / REPORT_FILE, text), (folder / PAGE_FILE, self_contained(text, folder))):
         with disk_errors(path), atomic_target(path) as partial:
@@ -119,6 +120,20 @@ def _speed(steps: Columns, plot: Path) -> Iterator[str]:
     yield _plot(plot, speed_figure(steps, "Data time against step time"), "Speed")
     rate = median(steps["rows_per_second"])
     yield f"{rate:.0f} rows a second at the median; {100 * share:.1f} % of the time was spent waiting for data.\n"
+
+
+def _model(spec: ModelSpec) -> str:
+    parent = spec.parent
+    rows = [
+        ("model", spec.title),
+        ("date", spec.date or ""),
+        ("made from", f"{parent.name} {parent.version}" if parent else "random numbers"),
+        ("trained on", ", ".join(f"{count} rows of {name}" for name, count in spec.samples.items())),
+        ("licence", spec.licence.sentence),
+        ("not calibrated", ", ".join(spec.uncalibrated)),
+        ("never trained", "; ".join(f"{task}: {', '.join(each)}" for task, each in spec.untrained_labels.items())),
+    ]
+    return "## Model\n\n" + table(("", ""), rows)
 
 
 def _figures(spec: ModelSpec) -> str:

@@ -32,8 +32,13 @@ def years(estimate: Json | None) -> str:
 
 
 def calibration_table(ways: Sequence[Json]) -> str:
-    """Return the calibration errors of both ways round: fitted on one half, measured on the other."""
-    columns = ("task", "fitted on", "temperature", "measured on", "faces", "error before, %", "error after, %")
+    """Return how well calibrated both ways round are: fitted on one half, measured on the other.
+
+    Evaluations that were kept from before the two proper scores were measured have no columns of them.
+    """
+    columns = ["task", "fitted on", "temperature", "measured on", "faces", "error before, %", "error after, %"]
+    scored = all("nll" in result for way in ways for result in way["tasks"].values())
+    columns += ["NLL before", "after", "Brier before", "after"] if scored else []
     rows = [
         (
             task,
@@ -43,6 +48,7 @@ def calibration_table(ways: Sequence[Json]) -> str:
             str(result["rows"]),
             f"{100 * result['before']:.1f}",
             f"{100 * result['after']:.1f}",
+            *(f"{value:.3f}" for name in ("nll", "brier") if scored for value in result[name]),
         )
         for task in _tasks(ways)
         for way in ways
@@ -66,7 +72,7 @@ def threshold_table(ways: Sequence[Json]) -> str:
         )
         for task in _tasks(ways)
         for way in ways
-        if way["fit"]["thresholds"].get(task, 0) > 0
+        if task in way["tasks"] and way["fit"]["thresholds"][task] > 0
         for name, named in distinct(way["tasks"][task]["named"]).items()
     ]
     return table(columns, rows)
@@ -115,7 +121,7 @@ def _cell(figures: Json | None, figure: str) -> str:
 
 
 def _tasks(ways: Sequence[Json]) -> list[str]:
-    return list(ways[0]["tasks"]) if ways else []
+    return list(dict.fromkeys(task for way in ways for task in way["tasks"]))
 
 
 def escaped(cell: str) -> str:

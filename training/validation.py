@@ -44,12 +44,16 @@ class Validation:
         return float(np.mean([loss for task, loss in self.losses.items() if self.rows[task]]))
 
     def figures(self) -> dict[str, float]:
-        """Return everything as numbers by name."""
-        found = {"loss": self.loss} | {f"loss_{task}": loss for task, loss in self.losses.items()}
-        for task, confusion in self.confusions.items():
-            found[f"accuracy_{task}"] = float(accuracy(confusion))
-            found[f"balanced_accuracy_{task}"] = float(balanced_accuracy(confusion))
-        return found | {f"error_{task}": error for task, error in self.errors.items()}
+        """Return the figures of all tasks that have rows by name."""
+        measured = [task for task, rows in self.rows.items() if rows]
+        found = {"loss": self.loss} | {f"loss_{task}": self.losses[task] for task in measured}
+        for task in measured:
+            if task in self.errors:
+                found[f"error_{task}"] = self.errors[task]
+            else:
+                found[f"accuracy_{task}"] = float(accuracy(self.confusions[task]))
+                found[f"balanced_accuracy_{task}"] = float(balanced_accuracy(self.confusions[task]))
+        return found
 
 
 @torch.inference_mode()

@@ -18,6 +18,7 @@ from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
     from facial_attributes_ros.runtime.bench_detection import Portrait
+    from facial_attributes_ros.runtime.engine import Engine
 
 Report = dict[str, Any]
 
@@ -34,7 +35,7 @@ def stages(args: argparse.Namespace) -> Report:
     engine.warm_up(args.faces)
     bare = bare_backbone(model_folder(args.model), engine, args.threads)
     timings = bench_stages(engine, detector, bare, args.faces, args.seconds or 6.0)
-    report = _about(model=engine.spec.name, engine=engine.name, device=engine.device)
+    report = _about(**_model(engine), engine=engine.name, device=engine.device)
     report |= {"timings": [asdict(timing) for timing in timings], "estimate_per_backbone": overhead(timings)}
     if not args.json:
         tables.print_stages(report)
@@ -52,7 +53,7 @@ def end_to_end(args: argparse.Namespace) -> Report:
     # Loading it here builds it where it has never been used; that is not to be measured.
     detector, engine = load_detector(_detector(args)), load_engine(args.model, args.device, args.engine)
     bare, seconds = bare_backbone(model_folder(args.model), engine), args.seconds or 20.0
-    report = _about(model=engine.spec.name, engine=engine.name, rate=args.rate, seconds=seconds, faces={})
+    report = _about(**_model(engine), engine=engine.name, rate=args.rate, seconds=seconds, faces={})
     with _Bar(len(args.faces) * args.runs * seconds) as bar:
         for count in args.faces:
             frame = frame_with_faces(count)
@@ -89,7 +90,7 @@ def load(args: argparse.Namespace) -> Report:
             if not args.json:
                 with bar.aside():
                     tables.print_load_row(_load_row(point, result))
-    report = _about(model=engine.spec.name, engine=engine.name, seconds=seconds)
+    report = _about(**_model(engine), engine=engine.name, seconds=seconds)
     report |= {"rows": [_load_row(*each) for each in results], "keeps_up_to": limits(results)}
     if not args.json:
         tables.print_limits(report["keeps_up_to"])
@@ -191,6 +192,12 @@ def _plot(path: Path, name: str, values: Sequence[Any]) -> None:
         bench_plots.save(getattr(bench_plots, name)(values), path)
     except ModuleNotFoundError as error:
         print(f"{path.name} is not drawn, since {error.name} is missing: pip install matplotlib.", file=sys.stderr)
+
+
+def _model(engine: "Engine") -> dict[str, str]:
+    """Return name, version and short hash of the model that is measured."""
+    spec = engine.spec
+    return {"model": spec.name, "model_version": spec.version, "model_hash": spec.short_hash}
 
 
 def _about(**more: Any) -> Report:

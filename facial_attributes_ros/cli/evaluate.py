@@ -5,14 +5,17 @@ import json
 import shlex
 import sys
 from contextlib import redirect_stdout
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
+    from facial_attributes_training.evaluation import Evaluation
     from facial_attributes_training.manifest import Manifest
     from facial_attributes_training.predictions import CropMode, Predictions
+    from facial_attributes_training.recalibration import Change
     from facial_attributes_training.robustness import Condition
 
     from facial_attributes_ros.runtime.engine import Engine
@@ -46,7 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "other way round, instead of using the model's",
     )
     parser.add_argument(
-        "--save-calibration", action="store_true", help="write what --calibrate fits into the model's model.json"
+        "--save-calibration",
+        type=Path,
+        metavar="MODEL",
+        help="write a copy of the model with what --calibrate fits to this folder, and show before and after; the "
+        "model itself and tasks with too few labels stay as they are",
     )
     parser.add_argument(
         "--robustness",
@@ -74,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         from facial_attributes_training.evaluation import evaluate, expected_ages
         from facial_attributes_training.predictions import predict_manifest, write_predictions
         from facial_attributes_training.prepare.left_out import LEFT_OUT_FILE, write_left_out
-        from facial_attributes_training.recalibration import save_calibration
+        from facial_attributes_training.recalibration import check_target
         from facial_attributes_training.report import Run, summary_rows, to_json, write_report
         from facial_attributes_training.run_files import PREDICTIONS_FILE
         from facial_attributes_training.subsets import first_half
@@ -87,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.save_calibration and not args.calibrate:
         raise UserError("--save-calibration saves what --calibrate fits: give both.")
+    if args.save_calibration:
+        check_target(model_folder(args.model), args.save_calibration)
     manifest = _read(args)
     crop: CropMode = args.crop or ("box" if manifest.has_box.all() else "detect")
     engine = load_engine(args.model, args.device, args.engine)
@@ -102,7 +111,11 @@ def run(args: argparse.Namespace) -> int:
         split=", ".join(args.split),
         crop=crop,
         command=shlex.join(["facial-attributes", *sys.argv[1:]]),
+        version=engine.spec.version,
+        hash=engine.spec.short_hash,
     )
+    for warning in evaluation.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if args.out:
         write_report(args.out, evaluation, about, robustness)
         ages = expected_ages(predictions, engine.spec, evaluation.temperatures.get("age", 1.0))
@@ -110,8 +123,7 @@ def run(args: argparse.Namespace) -> int:
         write_predictions(args.out / PREDICTIONS_FILE, predictions, evaluation.temperatures, ages, half)
         write_left_out(args.out / LEFT_OUT_FILE, predictions.skipped)
     if args.save_calibration:
-        path = save_calibration(model_folder(args.model), evaluation, predictions)
-        print(f"The calibration is in {path}.", file=sys.stderr)
+        _save_calibration(args, evaluation, predictions, about.command)
     if args.json:
         print(json.dumps(to_json(evaluation, about, robustness), indent=1, allow_nan=False))
     else:
@@ -121,6 +133,44 @@ def run(args: argparse.Namespace) -> int:
     if args.against:
         _against(args, predictions, crop, detector)
     return 0
+
+
+def _save_calibration(
+    args: argparse.Namespace, evaluation: "Evaluation", predictions: "Predictions", command: str
+) -> None:
+    """Write the calibrated copy, and say what changed; standard output is for the JSON alone if that is asked for."""
+    from facial_attributes_training.recalibration import save_calibration
+
+    from facial_attributes_ros.models.registry import model_folder
+
+    changes = save_calibration(model_folder(args.model), args.save_calibration, evaluation, predictions, command)
+    with redirect_stdout(sys.stderr if args.json else sys.stdout):
+        print(f"{args.save_calibration} holds a copy with this calibration, measured on rows it was not fitted on:")
+        rows = [_change_row(change) for change in changes]
+        _print_columns(rows, tuple(rows[0]))
+        kept = [task for task in predictions.logits if task not in {change.task for change in changes}]
+        if kept:
+            print(f"left as it was: {', '.join(kept)}")
+
+
+def _change_row(change: "Change") -> dict[str, object]:
+    def both(name: str, scale: float = 1.0, digits: int = 3) -> str:
+        values = [getattr(measured, name) for measured in (change.before, change.after)]
+        return " → ".join(
+            "none" if value is None or value == inf else f"{scale * value:.{digits}f}" for value in values
+        )
+
+    return {
+        "task": change.task,
+        "rows": change.after.rows,
+        "temperature": both("temperature"),
+        "threshold": both("threshold"),
+        "ECE, %": both("calibration_error", 100, 1),
+        "NLL": both("nll"),
+        "Brier": both("brier"),
+        "coverage, %": both("coverage", 100, 1),
+        "accuracy of named, %": both("precision", 100, 1),
+    }
 
 
 def _against(
@@ -216,6 +266,8 @@ def _print_table(rows: list[dict[str, object]]) -> None:
         "srocc",
         "ece",
         "ece_calibrated",
+        "nll_calibrated",
+        "brier_calibrated",
         "named",
         "precision_named",
     )

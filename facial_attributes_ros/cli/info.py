@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from facial_attributes_ros.models.counts import Counts
+    from facial_attributes_ros.models.spec import ModelSpec
 
-HELP = "Parameters, share trained, operations and checkpoint size of a model's adaptations, without any weights."
+HELP = "a model's version, hash, origin and licence; parameters, operations and checkpoint size of its adaptations"
+_LOGGER = logging.getLogger(__name__)
 
 BACKBONES: Final = {"pe-l14-336": ("PE-Core-L-14-336", None), "small": ("dinov2-vits14", 112)}
 """Named models to backbone and image size in pixels (None for the backbone's own)."""
@@ -56,13 +59,69 @@ def run(args: argparse.Namespace) -> int:
         rows = ladder(backbone, tasks=tasks, rank=args.rank, **network)
     else:
         rows = _one_adaptation(backbone, args.adaptation, args.rank, tasks, network)
+    spec = _description(args.model)
     if args.json:
-        print(
-            json.dumps({"model": args.model, "backbone": backbone, "rungs": [row.to_dict() for row in rows]}, indent=2)
-        )
+        document: dict[str, Any] = {"model": args.model, "backbone": backbone, "rungs": [row.to_dict() for row in rows]}
+        if spec is not None:
+            document["papers"] = _papers(spec)
+        print(json.dumps(document, indent=2))
     else:
+        if spec is not None:
+            _print_papers(spec)
         _print_table(args.model, backbone, rows)
     return 0
+
+
+def _description(model: str) -> "ModelSpec | None":
+    """Return the description of a model that is here, with its hash; None for a backbone or a name without weights."""
+    from facial_attributes_ros.models.registry import NAMES, model_folder
+    from facial_attributes_ros.models.spec import ModelSpec
+
+    if model in NAMES:
+        try:
+            return ModelSpec.identified(model_folder(model))
+        except UserError as error:
+            _LOGGER.debug("%s", error)
+            return None
+    return ModelSpec.identified(Path(model)) if Path(model).is_dir() else None
+
+
+def _papers(spec: "ModelSpec") -> dict[str, Any]:
+    """Return where a model comes from, what it may be used for, and how it is calibrated, as plain data for JSON."""
+    names = ("name", "version", "sha256", "date", "parent", "licence", "samples", "commands")
+    known = spec.to_json()
+    calibration = ("temperatures", "thresholds", "uncalibrated", "untrained_labels", "calibration")
+    return {name: known[name] for name in (*names, *calibration)}
+
+
+def _print_papers(spec: "ModelSpec") -> None:
+    parent, licence = spec.parent, spec.licence
+    made_from = f"{parent.name} {parent.version} ({(parent.sha256 or 'unknown hash')[:12]})" if parent else "not known"
+    lines = {
+        "date": spec.date or "not known",
+        "made from": made_from,
+        "trained on": ", ".join(f"{rows:,} rows of {name}" for name, rows in spec.samples.items()) or "not known",
+        "licence": licence.spdx,
+        "commercial use": licence.commercial_use,
+        "terms of": ", ".join(licence.sources) or "not known",
+        "in words": licence.text or "nothing stated",
+        "named from": ", ".join(_named_from(spec, task) for task in spec.tasks),
+        "never trained": "; ".join(f"{task}: {', '.join(each)}" for task, each in spec.untrained_labels.items())
+        or "no label",
+    }
+    print(spec.title)
+    for name, text in lines.items():
+        if text:
+            print(f"  {name:<15} {text}")
+    for command in spec.commands:
+        print(f"  {'command':<15} {command}")
+    print()
+
+
+def _named_from(spec: "ModelSpec", task: str) -> str:
+    if task in spec.uncalibrated:
+        return f"{task} never (not calibrated)"
+    return f"{task} {spec.thresholds[task]:g}"
 
 
 def _network(model: str) -> "tuple[str, dict[str, Any], Sequence[str] | None]":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from facial_attributes_ros.attributes import Distribution, FaceAttributes
     from facial_attributes_ros.cli.annotated import AnnotatedCopies
+    from facial_attributes_ros.models.spec import ModelSpec
     from facial_attributes_ros.vision.detectors import DetectorOptions
     from facial_attributes_ros.vision.pipeline import FramePipeline
 
@@ -85,14 +86,16 @@ def still_options() -> "DetectorOptions":
     return replace(CLOSE_UP, detection_size=1024, score_threshold=SCORE)
 
 
-def picture_line(path: str, image: "NDArray[np.uint8]", faces: "list[FaceAttributes]", model: str) -> dict[str, Any]:
+def picture_line(
+    path: str, image: "NDArray[np.uint8]", faces: "list[FaceAttributes]", model: "ModelSpec"
+) -> dict[str, Any]:
     """Return the JSON object of a picture.
 
     Args:
         path: as the user gave it.
         image: uint8 (H, W, 3).
         faces: found in it.
-        model: name of the model.
+        model: that estimated them.
     """
     height, width = image.shape[:2]
     return {
@@ -100,7 +103,9 @@ def picture_line(path: str, image: "NDArray[np.uint8]", faces: "list[FaceAttribu
         "width": width,
         "height": height,
         "faces": [_face(face) for face in faces],
-        "model": model,
+        "model": model.name,
+        "model_version": model.version,
+        "model_hash": model.short_hash,
     }
 
 
@@ -178,7 +183,7 @@ def _predict(
         yield {"path": str(path), "error": str(error)}
         return
     copies.picture(path, image, faces)
-    yield picture_line(str(path), image, faces, pipeline.engine.spec.name)
+    yield picture_line(str(path), image, faces, pipeline.engine.spec)
 
 
 def _predict_video(pipeline: "FramePipeline", path: Path, copies: "AnnotatedCopies") -> Iterator[dict[str, Any]]:
@@ -190,7 +195,7 @@ def _predict_video(pipeline: "FramePipeline", path: Path, copies: "AnnotatedCopi
     for image, seconds in read_video(path):
         faces = pipeline.process(image, seconds).faces
         copies.frame(path, image, faces)
-        line = picture_line(str(path), image, faces, pipeline.engine.spec.name)
+        line = picture_line(str(path), image, faces, pipeline.engine.spec)
         for entry, face in zip(line["faces"], faces, strict=True):
             entry["id"] = face.id
         yield {**line, "time": round(seconds, 4)}

@@ -1,9 +1,14 @@
 """`facial-attributes train`: adapt a model as a recipe says."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facial_attributes_ros.errors import UserError
+
+if TYPE_CHECKING:
+    from facial_attributes_training.recipe import Recipe
 
 UNFINISHED = 3
 """Exit code of a run that --minutes stopped: it goes on with --resume."""
@@ -44,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = read_recipe(args.recipe, args.overrides)
     if args.check:
         print(recipe.model_dump_json(indent=1))
+        _say_what_data_lack(recipe)
         return 0
     if args.minutes is not None and not args.minutes > 0:
         raise UserError(f"--minutes is a number above 0, not {args.minutes:g}.")
@@ -55,3 +61,20 @@ def run(args: argparse.Namespace) -> int:
         return UNFINISHED
     print(f"The model is in {folder}, the report is {recipe.folder / PAGE_FILE}.")
     return 0
+
+
+def _say_what_data_lack(recipe: "Recipe") -> None:
+    """Say on standard error what the labels lack, where the manifests are there to be read.
+
+    Raises:
+        UserError: a task can't be learned from them.
+    """
+    from facial_attributes_training.outlook import look_ahead
+
+    data = recipe.data
+    manifests = [part.manifest for part in (*data.train, *data.validation, *data.test)]
+    if absent := [str(path) for path in manifests if not path.is_file()]:
+        print(f"The data were not checked: {', '.join(absent)} is not there.", file=sys.stderr)
+        return
+    for sentence in look_ahead(recipe).gaps:
+        print(f"warning: {sentence}", file=sys.stderr)

@@ -31,7 +31,8 @@ class Licence:
     """Under which terms weights or data may be used.
 
     Attributes:
-        spdx: SPDX expression; `LicenseRef-NAME` for terms without an identifier, `LicenseRef-unknown` if not known.
+        spdx: SPDX expression; `LicenseRef-NAME` for terms without an identifier, `LicenseRef-unknown` if not known;
+            empty where a part adds nothing to what is said of the others.
         commercial_use: yes, no or unknown.
         sources: the data sets and models that the terms come from.
         text: the terms in a sentence, for people to read; may be empty.
@@ -48,8 +49,8 @@ class Licence:
         Raises:
             ValueError: a field is of the wrong kind; the message says which.
         """
-        if not (isinstance(self.spdx, str) and self.spdx):
-            raise ValueError(f"licence.spdx must be a text that is not empty, not {self.spdx!r}")
+        if not isinstance(self.spdx, str):
+            raise ValueError(f"licence.spdx must be a text, not {self.spdx!r}")
         if self.commercial_use not in STRICTEST_FIRST:
             raise ValueError(f"licence.commercial_use must be yes, no or unknown, not {self.commercial_use!r}")
         if not isinstance(self.text, str):
@@ -94,7 +95,7 @@ def strictest(licences: Iterable[Licence]) -> Licence:
     """
     parts = list(licences) or [Licence()]
     return Licence(
-        spdx=" AND ".join(_expressions(parts)),
+        spdx=" AND ".join(_expressions(parts)) or UNKNOWN_SPDX,
         commercial_use=min((part.commercial_use for part in parts), key=STRICTEST_FIRST.index),
         sources=tuple(dict.fromkeys(source for part in parts for source in part.sources)),
         text=" ".join(dict.fromkeys(part.text for part in parts if part.text)),
@@ -107,7 +108,7 @@ def _expressions(parts: Iterable[Licence]) -> list[str]:
     for part in parts:
         if " OR " in part.spdx:
             found[part.spdx if part.spdx.startswith("(") else f"({part.spdx})"] = None
-        else:
+        elif part.spdx:
             found |= dict.fromkeys(part.spdx.split(" AND "))
     return list(found)
 

@@ -54,6 +54,11 @@ def model_folder(name_or_path: str | Path) -> Path:
     raise UserError(f"There is no model {text!r}: give {', '.join(NAMES)}, or a folder with {SPEC_FILE}{hint}.")
 
 
+def is_shipped(folder: Path) -> bool:
+    """Return whether a folder, resolved, lies among the models that come with the package."""
+    return folder.is_relative_to(_PACKAGED.resolve())
+
+
 def load_model(
     name_or_path: str | Path, tasks: Iterable[str] | None = None, *, merged: bool = True
 ) -> "tuple[MultiTaskModel, ModelSpec]":

@@ -61,6 +61,7 @@ class Active:
             self._timer = node.create_timer(WATCH, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
             opened.callback(node.destroy_timer, self._timer)
             self._worker.start()
+            configured.info.activated(self.topic)
             opened.pop_all()
 
     @property
@@ -75,6 +76,7 @@ class Active:
             timeout: seconds that the image in work may take to finish.
         """
         with ExitStack() as steps:  # each is taken, the last one here first, whatever becomes of the others
+            steps.callback(self._configured.info.deactivated)
             steps.callback(self._configured.outputs.close_lists)
             steps.callback(self._stop, timeout)
             steps.callback(self._node.destroy_timer, self._timer)

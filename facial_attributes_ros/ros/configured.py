@@ -3,6 +3,7 @@
 import gc
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.ros.bridge import image_converter
 from facial_attributes_ros.ros.conversion import compressed_to_bgr
+from facial_attributes_ros.ros.info import InfoPublisher
 from facial_attributes_ros.ros.loading import Stages
 from facial_attributes_ros.ros.managed import ManagedNode
 from facial_attributes_ros.ros.outputs import Outputs
@@ -83,7 +85,8 @@ class Configured:
     Attributes:
         settings: what the parameters say now; `apply_settings` makes them count.
         pipeline: the way of a frame.
-        outputs: the publishers.
+        outputs: the publishers of results.
+        info: the publisher of what runs.
         convert: turns a message into a uint8 (H, W, 3) BGR image.
         about: what diagnostics say of it.
         late: a worker that was stopped in vain while it works with the pipeline.
@@ -96,16 +99,28 @@ class Configured:
         engine = loaded.engine
         self.settings = self._applied = loaded.settings
         self.pipeline = FramePipeline(loaded.detector, engine, self.settings.pipeline)
-        self.outputs = Outputs(node, self.settings, engine.spec.name)
+        with ExitStack() as opened:  # what was opened is closed if the rest cannot be
+            self.info = InfoPublisher(node, engine.spec, self.settings)
+            opened.callback(self.info.close)
+            self.outputs = Outputs(node, self.settings, engine.spec.name)
+            opened.pop_all()
         self.convert = loaded.convert
         self.about = {
             "model": engine.spec.name,
+            "model version": engine.spec.version,
+            "model hash": engine.spec.short_hash,
+            "commercial use": engine.spec.licence.commercial_use,
             "device": engine.device,
             "engine": engine.name,
             "detector": self.settings.detector,
         }
         self.late: NewestWorker[Any] | None = None
         self._camera: str | None = None
+
+    def take(self, settings: Settings) -> None:
+        """Take changed parameters; subscribers are told at once, the pipeline between two frames."""
+        self.settings = settings
+        self.info.settings_changed(settings)
 
     def apply_settings(self) -> None:
         """Take changed parameters between two frames, where nothing is in work."""
@@ -127,6 +142,7 @@ class Configured:
         Returns:
             a sentence that says so, or None if the camera is the same.
         """
+        self.info.image_came(frame_id)
         camera, before = f"{shape[1]}x{shape[0]} of frame '{frame_id}'", self._camera
         self._camera = camera
         if before in (None, camera):
@@ -136,7 +152,9 @@ class Configured:
 
     def close(self) -> None:
         """Destroy the publishers."""
-        self.outputs.close()
+        with ExitStack() as steps:  # each is taken, whatever becomes of the other
+            steps.callback(self.outputs.close)
+            steps.callback(self.info.close)
 
 
 def free_memory() -> None:

@@ -79,9 +79,9 @@ class Perception(ManagedNode):
         """Create the pipeline and the publishers."""
         self._configured = Configured(self, loaded)
         # Some may have changed while the model was loaded.
-        self._configured.settings = self._table.read()
+        self._configured.take(self._table.read())
         about = self._configured.about
-        self.get_logger().info(f"The model {about['model']} runs in {about['engine']} on {about['device']}.")
+        self.get_logger().info(f"The model {loaded.engine.spec.title} runs in {about['engine']} on {about['device']}.")
 
     def activate(self) -> None:
         """Begin to listen and to work."""
@@ -111,7 +111,7 @@ class Perception(ManagedNode):
     def _take_parameters(self, changes: Sequence[Parameter]) -> None:
         self._table.settled(changes)
         if self._configured is not None:
-            self._configured.settings = self._table.read()
+            self._configured.take(self._table.read())
 
     def _publish_diagnostics(self) -> None:
         about = {} if self._configured is None else self._configured.about

@@ -17,6 +17,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.regression import class_logits
 from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.models.untrained import untrained_classes
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -120,14 +121,18 @@ def probabilities(logits: Logits, spec: ModelSpec) -> Logits:
 
     Args:
         logits: as `Engine.logits` gives them; an age in years becomes a distribution over age groups.
-        spec: gives the temperatures, and says how an age in years is read.
+        spec: gives the temperatures, and says how an age in years is read and which labels were never trained.
 
     Returns:
-        float32 (N, classes) per task; every row sums to 1, or is NaN throughout where a logit is not finite.
+        float32 (N, classes) per task; every row sums to 1, or is NaN throughout where a logit is not finite. Labels
+        that were never trained have 0.
     """
     classes = class_logits(logits, spec.age_regression)
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite comes out as NaN
-        return {task: _softmax(values / np.float32(spec.temperatures[task])) for task, values in classes.items()}
+        return {
+            task: _softmax(values / np.float32(spec.temperatures[task]), untrained_classes(task, spec.untrained_labels))
+            for task, values in classes.items()
+        }
 
 
 def check_crops(crops: Crops, spec: ModelSpec) -> None:
@@ -146,9 +151,11 @@ def empty_logits(spec: ModelSpec, tasks: Iterable[str]) -> Logits:
     return {task: np.empty((0, spec.outputs(task)), np.float32) for task in tasks}
 
 
-def _softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _softmax(values: NDArray[np.float32], without: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return distributions over the classes but for those, bool (classes,), that get no probability."""
     # One logit of minus infinity would otherwise leave a distribution that looks sure of itself.
     values = np.where(np.isfinite(values).all(axis=-1, keepdims=True), values, np.float32(np.nan))
+    values = np.where(without, np.float32(-np.inf), values)
     powers = np.exp(values - values.max(axis=-1, keepdims=True, initial=-np.inf))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 

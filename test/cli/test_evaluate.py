@@ -1,14 +1,18 @@
 """The subcommand `evaluate`, with a model that can be understood at a glance."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from facial_attributes_ros.attributes import EMOTION
+from facial_attributes_ros.attributes import EMOTION, GENDER
 from facial_attributes_ros.cli.main import main
+from facial_attributes_ros.models.provenance import Licence, Parent
+from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 from facial_attributes_ros.runtime import engine as engines
 
@@ -20,7 +24,8 @@ class Happy:
     spec = ModelSpec("happy", BackboneReference("none"), 16, (0.5,) * 3, (0.5,) * 3, tasks=(EMOTION,))
 
     def logits(self, crops: np.ndarray, tasks: object = None) -> dict[str, np.ndarray]:
-        return {EMOTION: np.tile(np.float32([0, 0, 0, 3, 0, 0, 0]), (len(crops), 1))}
+        logits = {EMOTION: np.float32([0, 0, 0, 3, 0, 0, 0]), GENDER: np.float32([0, 3])}
+        return {task: np.tile(logits[task], (len(crops), 1)) for task in self.spec.tasks}
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ def test_a_split_is_taken_and_the_report_is_written(
     [
         (["--split", "test"], "these splits: train, val"),
         (["--crop", "detect", "--detector", "nobody"], "nobody"),
-        (["--save-calibration"], "give both"),
+        (["--save-calibration", "copy"], "give both"),
         (["--rows", "0"], "from 1 on"),
     ],
 )
@@ -67,26 +72,117 @@ def test_mistakes_end_with_a_sentence(
     assert sentence in capsys.readouterr().err
 
 
-def test_a_fitted_calibration_is_kept_in_the_model(
-    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # Enough rows to fit something: happy three times in four.
+@pytest.fixture
+def many(manifest: Path, tmp_path: Path) -> Path:
+    """Enough rows to fit something: happy three times in four."""
     lines = manifest.read_text().splitlines()
     for index in range(200):
         cv2.imwrite(str(tmp_path / f"more{index}.png"), np.full((20, 20, 3), 100, np.uint8))
         lines.append(f"more{index}.png,val,{'sad' if index % 4 == 0 else 'happy'},0,0,20,20")
     manifest.write_text("\n".join(lines) + "\n")
-    Happy.spec.write(tmp_path / "model")
-    command = ["evaluate", "--model", str(tmp_path / "model"), "--manifest", str(manifest), "--calibrate"]
-    assert main(command) == 0
-    assert ModelSpec.read(tmp_path / "model") == Happy.spec
-    assert main([*command, "--save-calibration"]) == 0
-    saved = ModelSpec.read(tmp_path / "model")
-    # Said with a confidence of 0.77 and right in 0.75, so hardly changed; but changed.
-    assert saved.temperatures[EMOTION] != 1
-    assert 0.68 < saved.metrics["unnamed"][EMOTION]["accuracy"] < 0.82
-    assert 90 < saved.metrics["unnamed"][EMOTION]["rows"] < 110
-    assert "model.json" in capsys.readouterr().err
+    return manifest
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model with a second task, of which there are no rows, and with papers."""
+    spec = replace(
+        Happy.spec,
+        tasks=(GENDER, EMOTION),
+        thresholds={GENDER: 0.8, EMOTION: 0.1},
+        temperatures={GENDER: 0.7, EMOTION: 3.0},
+        metrics={"card": {EMOTION: {"rows": 5000}}},
+        licence=Licence("LicenseRef-faces", "no", ("Faces",)),
+        version="1.2.0",
+        samples={"faces": 9},
+        commands=("facial-attributes train faces.yaml",),
+    )
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"tensors")
+    (folder / "LICENSE").write_text("For research.")
+    spec.write(folder)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_fitted_calibration_is_kept_in_a_copy(
+    many: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, before, copy = ModelSpec.read(model), contents(model), tmp_path / "copies" / "calibrated"
+    monkeypatch.setattr(Happy, "spec", spec)
+    command = ["evaluate", "--model", str(model), "--manifest", str(many), "--calibrate"]
+    assert main([*command, "--save-calibration", str(copy)]) == 0
+    assert contents(model) == before
+    saved, files = ModelSpec.identified(copy), contents(copy)
+    assert {name: files[name] for name in files if name != "model.json"} == {
+        name: before[name] for name in before if name != "model.json"
+    }
+    # The labels are right in three of four rows, which the probability of happy says at a temperature of about 1.
+    assert 0.8 < saved.temperatures[EMOTION] < 1.2
+    assert saved.thresholds[EMOTION] > 0.5
+    # A task without rows, the card's figures and the licence stay.
+    assert (saved.temperatures[GENDER], saved.thresholds[GENDER]) == (0.7, 0.8)
+    assert (saved.metrics, saved.licence, saved.samples) == (spec.metrics, spec.licence, spec.samples)
+    assert saved.parent == Parent("happy", "1.2.0", ModelSpec.identified(model).sha256)
+    assert (saved.name, saved.version) == ("happy", "1.2.0+calibrated")
+    assert saved.sha256 != saved.parent.sha256
+    assert len(saved.commands) == 2
+    record = saved.calibration[EMOTION]
+    assert record["measured"]["calibration_error"] < record["before"]["calibration_error"]
+    assert record["measured"]["nll"] < record["before"]["nll"]
+    out = capsys.readouterr().out
+    assert "3.000 → " in out
+    assert "0.100 → " in out
+    assert "Brier" in out
+    assert "left as it was: gender" in out
+    assert not list(copy.parent.glob(".*"))
+
+
+def test_nothing_is_written_where_nothing_can_be_fitted(
+    manifest: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(model)
+    command = ["evaluate", "--model", str(model), "--manifest", str(manifest), "--calibrate"]
+    assert main([*command, "--save-calibration", str(tmp_path / "copy")]) == 2
+    assert "no task could be calibrated" in capsys.readouterr().err
+    assert contents(model) == before
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_calibration_is_written_over_nothing(
+    many: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "letter.txt").write_text("mine")
+    shipped = model_folder("small")
+    for name, target, sentence in (
+        (str(model), model, "leaves .* as it is"),
+        ("small", shipped, "leaves .* as it is"),
+        (str(model), shipped, "come with the package"),
+        (str(model), shipped.parent / "pe-l14-336", "come with the package"),
+        (str(model), full, "is there already"),
+        (str(model), full / "letter.txt", "is there already"),
+    ):
+        before = contents(shipped)
+        command = ["evaluate", "--model", name, "--manifest", str(many), "--calibrate"]
+        assert main([*command, "--save-calibration", str(target)]) == 2
+        assert re.search(sentence, capsys.readouterr().err)
+        assert contents(shipped) == before
+    assert [path.name for path in full.iterdir()] == ["letter.txt"]
+
+
+def test_few_rows_are_told(many: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--manifest", str(many), "--rows", "120", "--calibrate", "--json"]) == 0
+    told = capsys.readouterr()
+    assert "emotion was calibrated on 60 rows only" in told.err
+    document = json.loads(told.out)
+    calibration = document["results"]["unnamed"]["emotion"]["calibration"]
+    assert len(calibration["nll"]) == len(calibration["brier"]) == 2
 
 
 def test_spoilt_views_are_part_of_the_report(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,7 +64,7 @@ def predict(capsys, *arguments):
 def test_six_faces_in_exactly_the_documented_form(capsys, six_faces):
     code, (line,), _ = predict(capsys, six_faces)
     assert code == 0
-    assert list(line) == ["path", "width", "height", "faces", "model"]
+    assert list(line) == ["path", "width", "height", "faces", "model", "model_version", "model_hash"]
     assert (line["path"], line["width"], line["height"], line["model"]) == (str(six_faces), 1280, 886, "fake")
     assert len(line["faces"]) == 6
     for face in line["faces"]:

@@ -103,6 +103,13 @@ def test_the_command_writes_a_model_folder_that_says_what_it_needs(
     assert spec.tasks == ("age", "gender", "emotion")
     assert (spec.image_size, spec.mean, spec.interpolation) == (384, (0.5, 0.5, 0.5), "bilinear")
     assert spec.backbone.name == "PE-Core-T-16-384"
+    # The backbone's terms are known, the checkpoint's are not.
+    assert spec.licence.commercial_use == "unknown"
+    assert "Apache-2.0" in spec.licence.spdx
+    assert spec.parent is not None
+    assert spec.parent.name == "PE-Core-T-16-384"
+    assert spec.date is not None
+    assert len(spec.commands) == 1
     assert "heads.age.classifier.weight" in load_tensors(out)
 
 

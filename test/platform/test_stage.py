@@ -87,6 +87,7 @@ def test_what_is_unpacked_elsewhere_is_what_was_packed(recipe: Path, root: Path,
 def test_the_checkpoint_and_the_test_rows_go_along(recipe: Path, root: Path, tmp_path: Path) -> None:
     values = yaml.safe_load(recipe.read_text())
     (tmp_path / "last.pt").write_bytes(b"weights")
+    (tmp_path / "papers.json").write_text("terms")
     values["backbone"]["start"] = str(tmp_path / "last.pt")
     values["adaptation"] = "full"
     values["data"]["test"] = values["data"]["validation"]
@@ -94,7 +95,9 @@ def test_the_checkpoint_and_the_test_rows_go_along(recipe: Path, root: Path, tmp
     pack(recipe, tmp_path / "parts", tmp_path / "there", LIMIT)
     unpack(tmp_path / "parts", tmp_path / "there")
     staged = yaml.safe_load((tmp_path / "there" / "recipe.yaml").read_text())
-    assert Path(staged["backbone"]["start"]).read_bytes() == b"weights"
+    start = Path(staged["backbone"]["start"])
+    assert start.read_bytes() == b"weights"
+    assert start.with_name("papers.json").read_text() == "terms"
     assert len(read_manifest(Path(staged["data"]["test"][0]["manifest"]))) == 7
     values["backbone"]["weights"] = "hub@" + "0" * 40
     recipe.write_text(yaml.safe_dump(values))

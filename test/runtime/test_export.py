@@ -13,6 +13,7 @@ import torch
 from facial_attributes_ros.cli.main import main
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.registry import load_model
+from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.runtime import export as module
 from facial_attributes_ros.runtime.deployed import DeployedModel
 from facial_attributes_ros.runtime.engine import load_engine
@@ -33,6 +34,9 @@ def test_an_onnx_file_runs_without_this_package(tiny_model: Path, tmp_path: Path
     assert list(described["outputs"]) == ["gender"]
     assert described["outputs"]["gender"]["labels"] == ["male", "female"]
     assert described["input"]["crop_margin"] == pytest.approx(0.2)
+    spec = ModelSpec.identified(tiny_model)
+    assert (described["model"], described["sha256"]) == (spec.name, spec.sha256)
+    assert described["licence"]["commercial_use"] == spec.licence.commercial_use
     assert sorted(file.name for file in path.parent.iterdir()) == ["tiny.onnx", "tiny.onnx.json"]
 
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from facial_attributes_training.calibration import (
+    HIGHEST,
     WANTED_PRECISION,
+    NotFittedError,
     both_ways,
     calibrate,
     fit_temperature,
-    fit_temperatures,
     fit_threshold,
     named,
 )
@@ -54,12 +55,74 @@ def test_missing_labels_do_not_count() -> None:
     assert fit_temperature(logits, hidden) == pytest.approx(fit_temperature(logits[1::2], truth[1::2]), rel=1e-3)
 
 
-def test_too_few_labels_leave_everything_as_it_is() -> None:
+def test_too_few_labels_are_refused_and_say_so() -> None:
     logits = {GENDER: np.array([[5.0, 0.0]] * 30)}
-    assert fit_temperatures(logits, {GENDER: np.full(30, MISSING)}) == {GENDER: 1.0}
-    fit = calibrate(logits, labelled(GENDER, np.full(30, MISSING)), np.ones(30, np.bool_))
-    assert (fit.temperatures, fit.thresholds) == ({GENDER: 1.0}, {GENDER: 0.0})
-    assert fit_threshold(np.full(5, 0.9), np.zeros(5, np.bool_), 0.95) == 0
+    for there in (0, 19):
+        truth = np.where(np.arange(30) < there, 0, MISSING)
+        fit = calibrate(logits, labelled(GENDER, truth), np.ones(30, np.bool_))
+        assert (fit.temperatures, fit.thresholds) == ({}, {})
+        assert fit.warnings() == [
+            f"gender was not calibrated: there are {there} labelled rows to fit on, and 20 are needed."
+        ]
+    # Were all of 31 right, that would not show a precision of 95 %, however sure the model is.
+    with pytest.raises(NotFittedError, match="31 labelled rows to fit on, and 32 are needed"):
+        fit_threshold(np.full(31, 0.9), np.ones(31, np.bool_), 0.95)
+    assert fit_threshold(np.full(32, 0.9), np.ones(32, np.bool_), 0.95) <= 0.9
+
+
+def test_few_rows_come_with_a_warning() -> None:
+    logits, truth = honest_rows(100, 2)
+    for rows, told in ((99, 1), (100, 0)):
+        fit = calibrate({GENDER: logits}, labelled(GENDER, truth), np.arange(100) < rows)
+        assert set(fit.temperatures) == {GENDER}
+        assert len(fit.warnings()) == told
+
+
+@pytest.mark.parametrize("rows", [20, 25, 60])
+def test_rows_that_are_all_right_do_not_drive_the_temperature_to_its_bound(rows: int) -> None:
+    random = np.random.default_rng(2)
+    truth = random.integers(2, size=rows)
+    logits = random.normal(size=(rows, 2))
+    logits[np.arange(rows), truth] = logits.max(axis=1) + random.uniform(0.1, 4, rows)
+    temperature = fit_temperature(logits, truth)
+    # Lower, as the rows say, but within what networks need.
+    assert 0.15 < temperature < 1
+    # The prior is on the logarithm: what is wrong with the rows turned round is wrong by the same factor or less.
+    assert 1 < fit_temperature(-logits, truth) < HIGHEST
+
+
+def test_a_thousand_rows_outweigh_the_prior() -> None:
+    logits, truth = honest_rows(1000)
+    assert fit_temperature(logits * 3, truth) == pytest.approx(3, rel=0.15)
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1e4])
+def test_a_temperature_at_its_bound_is_refused(scale: float) -> None:
+    logits, truth = honest_rows(2000)
+    with pytest.raises(NotFittedError, match="at its bound"):
+        fit_temperature(logits * scale, truth)
+    fit = calibrate({EMOTION: np.pad(logits, ((0, 0), (0, 3))) * scale}, labelled(EMOTION, truth), truth >= 0)
+    assert (fit.temperatures, fit.thresholds) == ({}, {})
+    assert "bound" in fit.refused[EMOTION]
+
+
+def test_a_class_that_was_not_trained_says_nothing_of_the_temperature() -> None:
+    logits, truth = honest_rows(2000)
+    masked = logits.copy()
+    masked[:, 3] = -np.inf
+    kept = truth != 3
+    assert fit_temperature(masked, truth) == pytest.approx(fit_temperature(masked[kept], truth[kept]))
+
+
+def test_small_groups_count_together() -> None:
+    """Twenty origins of a few rows each name as if they were one, not everything."""
+    logits, truth = honest_rows(400, 2)
+    origins = np.array([f"origin {number % 20}" for number in range(400)])
+    rows = labelled(GENDER, truth, origins)
+    one = calibrate({GENDER: logits}, labelled(GENDER, truth), np.ones(400, np.bool_))
+    fit = calibrate({GENDER: logits}, rows, np.ones(400, np.bool_))
+    assert fit.thresholds == one.thresholds
+    assert fit.thresholds[GENDER] > 0.5
 
 
 def test_from_the_threshold_on_labels_are_right_often_enough() -> None:

@@ -10,6 +10,7 @@ from facial_attributes_training.metrics import (
     calibration_error,
     confusion_matrix,
     f1_scores,
+    honesty,
     off_by_one_accuracy,
     reliability,
 )
@@ -89,3 +90,13 @@ def test_the_bootstrapped_mean_has_the_standard_errors_width() -> None:
     estimate = bootstrap_mean(values)
     assert estimate.value == pytest.approx(values.mean())
     assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * 2 / np.sqrt(1000), rel=0.15)
+
+
+def test_the_proper_scores_are_those_of_their_definitions() -> None:
+    truth = np.array([0, 1, 1])
+    probabilities = np.array([[0.8, 0.2], [0.4, 0.6], [1.0, 0.0]])
+    found = honesty(truth, probabilities)
+    # A truth that was ruled out costs a lot, but not everything.
+    assert found.nll == pytest.approx(-(np.log(0.8) + np.log(0.6) + np.log(1e-12)) / 3)
+    assert found.brier == pytest.approx((0.04 + 0.04 + 0.16 + 0.16 + 1 + 1) / 3)
+    assert found.error == calibration_error(truth, probabilities)

@@ -117,6 +117,7 @@ def _each(results: Json) -> Iterator[tuple[str, str, Json]]:
 
 def _main_table(results: Json) -> str:
     columns = ("task", "data", "faces", "accuracy, %", "balanced, %", "within one group, %", "error, years")
+    scored = all("nll" in result["calibration"] for _, _, result in _each(results))
     rows = [
         (
             task,
@@ -127,10 +128,11 @@ def _main_table(results: Json) -> str:
             percent(result["off_by_one"]),
             years(result["years"]["mae"]) if result["years"] else "",
             f"{100 * result['calibration']['after']:.1f}",
+            *(f"{result['calibration'][name][1]:.3f}" for name in ("nll", "brier") if scored),
         )
         for task, name, result in _each(results)
     ]
-    return table((*columns, "calibration error, %"), rows)
+    return table((*columns, "calibration error, %", *(("NLL", "Brier") if scored else ())), rows)
 
 
 def _class_table(results: Json) -> str:

@@ -14,7 +14,7 @@ from base64 import b64decode
 import rclpy
 from plain_messages import fill, plain
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 DEADLINE = 100.0
 
@@ -37,13 +37,14 @@ class Peer(Node):
     def do(self, order):
         getattr(self, f"do_{order.pop('do')}")(**order)
 
-    def do_listen(self, topic, kind, best_effort=False):
+    def do_listen(self, topic, kind, best_effort=False, latched=False):
         reliability = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
         subscription = self.create_subscription(
             interface("msg", kind),
             topic,
             lambda message: say(event=topic, at=time.monotonic(), message=plain(message)),
-            QoSProfile(depth=100, reliability=reliability),
+            QoSProfile(depth=100, reliability=reliability, durability=durability),
         )
         self.heard.append(subscription)
         say(event="listening", topic=topic)

@@ -7,6 +7,7 @@ STUB_GATE only (green) and how to fail (red): 1 as any bug, 2 as a panic of a li
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,12 +18,13 @@ from facial_attributes_ros.attributes import (
     EMOTION,
     GENDER,
     LABELS,
-    TASKS,
     Detection,
     Distribution,
     FaceAttributes,
 )
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.registry import model_folder
+from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.ros import configured, perception_node
 from facial_attributes_ros.vision.pipeline import EstimateError, FrameResult
 
@@ -88,7 +90,7 @@ def load_engine(model, device, engine, threads):
         raise UserError("The weights of the model broken have a wrong hash; fetch them again.")
     if model == "bug":
         raise RuntimeError("a layer has another shape")
-    spec = SimpleNamespace(name=model, tasks=TASKS)
+    spec = replace(ModelSpec.identified(model_folder("small")), name=model)
     return SimpleNamespace(spec=spec, device="cpu", name="stub", warm_up=lambda *_: None)
 
 
