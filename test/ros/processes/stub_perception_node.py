@@ -86,6 +86,8 @@ class StubPipeline:
 
 def load_engine(model, device, engine, threads):
     time.sleep(float(os.environ.get("STUB_LOAD_SECONDS", "0")))
+    while "STUB_LOAD_GATE" in os.environ and not Path(os.environ["STUB_LOAD_GATE"]).exists():
+        time.sleep(0.02)
     if model == "broken":
         raise UserError("The weights of the model broken have a wrong hash; fetch them again.")
     if model == "bug":
