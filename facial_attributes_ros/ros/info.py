@@ -101,8 +101,8 @@ class InfoPublisher:
         self._change(tasks=new.tasks, thresholds=new.thresholds)
 
     def image_came(self, frame_id: str) -> None:
-        """Publish the camera's frame if it is another one than before."""
-        if frame_id != self._running.camera_frame:
+        """Publish the camera's frame if it is another one than before; an image that comes too late counts no more."""
+        if self._running.image_topic and frame_id != self._running.camera_frame:
             self._change(camera_frame=frame_id)
 
     def close(self) -> None:
