@@ -93,19 +93,31 @@ def expanded(path: str | Path) -> Path:
 def utf8_name(path: Path) -> Iterator[str]:
     """Give a name in UTF-8 of a file that exists or is to be written, for libraries that take no other.
 
-    The name is absolute, so that no library takes it for an address or an option. It is a link, as long as the block
-    runs, where the file's own name is not UTF-8.
+    The name is absolute, so that no library takes it for an address or an option. Where the file's own is not UTF-8,
+    it leads, as long as the block runs, through a link: to the folder if that is enough, so that a library may write
+    another file first and rename it, or to the file.
     """
-    name = os.path.abspath(path)  # noqa: PTH100 (keeps links)
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 (keeps links)
+    if _is_utf8(str(whole)):
+        yield str(whole)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "link"
+        if _is_utf8(whole.name):
+            link.symlink_to(whole.parent)
+            yield str(link / whole.name)
+        else:
+            link = link.with_suffix(path.suffix if _is_utf8(path.suffix) else "")
+            link.symlink_to(whole)
+            yield str(link)
+
+
+def _is_utf8(name: str) -> bool:
     try:
         name.encode()
     except UnicodeEncodeError:
-        with tempfile.TemporaryDirectory() as folder:
-            link = Path(folder) / f"file{path.suffix if path.suffix.isascii() else ''}"
-            link.symlink_to(name)
-            yield str(link)
-    else:
-        yield name
+        return False
+    return True
 
 
 def file_sha256(path: Path) -> str:

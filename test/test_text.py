@@ -30,8 +30,9 @@ def test_letters_of_all_scripts_are_shown_as_they_are():
     assert printable("a\nb\x1b[0m\u202e\udce9") == r"a\nb\x1b[0m\u202e\xe9"
 
 
-@pytest.mark.parametrize("name", ["plain.txt", "Jörg.txt", os.fsdecode(b"caf\xe9.txt")])
+@pytest.mark.parametrize("name", ["plain.txt", "Jörg.txt", os.fsdecode(b"caf\xe9.txt"), os.fsdecode(b"caf\xe9/a.txt")])
 def test_a_library_that_wants_utf8_reads_and_writes_any_name(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     with utf8_name(tmp_path / name) as given_name:
         given_name.encode()
         assert given_name.startswith("/")

@@ -70,7 +70,7 @@ def write_comparison(folder: Path, runs: Sequence[FinishedRun], failures: Sequen
         }
         for name, written in content.items():
             with atomic_target(folder / name) as partial:
-                partial.write_text(written, encoding="utf-8")
+                partial.write_text(written, encoding="utf-8", errors="backslashreplace")
     return folder / REPORT_FILE
 
 

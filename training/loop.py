@@ -249,7 +249,8 @@ class Trainer:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             lines = [f"{row},{paths[row]}" for part in parts for row in part.rows.tolist()]
-            path.write_text("row,path\n" + "\n".join(lines) + "\n", encoding="utf-8")
+            text = "\n".join(["row,path", *lines])
+            path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
         losses = ", ".join(f"{task} {mean:g}" for task, mean in zip(self.stage.tasks, means.tolist(), strict=True))
         raise UserError(
             f"the loss or its gradient is not a finite number any more ({losses}) in epoch {self.progress.epoch + 1}, "

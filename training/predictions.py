@@ -215,7 +215,11 @@ def write_predictions(
     if first_half is not None:
         further["half"] = np.where(first_half, "first", "second").tolist()
     folder = str(path.parent.resolve())
-    with disk_errors(path), atomic_target(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        disk_errors(path),
+        atomic_target(path) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*header, *further])
         for index, row in enumerate(manifest.rows()):

@@ -216,7 +216,7 @@ def _stem(name: str, task: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     with atomic_target(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _head(evaluation: Evaluation, run: Run) -> str:

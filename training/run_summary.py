@@ -48,7 +48,7 @@ def write_run_report(recipe: Recipe, notes: Sequence[str] = ()) -> Path:
     text = "\n".join(parts)
     for path, content in ((folder / REPORT_FILE, text), (folder / PAGE_FILE, self_contained(text, folder))):
         with disk_errors(path), atomic_target(path) as partial:
-            partial.write_text(content, encoding="utf-8")
+            partial.write_text(content, encoding="utf-8", errors="backslashreplace")
     return folder / PAGE_FILE
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import atomic_target, disk_errors
+from facial_attributes_ros.files import atomic_target, disk_errors, utf8_name
 from facial_attributes_ros.models.spec import TENSORS_FILE, ModelSpec
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def save_model(folder: Path, spec: ModelSpec, tensors: "Mapping[str, Tensor]", *
     path = Path(folder) / TENSORS_FILE
     with disk_errors(path), atomic_target(path) as temporary:
         try:
-            save_file(stored, temporary, metadata={"format": "pt"})
+            with utf8_name(temporary) as name:
+                save_file(stored, name, metadata={"format": "pt"})
         except SafetensorError as error:
             raise UserError(f"{path} can't be written, perhaps for lack of space: {error}.") from error
     spec.write(folder)
@@ -53,7 +54,8 @@ def load_tensors(folder: Path) -> "dict[str, Tensor]":
 
     path = Path(folder) / TENSORS_FILE
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        with utf8_name(path) as name:
+            tensors: dict[str, Tensor] = load_file(name)
     except FileNotFoundError as error:
         raise UserError(f"{folder} is not a whole model: it has no {TENSORS_FILE}.") from error
     except (SafetensorError, OSError, KeyError) as error:  # the last for a type of numbers that PyTorch lacks

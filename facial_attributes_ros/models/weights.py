@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import utf8_name
 from facial_attributes_ros.models import cnn, vit
 from facial_attributes_ros.models.architecture import DINOV2
 from facial_attributes_ros.models.backbones import Backbone
@@ -56,7 +57,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         try:
-            return load_file(path)
+            with utf8_name(path) as name:
+                return load_file(name)
         except (SafetensorError, OSError, KeyError) as error:  # the last for a type of numbers that PyTorch lacks
             raise UserError(f"{path} is not a whole safetensors file ({error}); fetch it again.") from error
     content = read_pickle(path)

@@ -119,12 +119,13 @@ class ZeroShotClassifier(nn.Module):
         from safetensors import SafetensorError
         from safetensors.torch import load_file, save_file
 
-        from facial_attributes_ros.files import atomic_target
+        from facial_attributes_ros.files import atomic_target, utf8_name
 
         path = None if cache is None else cache / f"text-{self._key(tokenizer)}.safetensors"
         if path is not None and path.is_file():
             try:
-                return load_file(path, device=str(self.clip.logit_scale.device))
+                with utf8_name(path) as name:
+                    return load_file(name, device=str(self.clip.logit_scale.device))
             except SafetensorError:
                 _LOGGER.warning("%s is damaged and made anew.", path)
         embeddings = {
@@ -132,8 +133,8 @@ class ZeroShotClassifier(nn.Module):
             for task, classes in self.prompts.items()
         }
         if path is not None:
-            with atomic_target(path) as temporary:
-                save_file({task: tensor.contiguous() for task, tensor in embeddings.items()}, temporary)
+            with atomic_target(path) as temporary, utf8_name(temporary) as name:
+                save_file({task: tensor.contiguous() for task, tensor in embeddings.items()}, name)
         return embeddings
 
     @torch.no_grad()

@@ -69,7 +69,7 @@ def export(
     notes = path.with_name(f"{path.name}.json")
     with disk_errors(notes), atomic_target(notes) as temporary:
         described = _notes(spec, deployed.tasks, kind, "int8" if int8 else "float32", difference)
-        temporary.write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     return notes, difference
 
 

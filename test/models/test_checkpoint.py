@@ -1,5 +1,6 @@
 """Tensors on disk: whole, in the right shape, and never code."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -35,6 +36,14 @@ def test_a_saved_model_computes_the_same(tmp_path: Path, half: bool, tolerance: 
     torch.testing.assert_close(other(inputs), model(inputs), atol=tolerance, rtol=0)
     assert other[2].weight.dtype == torch.float32
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
+
+
+def test_a_folder_whose_name_is_not_utf8_holds_a_model_like_any_other(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    save_model(folder, SPEC, trained_tensors(network()))
+    assert load_tensors(folder).keys() == trained_tensors(network()).keys()
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+    assert not (folder / "model.safetensors").is_symlink()
 
 
 def test_variances_too_small_for_half_precision_survive(tmp_path: Path) -> None:
