@@ -79,12 +79,12 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
             raise UserError(f"the checkpoint {path} can't be written, perhaps for lack of space: {error}.") from error
 
 
-def load_checkpoint(path: Path, purpose: str | None = None) -> dict[str, Any]:
+def load_checkpoint(path: Path, fingerprint: str | None = None) -> dict[str, Any]:
     """Read a checkpoint onto the CPU.
 
     Args:
         path: of the file.
-        purpose: what the checkpoint was made for; one of another purpose is refused. None takes any.
+        fingerprint: of what the checkpoint was made for; one of anything else is refused. None takes any.
 
     Raises:
         UserError: it can't be read, or belongs to something else.
@@ -95,7 +95,7 @@ def load_checkpoint(path: Path, purpose: str | None = None) -> dict[str, Any]:
         raise UserError(f"the checkpoint {path} can't be read ({error}); remove its folder to start anew.") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is not a checkpoint of a run of this package.")
-    if purpose is not None and content.get("purpose") != purpose:
+    if fingerprint is not None and content.get("fingerprint") != fingerprint:
         raise UserError(
             f"the checkpoint {path} was made with another recipe or other data; give the same ones, or another output."
         )

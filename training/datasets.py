@@ -130,14 +130,21 @@ class EpochBatches(Sampler[list[Draw]]):
         whole, rest = divmod(len(self.rows), self.batch_size)
         return whole + bool(rest and (self.keep_rest or not whole))
 
-    def __len__(self) -> int:
-        return max(self.steps - self.start, 0) * self.parts
+    @property
+    def smallest(self) -> int:
+        """Fewest rows of a batch of the epoch, 0 if there are too few for all processes."""
+        rows = min(self.batch_size, len(self.rows))
+        return rows // self._parts_of(rows) // self.processes
+
+    def _parts_of(self, rows: int) -> int:
+        # Every process must have a row of every part, or the others would wait for its gradients without end.
+        return min(self.parts, max(rows // self.processes, 1))
 
     def __iter__(self) -> Iterator[list[Draw]]:
         for step in range(self.start, self.steps):
             first = step * self.batch_size
             places = np.arange(first, min(first + self.batch_size, len(self.rows)))
-            for part in np.array_split(places, self.parts):
+            for part in np.array_split(places, self._parts_of(len(places))):
                 draws = [(int(self.rows[place]), self.epoch, int(place)) for place in part[self.rank :: self.processes]]
                 if draws:
                     yield draws

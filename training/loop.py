@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,14 +22,13 @@ from facial_attributes_training.checkpointing import (
 from facial_attributes_training.datasets import Batch, EpochBatches, Sample
 from facial_attributes_training.loading import drawn_batches, worker_errors
 from facial_attributes_training.losses import CombinedLoss
-from facial_attributes_training.manifest import Manifest
+from facial_attributes_training.plan import Stage
 from facial_attributes_training.recipe import Recipe
-from facial_attributes_training.sampling import draw_independently, draw_rows
+from facial_attributes_training.run_files import BEST, LAST
 from facial_attributes_training.schedule import Schedule
 from facial_attributes_training.stream_inputs import StreamedCrops, StreamPlan
 from facial_attributes_training.time_limit import OutOfTimeError, TimeLimit, anywhere
 from facial_attributes_training.validation import Validation, validate
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -38,42 +36,21 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import disk_errors, remove_leftovers
 from facial_attributes_ros.models.adaptation import trained_tensors
 
-LAST, BEST, BROKEN_BATCH = "last.pt", "best.pt", "broken-batch.csv"
+BROKEN_BATCH = "broken-batch.csv"
 _LOGGER = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stage:
-    """What one stage trains on.
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the loop reads for a stage.
 
     Attributes:
-        tasks: what is learned.
         train: inputs of drawn training rows, or a stream that they are taken from.
-        validation: inputs of validation rows.
-        train_manifest, validation_manifest: the rows.
-        chances: float64 (rows,): how likely each training row is drawn.
-        epoch_rows: rows of an epoch.
-        folder: for checkpoints and logs.
-        purpose: a hash of what a resumed run must have in common with the stopped one.
-        independent_draws: rows are drawn independently of one another, as the reference does, not class by class.
+        validation: inputs of the stage's validation rows.
     """
 
-    tasks: tuple[str, ...]
     train: Dataset[Sample]
     validation: Dataset[Sample]
-    train_manifest: Manifest
-    validation_manifest: Manifest
-    chances: NDArray[np.float64]
-    epoch_rows: int
-    folder: Path
-    purpose: str
-    independent_draws: bool = False
-
-    def draw(self, seed: int, epoch: int) -> NDArray[np.int64]:
-        """Return int64 (epoch_rows,): the rows of an epoch in their order."""
-        if self.independent_draws:
-            return draw_independently(self.chances, self.epoch_rows, seed, epoch)
-        return draw_rows(self.chances, self.epoch_rows, seed, epoch, self.train_manifest.labels)
 
 
 class Objective(nn.Module):
@@ -101,6 +78,7 @@ class Trainer:
     Args:
         recipe: how.
         stage: on what.
+        inputs: of the stage's rows.
         objective: model and loss.
         groups: parameter groups of the optimiser.
         accelerator: the processes and devices.
@@ -112,19 +90,15 @@ class Trainer:
         self,
         recipe: Recipe,
         stage: Stage,
+        inputs: Inputs,
         objective: Objective,
         groups: list[dict[str, Any]],
         accelerator: Accelerator,
         report: "StepReport",
         limit: TimeLimit,
     ) -> None:
-        self.limit = limit
+        self.limit, self.inputs = limit, inputs
         self.recipe, self.stage, self.accelerator, self.report = recipe, stage, accelerator, report
-        if recipe.batch_size % (recipe.accumulate * accelerator.num_processes):
-            raise UserError(
-                f"batch_size {recipe.batch_size} can't be shared by {accelerator.num_processes} processes in "
-                f"{recipe.accumulate} parts each; choose a multiple of their product."
-            )
         if recipe.losses.combine == "uncertainty":
             groups = [*groups, _variance_group(objective.loss, recipe)]
         self.objective = objective
@@ -152,13 +126,13 @@ class Trainer:
             for name in (LAST, BEST):
                 remove_leftovers(self.stage.folder / name)
         if resume and last.exists():
-            self._load(load_checkpoint(last, self.stage.purpose))
+            self._load(load_checkpoint(last, self.stage.fingerprint))
         while not self.progress.finished:
             self._train_epoch()
             self._end_epoch(self._validate())
             if not self.progress.finished and any(anywhere(self.accelerator, self.limit.is_up)):
                 raise OutOfTimeError
-        best = load_checkpoint(self.stage.folder / BEST, self.stage.purpose)
+        best = load_checkpoint(self.stage.folder / BEST, self.stage.fingerprint)
         _load_trained(self.objective, best["model"])
         return self.progress
 
@@ -190,12 +164,12 @@ class Trainer:
         stage, recipe, accelerator, epoch = self.stage, self.recipe, self.accelerator, self.progress.epoch
         place = (accelerator.process_index, accelerator.num_processes, self.progress.step)
         pinned = accelerator.device.type == "cuda"
-        if isinstance(stage.train, StreamedCrops):
+        if isinstance(self.inputs.train, StreamedCrops):
             plan = StreamPlan(epoch, stage.epoch_rows, recipe.batch_size, recipe.accumulate, *place)
-            return stage.train.batches(plan, recipe.workers, pinned), plan.steps
+            return self.inputs.train.batches(plan, recipe.workers, pinned), plan.steps
         rows = stage.draw(recipe.seed, epoch)
         batches = EpochBatches(rows, epoch, recipe.batch_size, recipe.accumulate, *place)
-        return drawn_batches(stage.train, batches, recipe.workers, pinned), batches.steps
+        return drawn_batches(self.inputs.train, batches, recipe.workers, pinned), batches.steps
 
     def _step(self, parts: list[Batch]) -> dict[str, float]:
         """Make one optimiser step and return its mean loss per task."""
@@ -266,7 +240,7 @@ class Trainer:
         batches = EpochBatches(
             rows, 0, 256, rank=accelerator.process_index, processes=accelerator.num_processes, keep_rest=True
         )
-        loader = drawn_batches(self.stage.validation, batches, self.recipe.workers, accelerator.device.type == "cuda")
+        loader = drawn_batches(self.inputs.validation, batches, self.recipe.workers, accelerator.device.type == "cuda")
         return validate(self.objective, loader, self.stage.validation_manifest, self.stage.tasks, accelerator)
 
     def _end_epoch(self, validation: Validation) -> None:
@@ -282,7 +256,7 @@ class Trainer:
         progress.history.append({"epoch": progress.epoch, **losses, **validation.figures()})
         if validation.loss < progress.best:
             progress.best, progress.best_epoch = validation.loss, progress.epoch
-            self._write(BEST, {"purpose": self.stage.purpose, "model": _trained(self.objective)})
+            self._write(BEST, {"fingerprint": self.stage.fingerprint, "model": _trained(self.objective)})
         self.schedule.after_epoch(validation.loss)
         self.report.epoch(progress, self.optimizer.param_groups[0]["lr"])
         waited = progress.epoch - progress.best_epoch
@@ -294,7 +268,7 @@ class Trainer:
     def _save(self) -> None:
         """Write the last checkpoint, from which `_load` goes on as if nothing had happened."""
         content = {
-            "purpose": self.stage.purpose,
+            "fingerprint": self.stage.fingerprint,
             "model": _trained(self.objective),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),

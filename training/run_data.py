@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-from facial_attributes_training.archive import is_remote, split_member
+from facial_attributes_training.archive import file_of, is_remote, split_member
 from facial_attributes_training.crops import CropReader
 from facial_attributes_training.datasets import CachedFeatures, Crops, Draw, Sample
 from facial_attributes_training.features import FeatureOptions, Progress, cached_features
@@ -25,6 +25,26 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.backbones import Backbone
 
 _LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Rows of a run, as its manifests have them.
+
+    Attributes:
+        manifest: the rows.
+        weights: float64 (rows,): of the data sets.
+        names: str (rows,): the pictures' paths below the folder or address that all of their data set are in.
+    """
+
+    manifest: Manifest
+    weights: NDArray[np.float64]
+    names: NDArray[np.str_]
+
+    @property
+    def streamed(self) -> bool:
+        """Whether pictures are on another machine."""
+        return any(map(is_remote, self.manifest.paths.tolist()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,11 +75,27 @@ class Subset(Dataset[Sample]):
 
 
 def read_sets(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> list[Manifest]:
-    """Return the rows of every data set, as `read_rows` takes them, without their pictures.
+    """Return the rows of every data set, as `read_samples` takes them.
 
     Raises:
         UserError: a manifest can't be read or has no such rows.
     """
+    return [_placed(part, wanted) for part, wanted in zip(_taken(recipe, sets), sets, strict=True)]
+
+
+def read_samples(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> Samples:
+    """Read a recipe's training, validation or test rows, without their pictures.
+
+    Raises:
+        UserError: a manifest can't be read or has no such rows.
+    """
+    parts = _taken(recipe, sets)
+    manifest = Manifest.concatenate([_placed(part, wanted) for part, wanted in zip(parts, sets, strict=True)])
+    weights = np.concatenate([np.full(len(part), s.weight) for part, s in zip(parts, sets, strict=True)])
+    return Samples(manifest, weights, np.concatenate([_names(part.paths.tolist()) for part in parts]))
+
+
+def _taken(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> list[Manifest]:
     parts = [_data_set(wanted) for wanted in sets]
     ends = np.cumsum([len(part) for part in parts])
     chosen = spread_subset(int(ends[-1]), recipe.data.rows)
@@ -76,35 +112,44 @@ def read_rows(
     training: bool,
     progress: Progress | None,
 ) -> Rows:
-    """Read a recipe's training or validation rows, and compute the features of the frozen part if they are cached.
+    """Return what `read_samples` and `with_inputs` do."""
+    return with_inputs(recipe, read_samples(recipe, sets), backbone, depth, training, progress)
+
+
+def with_inputs(
+    recipe: Recipe,
+    samples: Samples,
+    backbone: Backbone,
+    depth: int | None,
+    training: bool,
+    progress: Progress | None,
+) -> Rows:
+    """Return rows with their inputs, and compute the features of the frozen part if they are cached.
 
     Args:
         recipe: the run.
-        sets: the data sets to read.
+        samples: the rows.
         backbone: frozen up to `depth`, in evaluation mode, on the device to compute on.
         depth: as in `network.frozen_depth`.
         training: validation rows are never augmented.
         progress: told how far the features are.
 
     Raises:
-        UserError: a manifest, an archive or the cache is in the way.
+        UserError: an archive, a server or the cache is in the way.
     """
-    parts = [_data_set(wanted) for wanted in sets]
-    manifest = Manifest.concatenate(parts)
-    weights = np.concatenate([np.full(len(part), s.weight) for part, s in zip(parts, sets, strict=True)])
-    chosen = spread_subset(len(manifest), recipe.data.rows)
-    manifest, weights = manifest.take(chosen), weights[chosen]
-    if recipe.age_in_years:
-        manifest = without_age_groups(manifest)
+    manifest, weights = samples.manifest, samples.weights
     margin, augmentation = recipe.data.crop_margin, recipe.augmentation if training else None
-    if any(map(is_remote, manifest.paths.tolist())):
+    if samples.streamed:
         if not training or recipe.cache:
             raise UserError(
                 f"pictures on another machine, such as {manifest.paths[0]}, can only be trained on, and without a "
                 "cache: copy the validation pictures here, and set cache=null."
             )
         crops = StreamedCrops(manifest, backbone.preprocess.image_size, margin, augmentation, recipe.seed)
+        crops.stream.probe()
         return Rows(manifest, weights, crops)
+    if not any(Path(file_of(path)).is_file() for path in manifest.paths.tolist()):
+        raise UserError(f"none of the {len(manifest)} pictures is there, such as {manifest.paths[0]}: get the data.")
     if recipe.cache is None:
         reader = CropReader(manifest, backbone.preprocess.image_size, margin)
         reader.pictures.index(manifest.paths)
@@ -136,12 +181,24 @@ def _data_set(wanted: DataSetRecipe) -> Manifest:
         parts = {"splits": wanted.splits, "sources": wanted.sources}
         chosen = " and ".join(f"{name} {', '.join(values)}" for name, values in parts.items() if values)
         raise UserError(f"{wanted.manifest} has no rows{chosen and f' of the {chosen}'}.")
-    if wanted.address:
-        folder = wanted.manifest.parent.resolve()
-        return replace(
-            manifest, paths=np.array([_at(wanted.address, path, folder) for path in manifest.paths.tolist()])
-        )
     return manifest
+
+
+def _placed(manifest: Manifest, wanted: DataSetRecipe) -> Manifest:
+    """Return a data set's rows with the address of their shards, if it has one."""
+    if not wanted.address:
+        return manifest
+    folder = wanted.manifest.parent.resolve()
+    return replace(manifest, paths=np.array([_at(wanted.address, path, folder) for path in manifest.paths.tolist()]))
+
+
+def _names(paths: Sequence[str]) -> NDArray[np.str_]:
+    """Return str (rows,): paths below the folder that all of them are in, of addresses without the server."""
+    local = [f"/{path.partition('://')[2].partition('/')[2]}" if is_remote(path) else path for path in paths]
+    if not local:
+        return np.array([], np.str_)
+    above = os.path.commonpath({os.path.dirname(path.partition("#")[0]) for path in local})  # noqa: PTH120
+    return np.array([path[len(above) :].lstrip("/") for path in local], np.str_)
 
 
 def _at(address: str, path: str, folder: Path) -> str:

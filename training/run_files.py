@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from facial_attributes_training.recipe import Recipe
 
 RECIPE_FILE = "recipe.json"
+LAST, BEST = "last.pt", "best.pt"
+"""Checkpoints in a stage's folder: to go on from, and the weights of the best epoch."""
 PREDICTIONS_FILE = "predictions.csv"
 """What the model says of the validation rows that its figures are of."""
 REPORT_FILE, PAGE_FILE, PLOTS = "report.md", "report.html", "plots"

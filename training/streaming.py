@@ -92,6 +92,15 @@ class ShardStream:
             if is_remote(shard) and shard.partition("://")[0] not in _SCHEMES:
                 raise UserError(f"{shard} can't be streamed; addresses may begin with {', '.join(_SCHEMES)}.")
 
+    def probe(self) -> None:
+        """Read the first picture of the first shard.
+
+        Raises:
+            UserError: it can't be read, however often it is tried.
+        """
+        for _ in _members(next(iter(self._shards))):
+            break
+
     def round(self, number: int, reader: int = 0, readers: int = 1) -> Iterator[Passing]:
         """Yield row and encoded picture of everything accepted, mixed.
 

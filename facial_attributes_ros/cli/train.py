@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, with a progress bar, and name the folder of the model."""
     try:
+        from accelerate import PartialState
         from facial_attributes_training.recipe_file import read_recipe
         from facial_attributes_training.run import train
         from facial_attributes_training.run_files import PAGE_FILE
@@ -59,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     except OutOfTimeError:
         print(f"The {args.minutes:g} minutes are over: {recipe.folder} holds a checkpoint; go on with --resume.")
         return UNFINISHED
-    print(f"The model is in {folder}, the report is {recipe.folder / PAGE_FILE}.")
+    if PartialState().is_main_process:
+        print(f"The model is in {folder}, the report is {recipe.folder / PAGE_FILE}.")
     return 0
 
 

@@ -1,15 +1,21 @@
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from facial_attributes_training import processes
 from facial_attributes_training.checkpointing import load_checkpoint, save_checkpoint
-from facial_attributes_training.loop import LAST, StepReport
+from facial_attributes_training.loop import StepReport
+from facial_attributes_training.network import build_network
+from facial_attributes_training.plan import make_plan
 from facial_attributes_training.run import train
+from facial_attributes_training.run_files import LAST
 from facial_attributes_training.time_limit import OutOfTimeError
 from safetensors.torch import load_file
 
@@ -142,14 +148,14 @@ def test_a_loss_that_is_not_finite_stops_with_the_rows(tmp_path, make_recipe):
 
 def test_a_full_disk_is_told_and_keeps_the_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / LAST
-    save_checkpoint(path, {"purpose": "test", "value": torch.ones(3)})
+    save_checkpoint(path, {"fingerprint": "test", "value": torch.ones(3)})
 
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(UserError, match="no space left"):
-        save_checkpoint(path, {"purpose": "test", "value": torch.zeros(3)})
+        save_checkpoint(path, {"fingerprint": "test", "value": torch.zeros(3)})
     assert torch.equal(load_checkpoint(path, "test")["value"], torch.ones(3))
 
 
@@ -162,25 +168,77 @@ def test_accumulating_parts_of_a_step_changes_nothing(tmp_path, make_recipe):
         torch.testing.assert_close(value.float(), second[name].float(), rtol=2e-3, atol=2e-3)
 
 
-def test_two_processes_equal_one(tmp_path, make_recipe):
+def documented(launcher: str) -> list[str]:
+    """Return the words of the command that the documentation gives for a launcher."""
+    text = " ".join((Path(__file__).parents[3] / "docs" / "training.md").read_text().split())
+    return re.search(rf"`({launcher} [^`]* train RECIPE)`", text)[1].split()
+
+
+@pytest.mark.parametrize("launcher", ["torchrun", "accelerate launch"])
+def test_the_documented_commands_train_in_two_processes_as_one_does(tmp_path, make_recipe, launcher, monkeypatch):
     plain = {
         "adaptation": {"name": "ft-1", "batch_norm": False},
         "head_dropout": 0.0,
         "losses": {"combine": "uncertainty"},
         "accumulate": 2,
         "optimiser": {"lr": 1e-4},
+        "epochs": 1,
     }
     train(make_recipe("one", **plain))
     recipe = make_recipe("two", **plain)
     (tmp_path / "recipe.yaml").write_text(recipe.model_dump_json())
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0"]
-    command += ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "-m", "facial_attributes_ros.cli.main", "train"]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    command.append(str(tmp_path / "recipe.yaml"))
+    command = documented(launcher)
+    command[0] = str(Path(sys.executable).with_name(command[0]))
+    command[-1] = str(tmp_path / "recipe.yaml")
+    port = {"torchrun": "--master-port=29617", "accelerate launch": "--main_process_port=29618"}[launcher]
+    command.insert(2 if launcher != "torchrun" else 1, port)  # other tests run beside this one
+    for name in [name for name in os.environ if name.startswith(("ACCELERATE_", "WORLD_SIZE", "LOCAL_RANK"))]:
+        monkeypatch.delenv(name)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     runs = [torch.load(tmp_path / run / "stage" / LAST, weights_only=True) for run in ("one", "two")]
+    assert [len(run["random"]) for run in runs] == [1, 2], "as many processes as have a state of their own"
     for name, value in runs[0]["model"].items():
         torch.testing.assert_close(value, runs[1]["model"][name], rtol=1e-4, atol=1e-5)
     for one, two in zip(runs[0]["progress"]["history"], runs[1]["progress"]["history"], strict=True):
         assert one == pytest.approx(two, rel=1e-4)
+    assert done.stdout.count("The model is in") == 1
+
+
+def test_a_process_that_was_left_alone_does_not_train_by_itself(make_recipe, monkeypatch):
+    recipe = make_recipe("run")
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setattr(processes, "Accelerator", lambda **_options: SimpleNamespace(num_processes=1))
+    with pytest.raises(UserError, match="2 processes were started, but this one is joined with 0 others"):
+        train(recipe)
+    monkeypatch.delenv("PMI_SIZE")
+    # What `accelerate launch --num_processes 2` sets where there is no GPU.
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(UserError, match="started only one: give it --multi_gpu"):
+        train(recipe)
+    assert not recipe.folder.exists()
+
+
+def test_more_processes_than_gpus_are_told(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"2 processes were started on this machine, but it has 1 GPU"):
+        processes.join_processes("float32")
+
+
+def test_an_epoch_that_the_processes_can_not_share_is_told(make_recipe):
+    recipe = make_recipe("run", sampler={"epoch_rows": 1})
+    with pytest.raises(UserError, match=r"an epoch of 1 row\(s\) can't be shared by 2 processes"):
+        make_plan(recipe, build_network(recipe), 2)
+    with pytest.raises(UserError, match="batch normalisation"):
+        make_plan(recipe, build_network(recipe), 1)
+    with pytest.raises(UserError, match="batch_size 8 can't be shared by 3 processes"):
+        make_plan(recipe, build_network(recipe), 3)
+
+
+def test_an_epoch_of_one_row_can_be_trained_on(make_recipe):
+    plain = {"adaptation": {"name": "ft-1", "batch_norm": False}, "epochs": 1, "accumulate": 4}
+    assert train(make_recipe("run", sampler={"epoch_rows": 1}, **plain)).is_dir()

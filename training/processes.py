@@ -1,0 +1,90 @@
+"""The processes of a run: joined on GPUs or on CPUs, and of one mind about what goes wrong at the start."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
+
+from facial_attributes_ros.errors import UserError
+
+_PATIENCE = timedelta(days=1)
+"""How long processes wait for one that computes features or writes the model."""
+_PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
+"""Variables in which torchrun and MPI tell a process how many there are."""
+
+
+def join_processes(precision: str) -> Accelerator:
+    """Join the processes that a launcher started, on the GPUs if there are any and on the CPUs otherwise.
+
+    Args:
+        precision: as in a recipe.
+
+    Raises:
+        UserError: there are fewer GPUs than processes, the precision is none of the device's, or the processes can't
+            be joined and each would train by itself.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    started = _started()
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if 0 < gpus < here:
+        raise UserError(
+            f"{here} processes were started on this machine, but it has {gpus} GPU(s): start one process a GPU, or set "
+            "CUDA_VISIBLE_DEVICES=-1 to train on the CPUs."
+        )
+    # What an earlier run in this process set up is for its own precision only; the process group stays.
+    AcceleratorState._reset_state()
+    try:
+        accelerator = Accelerator(
+            # Processes without a GPU are only joined when they are told to be on CPUs.
+            cpu=started > 1 and not gpus,
+            mixed_precision=_PRECISIONS[precision],
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+        )
+    except ValueError as error:
+        raise UserError(f"precision {precision} can't be had on this device: {str(error).rstrip('.')}.") from error
+    if accelerator.num_processes != started:
+        raise UserError(
+            f"{started} processes were started, but this one is joined with {accelerator.num_processes - 1} others: "
+            "start them with torchrun, as docs/training.md says."
+        )
+    return accelerator
+
+
+def on_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
+    """Do something in the main process while the others wait.
+
+    Raises:
+        UserError: the action raised it; all processes then do.
+    """
+    message = [""]
+    if accelerator.is_main_process:
+        try:
+            action()
+        except UserError as error:
+            message = [str(error)]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(message)
+    if message[0]:
+        raise UserError(message[0])
+
+
+def _started() -> int:
+    """Return how many processes the launcher started.
+
+    Raises:
+        UserError: several were asked for, and this is the only one.
+    """
+    started = max(int(os.environ.get(name) or 1) for name in _SIZES)
+    by_accelerate = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_ADDR" in os.environ
+    if by_accelerate and started == 1 and "LOCAL_RANK" not in os.environ:
+        # Without GPUs `accelerate launch` starts a single process, however many it is asked for.
+        raise UserError(
+            "accelerate launch was asked for several processes, but started only one: give it --multi_gpu, which works "
+            "on CPUs too, or use torchrun."
+        )
+    return started
