@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Args:
         argv: `--duration S`, `--jsonl PATH` and ROS arguments; those of this process by default.
     """
-    run_node("facial_attributes_ros.ros.listener_node", build_parser(), argv)
+    run_node("facial_attributes_ros.ros.listener_node", argv, build_parser())
 
 
 if __name__ == "__main__":

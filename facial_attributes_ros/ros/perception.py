@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Args:
         argv: `--must-start` and ROS arguments (`--ros-args …`); those of this process by default.
     """
-    run_node("facial_attributes_ros.ros.perception_node", build_parser(), argv)
+    run_node("facial_attributes_ros.ros.perception_node", argv, build_parser())
 
 
 if __name__ == "__main__":

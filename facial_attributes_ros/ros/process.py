@@ -206,13 +206,13 @@ class _LogToRos(logging.Handler):
             self._ros.info(text)
 
 
-def run_node(module: str, parser: NodeParser | None = None, argv: Sequence[str] | None = None) -> NoReturn:
+def run_node(module: str, argv: Sequence[str] | None = None, parser: NodeParser | None = None) -> NoReturn:
     """Run the node of a module as this process and end the process; see `NodeProcess`.
 
     Args:
         module: as of `NodeProcess`, such as `….perception_node`.
-        parser: of the arguments that are not ROS's; that of the entry point, such as `….perception`, by default.
         argv: all arguments, without the process's name; those of this process by default.
+        parser: of the arguments that are not ROS's; that of the entry point, such as `….perception`, by default.
 
     The interpreter's own end would take libraries and models apart piece by piece, and wait for one that is busy, as
     with loading a model; the node has closed by now what must be closed.

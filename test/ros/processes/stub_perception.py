@@ -4,4 +4,4 @@ from facial_attributes_ros.ros.perception import build_parser
 from facial_attributes_ros.ros.process import run_node
 
 if __name__ == "__main__":
-    run_node("stub_perception_node", build_parser())
+    run_node("stub_perception_node", parser=build_parser())
