@@ -61,6 +61,7 @@ class Active:
             self._timer = node.create_timer(WATCH, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
             opened.callback(node.destroy_timer, self._timer)
             self._worker.start()
+            opened.callback(self._worker.stop, 0.0)
             configured.info.activated(self.topic)
             opened.pop_all()
 

@@ -14,9 +14,11 @@ from rclpy.node import Node
 
 from facial_attributes_ros.ros import configured
 from facial_attributes_ros.ros.active import WATCH
+from facial_attributes_ros.ros.info import InfoPublisher
 from facial_attributes_ros.ros.perception_node import Perception
 
-OUTPUTS = ("/faces", "/faces/image", "/faces/image/compressed")
+DEADLINE = 30.0
+OUTPUTS = ("/faces", "/faces/image", "/faces/image/compressed", "/faces/info")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def workers():
     return [thread for thread in threading.enumerate() if thread.name == "perception"]
 
 
-@pytest.mark.parametrize("broken", range(3))
+@pytest.mark.parametrize("broken", range(len(OUTPUTS)))
 def test_a_configure_that_fails_leaves_no_publisher(node, monkeypatch, broken):
     topics = []
     breaks(monkeypatch, Node, "create_publisher", lambda _, topic, *__: topics.append(topic) or len(topics) > broken)
@@ -85,8 +87,9 @@ def test_a_configure_that_fails_leaves_no_publisher(node, monkeypatch, broken):
         (Node, "create_subscription", lambda *_: True),
         (Node, "create_timer", lambda period, *_: period == WATCH),
         (threading.Thread, "start", lambda: threading.current_thread() is threading.main_thread()),
+        (InfoPublisher, "activated", lambda *_: True),
     ],
-    ids=["subscription", "timer", "thread"],
+    ids=["subscription", "timer", "thread", "info"],
 )
 def test_an_activate_that_fails_leaves_nothing_at_work_and_can_be_repeated(node, monkeypatch, owner, name, when):
     node.trigger_configure()
@@ -96,6 +99,8 @@ def test_an_activate_that_fails_leaves_nothing_at_work_and_can_be_repeated(node,
         node.trigger_activate()
     assert node.state == "inactive"
     assert f"{name} is broken" in node.problem
+    for worker in workers():
+        worker.join(DEADLINE)
     assert (list(node.subscriptions), list(node.timers), workers()) == (*before, [])
     node.trigger_activate()
     assert (node.state, node.problem, len(workers())) == ("active", None, 1)
@@ -105,7 +110,7 @@ def test_an_activate_that_fails_leaves_nothing_at_work_and_can_be_repeated(node,
 @pytest.mark.parametrize("name", ["destroy_subscription", "destroy_timer"])
 def test_what_cannot_be_closed_keeps_nothing_else_open(node, monkeypatch, name, transition, state):
     node.begin()
-    assert len(publishers(node)) == 3
+    assert len(publishers(node)) == len(OUTPUTS)
     with monkeypatch.context() as patched:
         breaks(patched, Node, name)
         getattr(node, f"trigger_{transition}")()
@@ -118,9 +123,9 @@ def test_what_cannot_be_closed_keeps_nothing_else_open(node, monkeypatch, name, 
 def test_every_way_out_leaves_nothing(node):
     for _ in range(2):
         node.begin()
-        assert (node.state, len(workers()), len(publishers(node))) == ("active", 1, 3)
+        assert (node.state, len(workers()), len(publishers(node))) == ("active", 1, len(OUTPUTS))
         node.trigger_deactivate()
-        assert (node.state, len(workers()), len(publishers(node))) == ("inactive", 0, 3)
+        assert (node.state, len(workers()), len(publishers(node))) == ("inactive", 0, len(OUTPUTS))
         node.trigger_cleanup()
         assert (node.state, len(workers()), len(publishers(node))) == ("unconfigured", 0, 0)
     node.begin()
