@@ -63,6 +63,14 @@ class RunRows:
         found = {"training": self.training.manifest, "validation": self.validation.manifest}
         return found if self.test is None else found | {"test": self.test.manifest}
 
+    def splits(self) -> tuple[dict[str, Manifest], str]:
+        """Return the rows by what they are for, halves of the validation rows apart, and which the figures are of."""
+        if self.test is not None:
+            return self.manifests(), "test"
+        validation = self.validation.manifest
+        found = {"training": self.training.manifest, "validation": validation.take(self.half)}
+        return found | {"held-out": validation.take(~self.half)}, "held-out"
+
 
 def write_model(
     folder: Path,

@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 from facial_attributes_training.checkpointing import Progress
 from facial_attributes_training.features import Progress as FeatureProgress
+from facial_attributes_training.leaks import Comparison, compare_splits, warn_of_leaks
 from facial_attributes_training.loop import Inputs, Objective, StepReport, Trainer
 from facial_attributes_training.losses import CombinedLoss
 from facial_attributes_training.manifest import Manifest
@@ -19,8 +20,8 @@ from facial_attributes_training.plan import Plan, Stage, make_plan
 from facial_attributes_training.processes import join_processes
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.results import RunRows, write_model
-from facial_attributes_training.run_data import Rows, Subset, warn_of_shared_pictures, with_inputs
-from facial_attributes_training.run_files import DISTRIBUTION_FILE
+from facial_attributes_training.run_data import Rows, Subset, with_inputs
+from facial_attributes_training.run_files import COMPARED_FILE, DISTRIBUTION_FILE
 from facial_attributes_training.run_folder import check_folder, run_folder
 from facial_attributes_training.sampling import class_counts, distribution_table
 from facial_attributes_training.stream_inputs import StreamedCrops
@@ -78,7 +79,8 @@ def train(
     with run_folder(recipe, resume, accelerator):
         if accelerator.is_main_process:
             outlook.papers.write(recipe.folder)
-        shared = warn_of_shared_pictures(recipe, rows.training.manifest, rows.validation.manifest)
+        compared = _compare(recipe, rows, feature_progress) if accelerator.is_main_process else None
+        accelerator.wait_for_everyone()
         unreadable: set[int] = set()
         for stage in plan.stages:
             report = StepReport()
@@ -94,7 +96,7 @@ def train(
         folder = recipe.folder / "model"
         if accelerator.is_main_process:
             write_model(folder, recipe, model, forward, rows, outlook.papers, plan.ages)
-            _write_report(recipe, [*outlook.gaps, *_notes(shared, len(unreadable))], rows.manifests())
+            _write_report(recipe, outlook.gaps, compared, len(unreadable), rows.manifests())
         accelerator.wait_for_everyone()
     return folder
 
@@ -123,14 +125,23 @@ def _inputs(stage: Stage, rows: RunRows) -> Inputs:
     return Inputs(train, Subset(rows.validation.inputs, np.flatnonzero(stage.chosen)))
 
 
-def _notes(shared: int, unreadable: int) -> list[str]:
-    notes = [f"{shared} validation rows show pictures that were trained on."] if shared else []
-    if unreadable:
-        notes.append(f"{unreadable} training rows were passed over, as their pictures could not be read (see the log).")
-    return notes
+def _compare(recipe: Recipe, rows: RunRows, progress: FeatureProgress | None) -> Comparison:
+    """Compare the splits of a run with one another, and warn of what they share."""
+    data = recipe.data
+    files = [wanted.manifest for wanted in (*data.train, *data.validation, *data.test)]
+    splits, measured = rows.splits()
+    compared = compare_splits(splits, measured, files, recipe.folder / COMPARED_FILE, recipe.workers, progress)
+    warn_of_leaks(compared.notes)
+    return compared
 
 
-def _write_report(recipe: Recipe, notes: Sequence[str], splits: Mapping[str, Manifest]) -> None:
+def _write_report(
+    recipe: Recipe,
+    gaps: Sequence[str],
+    compared: Comparison | None,
+    unreadable: int,
+    splits: Mapping[str, Manifest],
+) -> None:
     try:
         from facial_attributes_training.age_plots import write_age_plots
         from facial_attributes_training.run_summary import write_run_report
@@ -138,8 +149,11 @@ def _write_report(recipe: Recipe, notes: Sequence[str], splits: Mapping[str, Man
         # A machine that is lent to train on may have no more than training needs.
         _LOGGER.warning("No report is written, since %s is missing.", error.name)
         return
+    notes = [*gaps, *(compared.notes if compared else ())]
+    if unreadable:
+        notes.append(f"{unreadable} training rows were passed over, as their pictures could not be read (see the log).")
     write_age_plots(recipe.folder, splits)
-    write_run_report(recipe, notes)
+    write_run_report(recipe, notes, None if compared is None else compared.promise)
 
 
 def _train_stage(

@@ -13,7 +13,6 @@ from facial_attributes_training.crops import CropReader
 from facial_attributes_training.datasets import CachedFeatures, Crops, Draw, Sample
 from facial_attributes_training.features import FeatureOptions, Progress, cached_features
 from facial_attributes_training.manifest import Manifest, read_manifest
-from facial_attributes_training.prepare.overlap import shared_pictures
 from facial_attributes_training.recipe import DataSetRecipe, Recipe
 from facial_attributes_training.regression import without_age_groups
 from facial_attributes_training.sampling import spread_subset
@@ -207,19 +206,3 @@ def _at(address: str, path: str, folder: Path) -> str:
     if parts is None or is_remote(path):
         return path
     return f"{address.rstrip('/')}/{quote(os.path.relpath(parts[0], folder))}#{parts[1]}"
-
-
-def warn_of_shared_pictures(recipe: Recipe, training: Manifest, validation: Manifest) -> int:
-    """Return how many validation rows show a picture that is trained on, and log a warning if there are any."""
-    files = [wanted.manifest for wanted in (*recipe.data.train, *recipe.data.validation)]
-    shared = shared_pictures(validation, training, files)
-    count = int(shared.sum())
-    if count:
-        _LOGGER.warning(
-            "%d of %d validation rows show pictures that are trained on, such as %s, so the figures will flatter; "
-            "prepare the training data with --against.",
-            count,
-            len(validation),
-            validation.paths[shared][0],
-        )
-    return count

@@ -34,7 +34,7 @@ def _told(task: str, figures: dict[str, float]) -> str:
 
 
 class FeatureBar:
-    """Shows how many pictures have features, how fast, and the time left."""
+    """Shows how many pictures are prepared (looked at, given features), how fast, and the time left."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -49,7 +49,7 @@ class FeatureBar:
         """Show that so many of all pictures are done."""
         if self._bar is None or self._bar.total != total or done < self._bar.n:
             self._close()
-            self._bar = _bar("features", total, " pictures")
+            self._bar = _bar("preparing", total, " pictures")
             self._bar.initial = self._bar.n = done
         self._bar.update(done - self._bar.n)
         if done >= total:

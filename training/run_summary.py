@@ -28,13 +28,16 @@ from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.models.adaptation import Adaptation
 from facial_attributes_ros.models.spec import ModelSpec
 
+_NOT_COMPARED = "The rows that they are of were not compared with those that were trained on."
 
-def write_run_report(recipe: Recipe, notes: Sequence[str] = ()) -> Path:
+
+def write_run_report(recipe: Recipe, notes: Sequence[str] = (), promise: str | None = None) -> Path:
     """Write `report.md` and `report.html` to the folder of a run, as far as it has come, and return the latter.
 
     Args:
         recipe: of the run.
         notes: sentences that a reader should see first.
+        promise: what is known of the rows that figures are of, a sentence; None if they were not compared with others.
 
     Raises:
         UserError: no space or no write access.
@@ -44,7 +47,7 @@ def write_run_report(recipe: Recipe, notes: Sequence[str] = ()) -> Path:
     parts += [text for tasks in recipe.stages for text in _stage(recipe, tasks)]
     if (folder / "model" / "model.json").is_file():
         spec = ModelSpec.read(folder / "model")
-        parts += [_model(spec), _figures(spec), *_ages(folder)]
+        parts += [_model(spec), _figures(spec, promise or _NOT_COMPARED), *_ages(folder)]
     text = "\n".join(parts)
     for path, content in ((folder / REPORT_FILE, text), (folder / PAGE_FILE, self_contained(text, folder))):
         with disk_errors(path), atomic_target(path) as partial:
@@ -136,7 +139,7 @@ def _model(spec: ModelSpec) -> str:
     return "## Model\n\n" + table(("", ""), rows)
 
 
-def _figures(spec: ModelSpec) -> str:
+def _figures(spec: ModelSpec, promise: str) -> str:
     rows = [
         (
             data_set,
@@ -149,7 +152,7 @@ def _figures(spec: ModelSpec) -> str:
         for data_set, tasks in spec.metrics.items()
         for task, entry in tasks.items()
     ]
-    text = "## Figures\n\nOf rows that nothing was chosen or fitted on, with 95 % bootstrap intervals.\n\n"
+    text = f"## Figures\n\n{promise} Intervals are 95 % bootstrap intervals.\n\n"
     header = ("data set", "task", "faces", "accuracy, %", "balanced, %", "error, years", "PLCC", "SROCC")
     return text + table(header, rows)
 

@@ -6,9 +6,7 @@ from facial_attributes_training.manifest import Row
 from facial_attributes_training.prepare.faces import Box, is_same_face
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.scan import Scanned
-from facial_attributes_training.prepare.splits import standard_split
-
-_HELD_OUT_FIRST = ("test", "val")
+from facial_attributes_training.prepare.splits import held_out_rank
 
 
 def drop_duplicates(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tuple[list[Row], list[LeftOut]]:
@@ -24,7 +22,7 @@ def drop_duplicates(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tupl
     """
     keepers: dict[str, list[Row]] = {}
     left_out: dict[int, LeftOut] = {}
-    for index in sorted(range(len(rows)), key=lambda index: _rank(rows[index])):
+    for index in sorted(range(len(rows)), key=lambda index: held_out_rank(rows[index].split)):
         row = rows[index]
         rivals = keepers.setdefault(scanned[row.path].fingerprint, [])
         keeper = next((rival for rival in rivals if _is_same(row.box, rival.box)), None)
@@ -34,11 +32,6 @@ def drop_duplicates(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tupl
             left_out[index] = LeftOut.of(row, _reason(row, keeper), f"same picture as {keeper.path}")
     kept = [row for index, row in enumerate(rows) if index not in left_out]
     return kept, [left_out[index] for index in sorted(left_out)]
-
-
-def _rank(row: Row) -> int:
-    split = standard_split(row.split)
-    return _HELD_OUT_FIRST.index(split) if split in _HELD_OUT_FIRST else len(_HELD_OUT_FIRST)
 
 
 def _is_same(box: Box | None, other: Box | None) -> bool:

@@ -11,7 +11,7 @@ from facial_attributes_training.manifest import Manifest, Row, write_manifest
 from facial_attributes_training.prepare.duplicates import drop_duplicates
 from facial_attributes_training.prepare.faces import face_at, main_face
 from facial_attributes_training.prepare.left_out import LEFT_OUT_FILE, LeftOut, write_left_out
-from facial_attributes_training.prepare.overlap import SCAN_FILE, drop_known, fingerprints_of
+from facial_attributes_training.prepare.overlap import SCAN_FILE, drop_known, drop_near_copies, look_at_manifests
 from facial_attributes_training.prepare.people import describe_people
 from facial_attributes_training.prepare.scan import DetectorFactory, Progress, Scanned, scan
 from facial_attributes_training.prepare.splits import is_split_name
@@ -90,14 +90,16 @@ def prepare(
     with disk_errors(out), locked(out / "prepare", busy):
         if restart:
             (out / SCAN_FILE).unlink(missing_ok=True)
-        known = fingerprints_of(against, out, workers, progress) if against else {}
+        known = look_at_manifests(against, out, workers, progress) if against else {}
         scanned = scan(paths, out / SCAN_FILE, {"boxes": policy.boxes, **settings}, detector, workers, progress)
         rows, unreadable = _readable(rows, scanned)
         rows, elsewhere = drop_known(rows, scanned, known)
         chosen = [choose(row, scanned[row.path], policy) for row in rows]
         # Different boxes that a data set gives may turn out to hold the same face.
         kept, duplicates = drop_duplicates([entry for entry in chosen if isinstance(entry, Row)], scanned)
-        left_out += unreadable + elsewhere + [entry for entry in chosen if isinstance(entry, LeftOut)] + duplicates
+        kept, copies = drop_near_copies(kept, scanned)
+        left_out += unreadable + elsewhere + [entry for entry in chosen if isinstance(entry, LeftOut)]
+        left_out += duplicates + copies
         manifests = _write_splits(kept, out)
         write_left_out(out / LEFT_OUT_FILE, left_out)
     return Prepared(manifests, left_out, out / LEFT_OUT_FILE, describe_people(kept))

@@ -23,13 +23,14 @@ from typing import Any
 import cv2
 import numpy as np
 from facial_attributes_training.archive import PictureReader, file_of, file_state, split_member
+from facial_attributes_training.prepare.looks import describe, is_description
 from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import parse_json
 from facial_attributes_ros.vision.detectors import FaceDetector
 
-_KINDS = {"path": str, "width": int, "height": int, "fingerprint": str, "error": str, "state": list}
+_KINDS = {"path": str, "width": int, "height": int, "fingerprint": str, "error": str, "state": list, "look": str}
 """Types of a finding's fields in the log."""
 _FACE = 5
 """Numbers of a face in the log: its box and its score."""
@@ -52,6 +53,7 @@ class Scanned:
         path: of the picture.
         width, height: in pixels, 0 if it could not be decoded.
         fingerprint: the same for pictures with the same pixels.
+        look: nearly the same for near copies, see `looks`.
         faces: x, y, width, height in pixels and score of every face, best score first; None if none were looked for.
         error: why the picture could not be decoded, empty if it could.
         state: size in bytes and time in nanoseconds of the file at that time, by which a changed one is known.
@@ -64,6 +66,7 @@ class Scanned:
     faces: list[list[float]] | None = None
     error: str = ""
     state: tuple[int, int] = (0, 0)
+    look: str = ""
 
 
 def fingerprint(picture: NDArray[np.uint8]) -> str:
@@ -85,20 +88,25 @@ def scan_picture(reader: PictureReader, detector: FaceDetector | None, path: str
         faces = [
             [round(float(value), 2) for value in face.box] + [round(face.score, 3)] for face in detector.detect(picture)
         ]
-    return Scanned(path, width, height, fingerprint(picture), faces, state=state)
+    return Scanned(path, width, height, fingerprint(picture), faces, state=state, look=describe(picture))
 
 
-def recorded_fingerprints(log: Path) -> dict[str, str]:
-    """Return the fingerprint of every picture of a log by its path; nothing if there is no such log, or a damaged one.
+def recorded(log: Path) -> dict[str, Scanned]:
+    """Return what a log says of every picture that could be read, by its path; nothing if there is no whole log.
 
-    Paths are those of the time of the scan.
+    Paths are those of the time of the scan; pictures that have changed since are left out.
     """
     try:
-        entries = _entries(_whole_lines(log)[1:])
-        return {entry.path: entry.fingerprint for entry in entries if entry.fingerprint}
+        return {entry.path: entry for entry in _entries(_whole_lines(log)[1:]) if _holds(entry)}
     except (OSError, ValueError) as error:
-        _LOGGER.warning("%s is damaged (%s), so its pictures are not compared.", log, error)
+        _LOGGER.warning("%s is damaged (%s), so its pictures are looked at again.", log, error)
         return {}
+
+
+def _holds(scanned: Scanned) -> bool:
+    """Return whether a finding still says all that there is to say of its picture."""
+    # Logs of before near copies were looked for lack the look.
+    return not scanned.error and is_description(scanned.look) and scanned.state == file_state(scanned.path)
 
 
 def scan(
@@ -128,11 +136,7 @@ def scan(
     """
     found = _read_log(log, settings)
     wanted = set(paths)
-    found = {
-        path: scanned
-        for path, scanned in found.items()
-        if path in wanted and not scanned.error and scanned.state == file_state(path)
-    }
+    found = {path: scanned for path, scanned in found.items() if path in wanted and _holds(scanned)}
     reader = PictureReader()
     missing = [path for path in paths if path not in found]
     found |= _in_broken_archives(reader, missing)

@@ -22,6 +22,7 @@ _NAMES: Mapping[str, str] = {
     "test": "test",
     "testing": "test",
 }
+_HELD_OUT_FIRST = ("test", "val")
 _FIT_NAME = re.compile(r"[\w-]{0,64}")
 """It becomes a part of a file's name."""
 
@@ -29,6 +30,12 @@ _FIT_NAME = re.compile(r"[\w-]{0,64}")
 def standard_split(name: str) -> str:
     """Return train, val or test for the names that these go by, such as Validation; other names as they are."""
     return _NAMES.get(name.lower(), name)
+
+
+def held_out_rank(name: str) -> int:
+    """Return which splits keep a picture that several have, the lowest first: test before val before the others."""
+    split = standard_split(name)
+    return _HELD_OUT_FIRST.index(split) if split in _HELD_OUT_FIRST else len(_HELD_OUT_FIRST)
 
 
 def is_split_name(name: str) -> bool:

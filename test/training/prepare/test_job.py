@@ -1,7 +1,10 @@
 """From rows to manifests: duplicates, faces, splits, and the list of what is left out."""
 
 import csv
+import json
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,9 +14,9 @@ from facial_attributes_training.manifest import Row, read_manifest
 from facial_attributes_training.prepare.duplicates import drop_duplicates
 from facial_attributes_training.prepare.job import FacePolicy, Prepared, choose, prepare
 from facial_attributes_training.prepare.left_out import LeftOut
-from facial_attributes_training.prepare.overlap import shared_pictures
+from facial_attributes_training.prepare.overlap import SAME_FILE, SAME_PIXELS, looked_at, same_pictures
 from facial_attributes_training.prepare.people import describe_people
-from facial_attributes_training.prepare.scan import Scanned
+from facial_attributes_training.prepare.scan import Scanned, recorded
 from facial_attributes_training.prepare.splits import assign_splits, parse_shares
 from numpy.typing import NDArray
 
@@ -100,10 +103,74 @@ def test_shared_pictures_are_known_by_their_paths_and_pixels(tmp_path: Path) -> 
             Row(picture(tmp_path, f"{name}.png", shade), split, "s", MALE) for name, shade in shades.items()
         ]
         files += list(run(rows, tmp_path / split).manifests)
-    train, val = map(read_manifest, files)
-    assert shared_pictures(val, train, files).tolist() == [False, True, True]
+    train, val = (read_manifest(file).paths.tolist() for file in files)
+    known = looked_at([*train, *val], files, tmp_path / "unused.jsonl")
+    assert not (tmp_path / "unused.jsonl").exists(), "all of it is recorded beside the manifests"
+    found = same_pictures(val, train, known)
+    assert {Path(path).stem: (Path(match.other).stem, match.how) for path, match in found.items()} == {
+        "e": ("b", SAME_PIXELS),
+        "c": ("c", SAME_FILE),
+    }
     (tmp_path / "val" / "scan.jsonl").unlink()
-    assert shared_pictures(val, train, files).tolist() == [False, False, True]
+    again = looked_at([*train, *val], files, tmp_path / "looked.jsonl")
+    assert same_pictures(val, train, again) == found, "what is not recorded is looked at"
+    assert [Path(path).stem for path in same_pictures(val, train, {})] == ["c"], "names are compared without any look"
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> Callable[..., Row]:
+    """Write a noisy picture of a seed, changed as asked, and return its row."""
+
+    def make(seed: int, split: str, size: int = 64, mirrored: bool = False) -> Row:
+        cells = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        shown = cv2.resize(cells, (size, size), interpolation=cv2.INTER_LINEAR)
+        path = tmp_path / f"{seed}-{split}-{size}-{mirrored}.jpg"
+        cv2.imwrite(str(path), shown[:, ::-1] if mirrored else shown)
+        return Row(str(path), split, "s", MALE)
+
+    return make
+
+
+def test_near_copies_stay_in_the_split_that_is_held_out(noisy: Callable[..., Row], tmp_path: Path) -> None:
+    copies = [noisy(0, "train", size=40), noisy(1, "train", mirrored=True), noisy(2, "val", size=90)]
+    originals = [noisy(0, "test"), noisy(1, "val"), noisy(2, "test"), noisy(3, "train")]
+    series = noisy(3, "train", size=48)
+    prepared = prepare([*copies, *originals, series], tmp_path / "out", FacePolicy("none"), None, {})
+    left_out = {entry.path: entry for entry in prepared.left_out}
+    assert set(left_out) == {row.path for row in copies}
+    assert {entry.reason for entry in prepared.left_out} == {"near copy in another split"}
+    assert originals[0].path in left_out[copies[0].path].detail
+    kept = read_manifest(tmp_path / "out" / "manifest-train.csv").paths.tolist()
+    assert kept == [originals[3].path, series.path], "a series within a split is kept"
+
+
+def test_near_copies_of_other_manifests_are_left_out(noisy: Callable[..., Row], tmp_path: Path) -> None:
+    prepare([noisy(0, "test"), noisy(1, "test")], tmp_path / "test", FacePolicy("none"), None, {})
+    copies, new = [noisy(0, "train", size=50), noisy(1, "train", mirrored=True)], noisy(2, "train")
+    against = [tmp_path / "test" / "manifest-test.csv"]
+    prepared = prepare([*copies, new], tmp_path / "out", FacePolicy("none"), None, {}, against=against)
+    assert [(entry.path, entry.reason) for entry in prepared.left_out] == [
+        (row.path, "in another manifest") for row in copies
+    ]
+    assert all(entry.detail.startswith("near copy as") for entry in prepared.left_out)
+
+
+def test_the_faces_of_one_picture_may_be_in_two_splits(noisy: Callable[..., Row], tmp_path: Path) -> None:
+    row = noisy(0, "train")
+    rows = [replace(row, box=(0, 0, 20, 20)), replace(row, box=(40, 40, 20, 20), split="test")]
+    prepared = prepare(rows, tmp_path / "out", FacePolicy("given"), None, {})
+    assert prepared.left_out == []
+
+
+def test_a_log_without_looks_is_made_anew(noisy: Callable[..., Row], tmp_path: Path) -> None:
+    prepare([noisy(0, "test")], tmp_path / "test", FacePolicy("none"), None, {})
+    log = tmp_path / "test" / "scan.jsonl"
+    whole = log.read_text().splitlines()
+    old = {name: value for name, value in json.loads(whole[1]).items() if name != "look"}
+    log.write_text(f"{whole[0]}\n{json.dumps(old)}\n")
+    assert recorded(log) == {}
+    prepare([noisy(0, "test")], tmp_path / "test", FacePolicy("none"), None, {})
+    assert [scanned.look for scanned in recorded(log).values()] == [json.loads(whole[1])["look"]]
 
 
 def test_two_commands_do_not_prepare_one_folder_at_once(tmp_path: Path) -> None:
