@@ -118,7 +118,7 @@ def run_all(
     """
     for path in paths:
         try:
-            recipe = _recipe_of(path) if path.is_dir() else read_recipe(path, overrides)
+            recipe = recipe_of(path) if path.is_dir() else read_recipe(path, overrides)
         except UserError as error:
             yield Failure(str(path), str(error))
             continue
@@ -142,7 +142,7 @@ def finished_run(recipe: Recipe, train: Train) -> FinishedRun | Failure:
     """Return the run of a recipe, which is trained if it is not finished yet, or why there is none."""
     try:
         if all((recipe.folder / name).is_file() for name in ("model/model.json", PREDICTIONS_FILE)):
-            _check_same(recipe, _recipe_of(recipe.folder))
+            _check_same(recipe, recipe_of(recipe.folder))
         else:
             train(recipe)
         return _read(recipe)
@@ -247,7 +247,12 @@ def _drawn(recipe: Recipe, task: str) -> int:
     return int(sum(numbers(path, row, ("drawn",))[0] for row in rows))
 
 
-def _recipe_of(folder: Path) -> Recipe:
+def recipe_of(folder: Path) -> Recipe:
+    """Return the recipe of a run.
+
+    Raises:
+        UserError: the folder is not that of a run, or its recipe can't be read.
+    """
     path = folder / RECIPE_FILE
     try:
         return Recipe.model_validate_json(path.read_text(encoding="utf-8"))

@@ -64,6 +64,7 @@ class Run:
         command: the command line that makes this report.
         version: of the model, empty where it has none.
         hash: the first digits of the model's hash, empty where it is not known.
+        trained_on: what the rows share with those that the model was trained on, a sentence; empty if nobody looked.
     """
 
     model: str
@@ -74,6 +75,7 @@ class Run:
     command: str
     version: str = ""
     hash: str = ""
+    trained_on: str = ""
 
 
 def to_json(evaluation: Evaluation, run: Run, robustness: Sequence[Condition] = ()) -> dict[str, Any]:
@@ -241,7 +243,7 @@ def _head(evaluation: Evaluation, run: Run) -> str:
 | temperatures | {temperatures} ({origin}) |
 
     {run.command}
-
+{run.trained_on and f"{chr(10)}{run.trained_on}{chr(10)}"}
 Brackets hold {INTERVAL:.0%} bootstrap confidence intervals ({BOOTSTRAP_SAMPLES} draws of rows). Balanced accuracy is
 the mean recall of the classes; off by one counts the neighbouring age group as right; the error in years is that of the
 expected age; the calibration error is over 15 equal bins of confidence. It, the negative log-likelihood (NLL, in nats)

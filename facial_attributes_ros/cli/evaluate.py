@@ -113,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
         command=shlex.join(["facial-attributes", *sys.argv[1:]]),
         version=engine.spec.version,
         hash=engine.spec.short_hash,
+        trained_on=_trained_on(args, model_folder(args.model), manifest),
     )
     for warning in evaluation.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -171,6 +172,18 @@ def _change_row(change: "Change") -> dict[str, object]:
         "coverage, %": both("coverage", 100, 1),
         "accuracy of named, %": both("precision", 100, 1),
     }
+
+
+def _trained_on(args: argparse.Namespace, model: Path, manifest: "Manifest") -> str:
+    """Return what the rows share with those that the model was trained on, and warn of it."""
+    from facial_attributes_training.leaks import warn_of_leaks
+    from facial_attributes_training.trained_on import MEASURED, NOT_KNOWN, compare_with_training
+
+    compared = compare_with_training(model, manifest, args.manifest, args.out)
+    if compared is None:
+        return NOT_KNOWN
+    warn_of_leaks(sentence for each in compared.shared if each.split == MEASURED for sentence in each.sentences)
+    return compared.promise
 
 
 def _against(

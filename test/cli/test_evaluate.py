@@ -53,7 +53,9 @@ def test_a_split_is_taken_and_the_report_is_written(
     assert main(["evaluate", "--manifest", str(manifest), "--split", "val", "--out", str(out)]) == 0
     assert "0.6667" in capsys.readouterr().out
     assert len((out / "predictions.csv").read_text().splitlines()) == 4
-    assert "# Evaluation of happy" in (out / "report.md").read_text()
+    report = (out / "report.md").read_text()
+    assert "# Evaluation of happy" in report
+    assert "It is not known which rows the model was trained on" in report
 
 
 @pytest.mark.parametrize(
