@@ -39,7 +39,7 @@ def describe(picture: NDArray[np.uint8]) -> str:
         picture: uint8 (height, width, 3), BGR.
     """
     grey = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    frequencies = cv2.dct(grey.astype(np.float32))
+    frequencies = np.asarray(cv2.dct(grey.astype(np.float32)), np.float32)
     # Mirroring a picture changes the sign of its odd horizontal frequencies.
     bits = [_bits(frequencies), _bits(frequencies * _ODD_MIRRORED)]
     thumbnail = cv2.resize(grey, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA)

@@ -63,16 +63,16 @@ def looked_at(
     return {path: known[path] for path in wanted if path in known}
 
 
-def same_pictures(paths: Sequence[str], others: Iterable[str], known: Mapping[str, Scanned]) -> dict[str, Match]:
+def same_pictures(paths: Sequence[str], rivals: Iterable[str], known: Mapping[str, Scanned]) -> dict[str, Match]:
     """Return the pictures that are among others too, by path: the same file, the same pixels, or a near copy.
 
     Args:
         paths: of the pictures.
-        others: to look among.
+        rivals: to look among.
         known: what `looked_at` returns for both; pictures of which it has no look are compared by their paths alone.
     """
     known = {path: scanned for path, scanned in known.items() if not scanned.error}
-    candidates = list(dict.fromkeys(others))
+    candidates = list(dict.fromkeys(rivals))
     there = set(candidates)
     matches = {path: Match(path, SAME_FILE) for path in paths if path in there}
     pixels = {known[path].fingerprint: path for path in reversed(candidates) if path in known}
@@ -82,7 +82,8 @@ def same_pictures(paths: Sequence[str], others: Iterable[str], known: Mapping[st
     rest = [path for path in dict.fromkeys(paths) if path not in matches and path in known]
     seen = [path for path in candidates if path in known]
     if rest and seen:
-        found = near_copies(*(Looks.of([known[path].look for path in part]) for part in (rest, seen)))
+        looks, others = (Looks.of([known[path].look for path in part]) for part in (rest, seen))
+        found = near_copies(looks, others)
         matches |= {
             path: Match(seen[place], NEAR_COPY) for path, place in zip(rest, found.tolist(), strict=True) if place >= 0
         }
@@ -150,9 +151,11 @@ def drop_near_copies(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tup
     kept: list[str] = []
     for split, own in paths.items():
         if own and kept:
-            looks = [Looks.of([scanned[path].look for path in part]) for part in (own, kept)]
-            groups = [np.array([numbers[scanned[path].fingerprint] for path in part]) for part in (own, kept)]
-            found = near_copies(*looks, *groups).tolist()
+            looks, others = (Looks.of([scanned[path].look for path in part]) for part in (own, kept))
+            groups, other_groups = (
+                np.array([numbers[scanned[path].fingerprint] for path in part]) for part in (own, kept)
+            )
+            found = near_copies(looks, others, groups, other_groups).tolist()
             copies |= {(split, path): kept[place] for path, place in zip(own, found, strict=True) if place >= 0}
         kept += [path for path in own if (split, path) not in copies]
     left_out = [
