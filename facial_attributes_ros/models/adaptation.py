@@ -11,13 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Self
 
-import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.backbones import Backbone
+from facial_attributes_ros.models.backbones import Backbone, run_without_weights
 from facial_attributes_ros.models.heads import build_heads
 from facial_attributes_ros.models.mtlora import TaskStreams
 from facial_attributes_ros.models.multitask import MultiTaskModel
@@ -202,11 +200,8 @@ def called_linears(backbone: Backbone) -> list[str]:
 
     linears = [part for part in backbone.modules() if isinstance(part, nn.Linear) and id(part) in inside]
     hooks = [linear.register_forward_pre_hook(note) for linear in linears]
-    tensors = {name: tensor.to("meta") for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers())}
-    side = backbone.preprocess.image_size
     try:
-        with torch.no_grad():
-            functional_call(backbone, tensors, torch.empty(_PROBE_BATCH, 3, side, side, device="meta"))
+        run_without_weights(backbone, _PROBE_BATCH)
     finally:
         for hook in hooks:
             hook.remove()

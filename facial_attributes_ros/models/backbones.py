@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from facial_attributes_ros.errors import UserError
@@ -109,6 +110,14 @@ class Backbone(nn.Module, ABC):
             yield names[id(module)], module
 
 
+def run_without_weights(backbone: Backbone, count: int) -> None:
+    """Run a batch through a backbone on the meta device, which computes shapes alone; hooks are called as ever."""
+    tensors = {name: tensor.to("meta") for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers())}
+    side = backbone.preprocess.image_size
+    with torch.no_grad():
+        functional_call(backbone, tensors, torch.empty(count, 3, side, side, device="meta"))
+
+
 def build_backbone(
     name: str, weights: str | Path | None = None, image_size: int | None = None, **architecture: Any
 ) -> Backbone:
@@ -148,6 +157,11 @@ def build_backbone(
                 f"there is no backbone {name!r}: give dinov2-vits14, an open_clip name such as PE-Core-L-14-336, "
                 f"timm:NAME, {' or '.join(cnn.NAMES)}."
             )
+    if architecture:
+        try:
+            run_without_weights(backbone, 2)
+        except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise UserError(f"{name} can't run with {architecture}: {error}.") from error
     if weights is not None:
         files.load(backbone, weights)
     if isinstance(backbone, vit.ViTBackbone):

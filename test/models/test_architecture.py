@@ -64,11 +64,18 @@ def test_a_call_is_held_to_it_too(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "architecture", [{"embed_dim": 48, "num_heads": 7}, {"reg_tokens": 2, "global_pool": "map", "depth": 0.5}], ids=str
+    ("name", "architecture", "told"),
+    [
+        (VIT, {"embed_dim": 48, "num_heads": 7}, "can't build"),
+        (VIT, {"class_token": False}, "can't build"),
+        ("timm:eva02_tiny_patch14_224", {"reg_tokens": 4}, "can't build"),
+        ("timm:vit_small_patch16_dinov3", {"embed_dim": 48, "num_heads": 4, "patch_size": 7}, "can't run"),
+        ("timm:vit_small_patch16_dinov3", {"embed_dim": 15, "num_heads": 5}, "can't run|can't build"),
+    ],
 )
-def test_an_allowed_architecture_that_cannot_be_built_is_told(architecture: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="can't build|must be a whole number"):
-        build_backbone(VIT, image_size=32, **architecture)
+def test_an_allowed_architecture_that_cannot_be_is_told(name: str, architecture: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        build_backbone(name, image_size=32, depth=1, **architecture)
 
 
 @pytest.mark.parametrize(
