@@ -157,10 +157,10 @@ def _sampling(recipe: Recipe, manifest: Manifest, weights: NDArray[np.float64]) 
     chances = row_probabilities(
         labels,
         balance,
-        sampler.emotion_share if several else None,
+        sampler.emotion_rows if several else None,
         weights,
         _column(manifest, sampler.within),
-        sampler.emotion_draws if several else None,
+        sampler.emotion_share if several else None,
     )
     return chances, int((chances > 0).sum())
 

@@ -130,9 +130,9 @@ class SamplerRecipe(Section):
             per task.
         within: a column of the manifest; classes are then balanced within each of its values. Where a class comes
             mostly from one source, the network would otherwise learn the source's style for the class.
-        emotion_share: rows with an emotion are repeated until they are this share of all rows, before classes are
+        emotion_rows: rows with an emotion are repeated until they are this share of all rows, before classes are
             counted; None leaves them.
-        emotion_draws: share of the draws of an epoch that are rows with an emotion, instead; None leaves it.
+        emotion_share: share of the draws of an epoch that are rows with an emotion, instead; None leaves it.
         epoch_rows: rows of an epoch; as many as there are by default, of a stream as many as one round accepts.
         stream_share: share of a stream's rows that is accepted as they pass; lower balances better, and reads more.
     """
@@ -140,8 +140,8 @@ class SamplerRecipe(Section):
     name: Literal["balanced", "reference"] = "balanced"
     balance: Share | dict[Task, Share] = 1.0
     within: str | None = None
-    emotion_share: Annotated[float, Field(ge=0, lt=1)] | None = None
-    emotion_draws: Share | None = None
+    emotion_rows: Annotated[float, Field(ge=0, lt=1)] | None = None
+    emotion_share: Share | None = None
     epoch_rows: PositiveInt | None = None
     stream_share: Annotated[float, Field(gt=0, le=1)] = 0.3
 
@@ -152,9 +152,9 @@ class SamplerRecipe(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.emotion_share is not None and self.emotion_draws is not None:
-            raise ValueError("emotion_share is a share of the rows, emotion_draws one of the draws; give one of them")
-        chosen = [name for name in ("balance", "within", "emotion_share", "emotion_draws") if self._is_chosen(name)]
+        if self.emotion_rows is not None and self.emotion_share is not None:
+            raise ValueError("emotion_rows is a share of the rows, emotion_share one of the draws; give one of them")
+        chosen = [name for name in ("balance", "within", "emotion_rows", "emotion_share") if self._is_chosen(name)]
         if self.name == "reference" and chosen:
             raise ValueError(f"the sampler reference has its own {', '.join(chosen)}; leave it out, or the name")
         return self

@@ -79,7 +79,7 @@ def _recipe_table(recipe: Recipe) -> str:
 def _sampling(sampler: SamplerRecipe) -> str:
     if sampler.name == "reference":
         return "as the reference's code does"
-    shares = {"rows": sampler.emotion_share, "draws": sampler.emotion_draws}
+    shares = {"rows": sampler.emotion_rows, "draws": sampler.emotion_share}
     told = [f"emotions repeated up to {share:.1%} of the {what}" for what, share in shares.items() if share is not None]
     return ", ".join([f"balance {sampler.balance}", *told])
 

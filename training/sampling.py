@@ -29,10 +29,10 @@ def class_counts(labels: Labels) -> dict[str, NDArray[np.int64]]:
 def row_probabilities(
     labels: Labels,
     balance: float | Mapping[str, float] = 1.0,
-    emotion_share: float | None = None,
+    emotion_rows: float | None = None,
     weights: NDArray[np.float64] | None = None,
     within: NDArray[np.str_] | None = None,
-    emotion_draws: float | None = None,
+    emotion_share: float | None = None,
 ) -> NDArray[np.float64]:
     """Return float64 (rows,), with sum 1: how likely each row is to be drawn.
 
@@ -43,17 +43,17 @@ def row_probabilities(
         labels: of the rows; a row without any label is never drawn.
         balance: 1 for inverse class frequencies; 0 for the rows of a task alike, and every task as often; in between
             the frequencies are raised to that power. One number, or one per task, of which those left out have 1.
-        emotion_share: rows with an emotion are repeated until they are this share of all rows, before classes are
+        emotion_rows: rows with an emotion are repeated until they are this share of all rows, before classes are
             counted; how much of the draws they make out then follows from the weights. None leaves them.
         weights: float64 (rows,): further factors, such as those of data sets.
         within: str (rows,): classes are counted among the rows of the same value, all by default.
-        emotion_draws: share of all draws that are rows with an emotion; None leaves it as it comes out.
+        emotion_share: share of all draws that are rows with an emotion; None leaves it as it comes out.
 
     Raises:
         ValueError: no row has a label.
     """
     rows = len(next(iter(labels.values())))
-    copies = _fractional_copies(labels, emotion_share)
+    copies = _fractional_copies(labels, emotion_rows)
     total, known = np.zeros(rows), np.zeros(rows)
     groups = np.zeros(rows, np.int64) if within is None else np.unique(within, return_inverse=True)[1]
     for task, column in labels.items():
@@ -70,20 +70,20 @@ def row_probabilities(
     probabilities = copies * np.divide(total, known, out=np.zeros(rows), where=known > 0)
     if weights is not None:
         probabilities *= weights
-    if emotion_draws is not None and EMOTION in labels:
+    if emotion_share is not None and EMOTION in labels:
         emotions = labels[EMOTION] != MISSING
-        for part, share in ((emotions, emotion_draws), (~emotions, 1 - emotion_draws)):
+        for part, share in ((emotions, emotion_share), (~emotions, 1 - emotion_share)):
             if probabilities[part].sum() > 0:
                 probabilities[part] *= share / probabilities[part].sum()
     return np.asarray(probabilities / probabilities.sum())
 
 
 def reference_sampling(
-    labels: Labels, seed: int, emotion_share: float = REFERENCE_EMOTION_SHARE
+    labels: Labels, seed: int, emotion_rows: float = REFERENCE_EMOTION_SHARE
 ) -> tuple[NDArray[np.float64], int]:
     """Return the reference's sampling weights, float64 (rows,) with sum 1, and the number of rows of its epoch.
 
-    As A. Sessa's public code has it: if fewer than `emotion_share` of N rows, E, have an emotion, (share N - E) / (1 -
+    As A. Sessa's public code has it: if fewer than `emotion_rows` of N rows, E, have an emotion, (share N - E) / (1 -
     share) copies of such rows are drawn at random with replacement, once. Of what there is then, class c of task t
     weighs w = N_t / (K_t n_tc) with N_t labelled rows, K_t classes that occur and n_tc rows of the class; a row weighs
     the mean of w over its labels, or 1e-4 without any. An epoch has as many independent draws as there are rows, copies
@@ -92,12 +92,12 @@ def reference_sampling(
     Args:
         labels: of the rows.
         seed: of the copies.
-        emotion_share: share of the rows that emotions are repeated up to.
+        emotion_rows: share of the rows that emotions are repeated up to.
 
     Raises:
         ValueError: no row has a label.
     """
-    copies = _drawn_copies(labels, seed, emotion_share)
+    copies = _drawn_copies(labels, seed, emotion_rows)
     total, known = np.zeros(len(copies)), np.zeros(len(copies))
     for column in labels.values():
         labelled = column != MISSING
@@ -111,25 +111,25 @@ def reference_sampling(
     return np.asarray(weights / weights.sum()), int(copies.sum())
 
 
-def _fractional_copies(labels: Labels, emotion_share: float | None) -> NDArray[np.float64]:
+def _fractional_copies(labels: Labels, emotion_rows: float | None) -> NDArray[np.float64]:
     """Return float64 (rows,): how often each row counts, so that emotions are at least a share of the labelled rows."""
     copies = np.ones(len(next(iter(labels.values()))))
-    if emotion_share is None or EMOTION not in labels:
+    if emotion_rows is None or EMOTION not in labels:
         return copies
     emotions = labels[EMOTION] != MISSING
     others = np.any([column != MISSING for column in labels.values()], axis=0) & ~emotions
-    if emotions.any() and emotion_share < 1:
-        copies[emotions] = max(1.0, emotion_share / (1 - emotion_share) * others.sum() / emotions.sum())
+    if emotions.any() and emotion_rows < 1:
+        copies[emotions] = max(1.0, emotion_rows / (1 - emotion_rows) * others.sum() / emotions.sum())
     return copies
 
 
-def _drawn_copies(labels: Labels, seed: int, emotion_share: float) -> NDArray[np.int64]:
+def _drawn_copies(labels: Labels, seed: int, emotion_rows: float) -> NDArray[np.int64]:
     """Return int64 (rows,): how often each row is there after copies of rows with an emotion were drawn."""
     rows = len(next(iter(labels.values())))
     emotions = np.flatnonzero(labels[EMOTION] != MISSING) if EMOTION in labels else np.empty(0, np.int64)
     copies = np.ones(rows, np.int64)
-    if len(emotions) and len(emotions) < emotion_share * rows:
-        further = int((emotion_share * rows - len(emotions)) / (1 - emotion_share))
+    if len(emotions) and len(emotions) < emotion_rows * rows:
+        further = int((emotion_rows * rows - len(emotions)) / (1 - emotion_rows))
         drawn = np.random.default_rng((seed, _COPIES_STREAM)).choice(emotions, further)
         copies += np.bincount(drawn, minlength=rows)
     return copies

@@ -66,7 +66,7 @@ def test_a_sampler_may_be_given_by_its_name(tmp_path):
         ("name: again", r"line 7: name is there twice, first on line 1"),
         ("sampler: even", r"sampler.name is 'even', but input should be 'balanced' or 'reference'"),
         ("sampler: {name: reference, balance: 0.5}", r"line 7: sampler: the sampler reference has its own balance"),
-        ("sampler: {emotion_share: 0.3, emotion_draws: 0.3}", r"line 7: sampler: emotion_share is a share of the rows"),
+        ("sampler: {emotion_rows: 0.3, emotion_share: 0.3}", r"line 7: sampler: emotion_rows is a share of the rows"),
         ("batch_size: 10\naccumulate: 3", r"batch_size 10 can't be computed in 3 equal parts"),
     ],
 )

@@ -39,22 +39,22 @@ def test_without_balance_every_row_comes_once():
 
 @given(share=st.floats(0.05, 0.95), seed=st.integers(0, 1000), epoch=st.integers(0, 50))
 def test_emotions_have_their_share_of_the_draws(share, seed, epoch):
-    drawn = draw_rows(row_probabilities(LABELS, emotion_draws=share), 400, seed, epoch, LABELS)
+    drawn = draw_rows(row_probabilities(LABELS, emotion_share=share), 400, seed, epoch, LABELS)
     assert (EMOTION[drawn] != MISSING).sum() == pytest.approx(400 * share, abs=1)
 
 
 def test_emotions_are_repeated_to_a_share_of_the_rows_before_classes_are_counted():
     # 20 of 120 rows have an emotion; as a third of all rows they count 2.5 times each.
-    probabilities = row_probabilities(LABELS, emotion_share=1 / 3)
+    probabilities = row_probabilities(LABELS, emotion_rows=1 / 3)
     repeated = 2.5 / np.bincount(EMOTION[100:], minlength=7)[EMOTION[100:]] / 2.5
     expected = np.concatenate([[1 / 90] * 90, [1 / 10] * 10, repeated])
     np.testing.assert_allclose(probabilities, expected / expected.sum())
     # Where a row has both, gender is counted with the copies.
     labels = {"gender": np.array([0, 0, 0, 1]), "emotion": np.array([3, MISSING, MISSING, MISSING])}
-    found = row_probabilities(labels, emotion_share=0.5)
+    found = row_probabilities(labels, emotion_rows=0.5)
     weights = np.array([3 * (1 / 5 + 1 / 3) / 2, 1 / 5, 1 / 5, 1])
     np.testing.assert_allclose(found, weights / weights.sum())
-    np.testing.assert_array_equal(row_probabilities(LABELS, emotion_share=0.1), row_probabilities(LABELS))
+    np.testing.assert_array_equal(row_probabilities(LABELS, emotion_rows=0.1), row_probabilities(LABELS))
 
 
 def test_the_reference_weighs_classes_by_the_rows_of_their_task():
