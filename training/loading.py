@@ -34,7 +34,7 @@ Item = Batch | UserError
 """What a worker reads: an error that a user should read comes as an item, since raised it would come in a traceback."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Plain:
     """A batch without tensors, which would be pickled as places in shared memory.
 

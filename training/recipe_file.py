@@ -1,6 +1,7 @@
 """Recipes as YAML files: read, overridden from the command line, and checked with the line of every mistake."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,6 +10,9 @@ from facial_attributes_training.recipe import Recipe
 from pydantic import BaseModel, ValidationError
 
 from facial_attributes_ros.errors import UserError
+
+MOST_VALUES = 10_000
+"""Values that a recipe may have."""
 
 _Place = tuple[str | int, ...]
 
@@ -25,7 +29,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=_PlainLoader)
+        node = yaml.compose(text, Loader=_BoundedLoader)
         values = _parse_yaml(text)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the recipe {path} can't be read: {error}.") from error
@@ -44,21 +48,42 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError(f"{path}, {'; '.join(_faults(error, places))}.") from error
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """Refuses aliases: a few lines of them make a document that fills any memory, or that holds itself."""
+class _BoundedLoader(yaml.SafeLoader):
+    """Takes a few lines of aliases of aliases for the document that they stand for, which may fill any memory."""
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, f"the alias *{event.anchor} is not allowed", event.start_mark)
+    def get_single_node(self) -> yaml.Node | None:
         try:
-            return super().compose_node(parent, index)
+            node: yaml.Node | None = super().get_single_node()
+            if node is not None and _values_below(node, {}) > MOST_VALUES:
+                raise yaml.composer.ComposerError(None, None, f"it has more than {MOST_VALUES} values", None)
         except RecursionError as error:
             raise yaml.composer.ComposerError(None, None, "it is nested too deeply", None) from error
+        return node
+
+
+def _values_below(node: yaml.Node, known: dict[yaml.Node, int | None]) -> int:
+    """Return the number of values of a document, those behind an alias as often as it stands there.
+
+    Args:
+        node: its root.
+        known: the numbers of nodes that were counted before; None for those that are being counted.
+
+    Raises:
+        yaml.YAMLError: a value holds itself.
+    """
+    if node not in known:
+        known[node] = None
+        children = node.value if isinstance(node, yaml.CollectionNode) else ()
+        flat = chain.from_iterable(children) if isinstance(node, yaml.MappingNode) else children
+        known[node] = 1 + sum(_values_below(child, known) for child in flat)
+    count = known[node]
+    if count is None:
+        raise yaml.composer.ComposerError(None, None, "a value holds itself", node.start_mark)
+    return count
 
 
 def _parse_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - it is a safe loader
+    return yaml.load(text, Loader=_BoundedLoader)  # noqa: S506 - it is a safe loader
 
 
 def _lines(node: yaml.Node, path: Path, where: _Place = ()) -> Iterable[tuple[_Place, int]]:

@@ -58,17 +58,17 @@ def test_onnx_runtime_goes_on_with_smaller_batches(tiny_model: Path, monkeypatch
     engine: Any = load_engine(tiny_model, "cpu", "onnx")
     crops = example_crops(7, 32)
     expected = engine.logits(crops)
-    session = engine._session
+    network = engine._network
 
     class Small:
         most = 2
 
-        def run(self, wanted: Any, feed: dict[str, Any]) -> Any:
-            if len(next(iter(feed.values()))) > self.most:
+        def run(self, part: Any, wanted: Any) -> Any:
+            if len(part) > self.most:
                 raise ValueError("[ONNXRuntimeError] : 6 : BFCArena: Failed to allocate memory for requested buffer")
-            return session.run(wanted, feed)
+            return network.run(part, wanted)
 
-    monkeypatch.setattr(engine, "_session", Small())
+    monkeypatch.setattr(engine, "_network", Small())
     for task, values in engine.logits(crops).items():
         np.testing.assert_allclose(values, expected[task], atol=1e-4)
     Small.most = 0

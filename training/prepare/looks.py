@@ -59,7 +59,7 @@ def is_description(text: str) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Looks:
     """What pictures look like, ready to be compared.
 

@@ -108,13 +108,19 @@ def test_the_recipes_of_the_package_are_valid(request):
         (GOOD + "seed: " + "9" * 5000, ()),
         ("? [a, b]\n: 1\nname: tiny\n", ()),
         (GOOD, ("seed=" + "[" * 3000 + "]" * 3000,)),
-        (GOOD, ("seed=[&a x, *a]",)),
+        (GOOD, ("seed=&a [*a]",)),
     ],
-    ids=["aliases of aliases", "itself", "deep", "digits", "key", "deep value", "alias in a value"],
+    ids=["aliases of aliases", "itself", "deep", "digits", "key", "deep value", "itself in a value"],
 )
 def test_a_recipe_that_would_fill_the_memory_or_never_end_is_told(tmp_path, text, overrides):
     with pytest.raises(UserError, match="is not valid YAML"):
         read(tmp_path, text, *overrides)
+
+
+def test_an_alias_stands_for_its_value(tmp_path):
+    text = GOOD.replace("train: [{", "train: &rows [{").replace("[{manifest: val.csv}]", "*rows")
+    recipe = read(tmp_path, text)
+    assert recipe.data.validation == recipe.data.train == read(tmp_path, GOOD).data.train
 
 
 def test_an_architecture_that_may_not_be_set_is_told_with_its_line(tmp_path):
