@@ -17,6 +17,9 @@ from preflight import check_compiler, check_path, check_python
 from ros_env import PREFIX
 from steps import ROOT, SetUpError, Stamp, command, one_at_a_time, os_errors, say
 
+NEWEST_FOR_OLDEST = (3, 12)
+"""The newest Python for which the oldest supported numpy, 1.26, has a wheel."""
+
 
 def set_up(oldest: bool = False) -> None:
     """Bring the checkout to a state where everything runs.
@@ -31,7 +34,7 @@ def set_up(oldest: bool = False) -> None:
     check_path()
     with os_errors(), one_at_a_time(ROOT / "build" / "set-up.lock"):
         if oldest:
-            if sys.version_info >= (3, 13):
+            if sys.version_info[:2] > NEWEST_FOR_OLDEST:
                 raise SetUpError("numpy 1.26 needs Python 3.11 or 3.12: name one with PYTHON=...")
             make_environment(OLDEST, OLDEST_LOCK)
             return
