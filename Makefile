@@ -8,6 +8,8 @@ ROS = .venv/bin/python scripts/ros_env.py
 UV = .venv/bin/uv
 COMPILE = $(UV) pip compile --universal --generate-hashes --quiet \
 	--custom-compile-command "make lock" pyproject.toml $(ARGS)
+# As many processes as there are cores, four at most; the tests of a file stay in one and share what is costly.
+PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile
 NO_ROS_TESTS = test --ignore=test/platform
 
 .DEFAULT_GOAL := help
@@ -26,11 +28,11 @@ setup: ## install everything into .venv and build the messages
 
 test: setup ## run the tests; ARGS="test/vision -k crop" runs some of them
 	@.venv/bin/python scripts/shared_memory.py
-	$(ROS) python -m pytest $(ARGS)
+	$(ROS) python -m pytest $(PARALLEL) $(ARGS)
 
 test-oldest: setup ## run the tests that need no ROS with the oldest supported versions
 	@$(PY) scripts/set_up.py --oldest
-	.venv-oldest/bin/python -m pytest $(NO_ROS_TESTS) $(ARGS)
+	.venv-oldest/bin/python -m pytest $(PARALLEL) $(NO_ROS_TESTS) $(ARGS)
 
 lint: setup ## check the code with ruff and mypy
 	.venv/bin/ruff check .
