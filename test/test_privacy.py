@@ -95,7 +95,7 @@ def test_predict_leaves_nothing_in_an_empty_home_and_calls_nobody(home: Path, tm
     cv2.imwrite(str(picture), SampleCamera().frame(0.0))
     command = [sys.executable, "-m", "facial_attributes_ros.cli.main", "predict", str(picture)]
     if shutil.which("strace"):
-        command = ["strace", "-f", "-qq", "-e", _CALLS, "-o", str(trace), *command]
+        command = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", _CALLS, "-o", str(trace), *command]
     env = environment(home, TMPDIR=str(temporary))
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     assert '"faces"' in done.stdout

@@ -17,7 +17,7 @@ pathlib.Path(os.environ["NOTE"]).write_text(f"{os.getpid()}\\n")
 time.sleep(600)
 """
 DEADLINE = 100.0
-_TRACE = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o"]
+_TRACE = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o"]
 _ELSEWHERE = re.compile(r'AF_INET6?,(?!.*("127\.|"::1"|"239\.255\.0\.1"))')
 """An address that is neither this machine's nor the group in which DDS discovers its peers."""
 
