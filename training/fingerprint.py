@@ -24,19 +24,16 @@ from facial_attributes_ros.models.adaptation import trained_tensors
 _INDIFFERENT = ("output", "name", "licence", "version", "checkpoint_minutes", "gradient_checkpointing", "stored_rank")
 
 
-def fingerprint(
-    recipe: Recipe, tasks: Sequence[str], rows: Mapping[str, Samples], chosen: NDArray[np.bool_], frozen: str
-) -> str:
-    """Return the hash of a stage.
+def fingerprint(recipe: Recipe, tasks: Sequence[str], rows: Mapping[str, Samples], chosen: NDArray[np.bool_]) -> str:
+    """Return the hash of a stage but for the frozen weights, see `with_frozen`.
 
     Args:
         recipe: the run.
         tasks: of the stage.
         rows: by what they are for.
         chosen: bool (validation rows,): those that choose the epoch.
-        frozen: `frozen_digest` of the network.
     """
-    digest = hashlib.sha256(json.dumps([_fields(recipe, rows["training"]), tasks, frozen]).encode())
+    digest = hashlib.sha256(json.dumps([_fields(recipe, rows["training"]), tasks]).encode())
     for name, samples in rows.items():
         digest.update(f"{name} {len(samples.manifest)}".encode())
         for column in _columns(recipe, samples):
@@ -45,9 +42,9 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def frozen_digest(model: nn.Module) -> str:
-    """Return a hash of the tensors that training leaves as they are; those that it changes are in the checkpoint."""
-    digest, trained = hashlib.sha256(), trained_tensors(model)
+def with_frozen(stage: str, model: nn.Module) -> str:
+    """Return a stage's hash with the tensors that training leaves; those that it changes are in the checkpoint."""
+    digest, trained = hashlib.sha256(stage.encode()), trained_tensors(model)
     for name, value in sorted(model.state_dict().items()):
         if name not in trained:
             digest.update(name.encode())

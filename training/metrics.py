@@ -5,23 +5,16 @@ arrays throughout: `truth` int64 (rows,) holds class indices without missing lab
 classes).
 """
 
-import facial_attributes_ros.figures  # noqa: F401 - before torchmetrics, which imports matplotlib too
-
-# isort: split
-
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
-from torchmetrics.functional.classification import (
-    multiclass_calibration_error,
-    multiclass_confusion_matrix,
-    multiclass_f1_score,
-)
 
 Truth = NDArray[np.int64]
 Floats = NDArray[np.floating]
@@ -68,6 +61,13 @@ class Reliability:
     rows: NDArray[np.int64]
 
 
+def _torchmetrics() -> ModuleType:
+    """Return torchmetrics' measures of classes; it takes ten seconds to import, which training does not wait for."""
+    # It imports matplotlib, whose files stay in the cache if this comes first.
+    importlib.import_module("facial_attributes_ros.figures")
+    return importlib.import_module("torchmetrics.functional.classification")
+
+
 def wilson(hits: ArrayLike, rows: ArrayLike, level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the ends of the score interval of a share (E. B. Wilson, 1927).
 
@@ -92,7 +92,8 @@ def recalls(confusion: NDArray[np.int64]) -> list[Estimate | None]:
 
 def confusion_matrix(truth: Truth, predicted: Truth, classes: int) -> NDArray[np.int64]:
     """Return int64 (classes, classes): rows by true class (first axis) and predicted class (second)."""
-    counts = multiclass_confusion_matrix(torch.from_numpy(predicted), torch.from_numpy(truth), num_classes=classes)
+    measure = _torchmetrics().multiclass_confusion_matrix
+    counts = measure(torch.from_numpy(predicted), torch.from_numpy(truth), num_classes=classes)
     return np.asarray(counts.numpy(), np.int64)
 
 
@@ -120,9 +121,8 @@ def off_by_one_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def f1_scores(truth: Truth, predicted: Truth, classes: int) -> list[float | None]:
     """Return the F1 score of every class, None for those that have no row."""
-    scores = multiclass_f1_score(
-        torch.from_numpy(predicted), torch.from_numpy(truth), num_classes=classes, average="none"
-    )
+    measure = _torchmetrics().multiclass_f1_score
+    scores = measure(torch.from_numpy(predicted), torch.from_numpy(truth), num_classes=classes, average="none")
     there = np.bincount(truth, minlength=classes) > 0
     return [float(score) if known else None for score, known in zip(scores, there, strict=True)]
 
@@ -130,9 +130,8 @@ def f1_scores(truth: Truth, predicted: Truth, classes: int) -> list[float | None
 def calibration_error(truth: Truth, probabilities: Floats) -> float:
     """Return the expected calibration error with 15 equal bins (M. P. Naeini and others, 2015)."""
     rows = torch.from_numpy(np.asarray(probabilities, np.float64))
-    error = multiclass_calibration_error(
-        rows, torch.from_numpy(truth), num_classes=rows.shape[1], n_bins=CALIBRATION_BINS, norm="l1"
-    )
+    measure = _torchmetrics().multiclass_calibration_error
+    error = measure(rows, torch.from_numpy(truth), num_classes=rows.shape[1], n_bins=CALIBRATION_BINS, norm="l1")
     return float(error)
 
 

@@ -1,12 +1,12 @@
 """What can be said of a run from its recipe and its manifests alone, before anything is computed or written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from facial_attributes_training.label_gaps import label_gaps
-from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.papers import Papers, run_papers
 from facial_attributes_training.recipe import Recipe
-from facial_attributes_training.run_data import read_sets
+from facial_attributes_training.run_data import Samples, read_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +14,12 @@ class Outlook:
     """What is known of a run at its start.
 
     Attributes:
+        rows: training, validation and perhaps test rows, by these names.
         gaps: a sentence on everything that the labels lack.
         papers: of the model to come.
     """
 
+    rows: Mapping[str, Samples]
     gaps: list[str]
     papers: Papers
 
@@ -30,7 +32,8 @@ def look_ahead(recipe: Recipe) -> Outlook:
             starts from is missing.
     """
     data = recipe.data
-    sets = read_sets(recipe, data.train)
-    validation = Manifest.concatenate(read_sets(recipe, data.validation))
-    test = Manifest.concatenate(read_sets(recipe, data.test)) if data.test else None
-    return Outlook(label_gaps(recipe, Manifest.concatenate(sets), validation, test), run_papers(recipe, sets))
+    sets = {"training": data.train, "validation": data.validation} | ({"test": data.test} if data.test else {})
+    rows = {name: read_samples(recipe, wanted) for name, wanted in sets.items()}
+    test = rows["test"].manifest if data.test else None
+    gaps = label_gaps(recipe, rows["training"].manifest, rows["validation"].manifest, test)
+    return Outlook(rows, gaps, run_papers(recipe, rows["training"].sets))

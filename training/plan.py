@@ -4,14 +4,15 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from facial_attributes_training.datasets import EpochBatches
-from facial_attributes_training.fingerprint import fingerprint, frozen_digest
+from facial_attributes_training.fingerprint import fingerprint, with_frozen
 from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.recipe import Recipe
 from facial_attributes_training.regression import training_ages
-from facial_attributes_training.run_data import Samples, read_samples
+from facial_attributes_training.run_data import Samples
 from facial_attributes_training.run_files import stage_folder
 from facial_attributes_training.sampling import (
     draw_independently,
@@ -26,7 +27,7 @@ from torch import nn
 
 from facial_attributes_ros.attributes import MISSING
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.multitask import MultiTaskModel
+from facial_attributes_ros.models.adaptation import Adaptation
 from facial_attributes_ros.models.regression import AgeRegression
 
 _LOGGER = logging.getLogger(__name__)
@@ -83,21 +84,24 @@ class Plan:
     stages: tuple[Stage, ...]
     ages: AgeRegression | None
 
+    def for_model(self, model: nn.Module) -> Self:
+        """Return the plan with the model's frozen weights in the fingerprints."""
+        stages = tuple(replace(stage, fingerprint=with_frozen(stage.fingerprint, model)) for stage in self.stages)
+        return replace(self, stages=stages)
 
-def make_plan(recipe: Recipe, model: MultiTaskModel, processes: int) -> Plan:
-    """Read a run's manifests and settle what its stages do.
+
+def make_plan(recipe: Recipe, rows: Mapping[str, Samples], processes: int) -> Plan:
+    """Settle what a run's stages do; quickly, without the model.
 
     Args:
         recipe: the run.
-        model: as `build_network` made it.
+        rows: training, validation and perhaps test rows, by these names.
         processes: that share every step.
 
     Raises:
-        UserError: a manifest can't be read, lacks labels or a column, or its rows can't be shared by the processes.
+        UserError: a manifest lacks labels or a column, or its rows can't be shared by the processes.
     """
     data = recipe.data
-    sets = {"training": data.train, "validation": data.validation} | ({"test": data.test} if data.test else {})
-    rows = {name: read_samples(recipe, wanted) for name, wanted in sets.items()}
     validation = rows["validation"].manifest
     half = np.ones(len(validation), np.bool_) if data.test else first_half(validation)
     if not data.test and half.all():
@@ -105,16 +109,13 @@ def make_plan(recipe: Recipe, model: MultiTaskModel, processes: int) -> Plan:
             "Every data set of the validation rows has a single picture, or pictures of a single person, so none can "
             "be kept for figures: all of them choose the epoch and fit. Give data.test to have figures."
         )
-    frozen = frozen_digest(model)
-    stages = tuple(_stage(recipe, tasks, rows, half, frozen) for tasks in recipe.stages)
+    stages = tuple(_stage(recipe, tasks, rows, half) for tasks in recipe.stages)
     for stage in stages:
-        _check_shares(recipe, stage, processes, model)
+        _check_shares(recipe, stage, processes)
     return Plan(rows, half, stages, training_ages(rows["training"].manifest) if recipe.age_in_years else None)
 
 
-def _stage(
-    recipe: Recipe, tasks: tuple[str, ...], rows: Mapping[str, Samples], half: NDArray[np.bool_], frozen: str
-) -> Stage:
+def _stage(recipe: Recipe, tasks: tuple[str, ...], rows: Mapping[str, Samples], half: NDArray[np.bool_]) -> Stage:
     training, validation = rows["training"], rows["validation"].manifest
     labels = {task: training.manifest.labels[task] for task in tasks}
     chosen = half & np.any([validation.labels[task] != MISSING for task in tasks], axis=0)
@@ -136,7 +137,7 @@ def _stage(
         accepted=accepted,
         epoch_rows=sampler.epoch_rows or epoch_rows,
         folder=stage_folder(recipe, tasks),
-        fingerprint=fingerprint(recipe, tasks, rows, chosen, frozen),
+        fingerprint=fingerprint(recipe, tasks, rows, chosen),
         independent_draws=sampler.name == "reference",
     )
 
@@ -174,7 +175,7 @@ def _column(manifest: Manifest, name: str | None) -> NDArray[np.str_] | None:
     return None if name is None else manifest.extra[name]
 
 
-def _check_shares(recipe: Recipe, stage: Stage, processes: int, model: MultiTaskModel) -> None:
+def _check_shares(recipe: Recipe, stage: Stage, processes: int) -> None:
     """Check that every process gets rows of every part of every step, as many as batch normalisation needs.
 
     Raises:
@@ -194,9 +195,7 @@ def _check_shares(recipe: Recipe, stage: Stage, processes: int, model: MultiTask
             f"an epoch of {rows} row(s) can't be shared by {processes} processes: raise sampler.epoch_rows, or start "
             "fewer processes."
         )
-    heads = [model.heads[task] for task in stage.tasks]
-    normalised = any(isinstance(part, nn.BatchNorm1d) for head in heads for part in head.modules())
-    if smallest < 2 and normalised:
+    if smallest < 2 and Adaptation.from_dict(recipe.adaptation).batch_norm:
         raise UserError(
             "a process would compute with a single row at a time, which batch normalisation can't learn from: raise "
             "batch_size or sampler.epoch_rows, lower accumulate, start fewer processes, or set "

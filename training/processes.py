@@ -1,7 +1,9 @@
-"""The processes of a run: joined on GPUs or on CPUs, and of one mind about what goes wrong at the start."""
+"""The processes of a run: joined on GPUs or on CPUs, and of one mind about what goes wrong."""
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
@@ -16,6 +18,10 @@ _PATIENCE = timedelta(days=1)
 _PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 """Variables in which torchrun and MPI tell a process how many there are."""
+_RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK")
+"""Variables in which they tell it which of these it is."""
+_SILENCE = 60.0
+"""Seconds for which the others leave it to the first process to say what is wrong."""
 
 
 def join_processes(precision: str) -> Accelerator:
@@ -36,6 +42,8 @@ def join_processes(precision: str) -> Accelerator:
             f"{here} processes were started on this machine, but it has {gpus} GPU(s): start one process a GPU, or set "
             "CUDA_VISIBLE_DEVICES=-1 to train on the CPUs."
         )
+    if precision == "float16" and not gpus:
+        raise UserError("precision float16 needs a GPU: set precision=bfloat16, or float32.")
     # What an earlier run in this process set up is for its own precision only; the process group stays.
     AcceleratorState._reset_state()
     try:
@@ -73,13 +81,40 @@ def on_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
         raise UserError(message[0])
 
 
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Let the first of several processes say what is wrong.
+
+    A launcher ends all processes as soon as one of them ends; so the others wait for that, or the first might be ended
+    before it has spoken. What the first did not meet is said by the others after a while.
+
+    Raises:
+        UserError: as the block raised it.
+    """
+    try:
+        yield
+    except UserError as error:
+        if max(_numbers(_SIZES), default=1) == 1:
+            raise
+        if max(_numbers(_RANKS), default=0) > 0:
+            time.sleep(_SILENCE)
+            raise
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            raise UserError(f"{error} (What torch.distributed reports below adds nothing to this.)") from error
+        raise
+
+
+def _numbers(names: tuple[str, ...]) -> list[int]:
+    return [int(os.environ[name]) for name in names if os.environ.get(name)]
+
+
 def _started() -> int:
     """Return how many processes the launcher started.
 
     Raises:
         UserError: several were asked for, and this is the only one.
     """
-    started = max(int(os.environ.get(name) or 1) for name in _SIZES)
+    started = max(_numbers(_SIZES), default=1)
     by_accelerate = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_ADDR" in os.environ
     if by_accelerate and started == 1 and "LOCAL_RANK" not in os.environ:
         # Without GPUs `accelerate launch` starts a single process, however many it is asked for.

@@ -67,9 +67,11 @@ def train(
     if accelerator.is_main_process:
         for sentence in outlook.gaps:
             _LOGGER.warning(sentence)
+    # All that can be refused without the network is refused before it is built.
+    plan = make_plan(recipe, outlook.rows, accelerator.num_processes)
     _seed(recipe.seed)
     model = build_network(recipe)
-    plan = make_plan(recipe, model, accelerator.num_processes)
+    plan = plan.for_model(model)
     check_folder(recipe, resume, plan, model)
     model.to(accelerator.device)
     depth = frozen_depth(model)

@@ -34,11 +34,13 @@ class Samples:
         manifest: the rows.
         weights: float64 (rows,): of the data sets.
         names: str (rows,): the pictures' paths below the folder or address that all of their data set are in.
+        sets: the rows of every data set.
     """
 
     manifest: Manifest
     weights: NDArray[np.float64]
     names: NDArray[np.str_]
+    sets: tuple[Manifest, ...]
 
     @property
     def streamed(self) -> bool:
@@ -73,15 +75,6 @@ class Subset(Dataset[Sample]):
         return Sample(row, found.value, found.error)
 
 
-def read_sets(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> list[Manifest]:
-    """Return the rows of every data set, as `read_samples` takes them.
-
-    Raises:
-        UserError: a manifest can't be read or has no such rows.
-    """
-    return [_placed(part, wanted) for part, wanted in zip(_taken(recipe, sets), sets, strict=True)]
-
-
 def read_samples(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> Samples:
     """Read a recipe's training, validation or test rows, without their pictures.
 
@@ -89,9 +82,10 @@ def read_samples(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> Samples:
         UserError: a manifest can't be read or has no such rows.
     """
     parts = _taken(recipe, sets)
-    manifest = Manifest.concatenate([_placed(part, wanted) for part, wanted in zip(parts, sets, strict=True)])
+    placed = tuple(_placed(part, wanted) for part, wanted in zip(parts, sets, strict=True))
     weights = np.concatenate([np.full(len(part), s.weight) for part, s in zip(parts, sets, strict=True)])
-    return Samples(manifest, weights, np.concatenate([_names(part.paths.tolist()) for part in parts]))
+    names = np.concatenate([_names(part.paths.tolist()) for part in parts])
+    return Samples(Manifest.concatenate(placed), weights, names, placed)
 
 
 def _taken(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> list[Manifest]:

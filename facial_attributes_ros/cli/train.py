@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Train, with a progress bar, and name the folder of the model."""
     try:
         from accelerate import PartialState
+        from facial_attributes_training.processes import one_voice
         from facial_attributes_training.recipe_file import read_recipe
         from facial_attributes_training.run import train
         from facial_attributes_training.run_files import PAGE_FILE
@@ -47,22 +48,24 @@ def run(args: argparse.Namespace) -> int:
         from facial_attributes_training.time_limit import OutOfTimeError
     except ModuleNotFoundError as error:
         raise UserError(f"train needs the training extra ({error.name} is missing): pip install '.[train]'.") from error
-    recipe = read_recipe(args.recipe, args.overrides)
-    if args.check:
-        print(recipe.model_dump_json(indent=1))
-        _say_what_data_lack(recipe)
-        return 0
-    if args.minutes is not None and not args.minutes > 0:
-        raise UserError(f"--minutes is a number above 0, not {args.minutes:g}.")
-    try:
-        with FeatureBar() as bar:
-            folder = train(recipe, args.resume, RunReport, bar, args.minutes)
-    except OutOfTimeError:
-        print(f"The {args.minutes:g} minutes are over: {recipe.folder} holds a checkpoint; go on with --resume.")
-        return UNFINISHED
+    with one_voice():
+        recipe = read_recipe(args.recipe, args.overrides)
+        if args.check:
+            print(recipe.model_dump_json(indent=1))
+            _say_what_data_lack(recipe)
+            return 0
+        if args.minutes is not None and not args.minutes > 0:
+            raise UserError(f"--minutes is a number above 0, not {args.minutes:g}.")
+        try:
+            with FeatureBar() as bar:
+                folder = train(recipe, args.resume, RunReport, bar, args.minutes)
+            told = f"The model is in {folder}, the report is {recipe.folder / PAGE_FILE}."
+        except OutOfTimeError:
+            told = f"The {args.minutes:g} minutes are over: {recipe.folder} holds a checkpoint; go on with --resume."
+            folder = None
     if PartialState().is_main_process:
-        print(f"The model is in {folder}, the report is {recipe.folder / PAGE_FILE}.")
-    return 0
+        print(told)
+    return UNFINISHED if folder is None else 0
 
 
 def _say_what_data_lack(recipe: "Recipe") -> None:
