@@ -156,18 +156,25 @@ def locked(path: Path, busy: str = "") -> Iterator[None]:
 def atomic_target(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, and move it onto `path` when the block ends well.
 
-    Readers see the old file or the whole new one, never a part; a block that fails leaves nothing behind.
+    Readers see the old file or the whole new one, never a part, even after the power has failed; a block that fails
+    leaves nothing behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         temporary = Path(folder) / path.name
         yield temporary
         temporary.chmod(0o644)  # some writers make private files; a cache or a model is for everyone on the machine
+        # A file system may store the new name before the content: the old file would be gone, and the new one empty.
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what a process that was killed left of its work on `path`; call it under the lock of `path`."""
+    """Remove what a process that was killed left of its work on `path`; call it under the lock of `path`.
+
+    The name may be a pattern: `*` for all files of a folder.
+    """
     for leftover in path.parent.glob(f".{path.name}-*"):
         shutil.rmtree(leftover, ignore_errors=True)
 

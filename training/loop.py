@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import disk_errors, remove_leftovers
+from facial_attributes_ros.files import disk_errors
 from facial_attributes_ros.models.adaptation import trained_tensors
 
 BROKEN_BATCH = "broken-batch.csv"
@@ -105,7 +105,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups)
         self.schedule = Schedule(self.optimizer, recipe.schedule, recipe.epochs)
         self.progress = Progress()
-        self.scaler = accelerator.scaler if accelerator.mixed_precision == "fp16" else None
+        self.scaler = accelerator.scaler  # None but in float16
         self._saved_at = time.monotonic()
         # The loader and the schedule stay ours: batches are shared out and resumed by step, see `EpochBatches`.
         self.wrapped, self.prepared = accelerator.prepare(objective, self.optimizer)
@@ -122,9 +122,6 @@ class Trainer:
 
     def _fit(self, resume: bool) -> Progress:
         last = self.stage.folder / LAST
-        if self.accelerator.is_main_process:
-            for name in (LAST, BEST):
-                remove_leftovers(self.stage.folder / name)
         if resume and last.exists():
             self._load(load_checkpoint(last, self.stage.fingerprint))
         while not self.progress.finished:

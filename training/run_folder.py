@@ -15,7 +15,7 @@ from facial_attributes_training.run_files import BEST, LAST, RECIPE_FILE, stage_
 from torch import nn
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import atomic_target, disk_errors, locked
+from facial_attributes_ros.files import atomic_target, disk_errors, locked, remove_leftovers
 from facial_attributes_ros.models.adaptation import trained_tensors
 
 _COPIES = 8
@@ -94,6 +94,8 @@ def run_folder(recipe: Recipe, resume: bool, accelerator: Accelerator) -> Iterat
                 held.enter_context(locked(folder / "run", busy))
             try:
                 check_folder(recipe, resume)
+                for place in (folder, *folder.glob("*/")):
+                    remove_leftovers(place / "*")
                 with disk_errors(path), atomic_target(path) as temporary:
                     temporary.write_text(recipe.model_dump_json(indent=1) + "\n", encoding="utf-8")
             except UserError:
