@@ -113,9 +113,8 @@ def test_runs_of_one_adaptation_are_told_apart(tmp_path, make_recipe):
     other = replace(runs[1], recipe=runs[1].recipe.model_copy(update={"name": "other"}))
     named = [runs[0], other]
     assert [rung.title for rung in rungs(named)] == ["tiny: lp, single-task", "other: lp, single-task"]
-    half = replace(
-        runs[1].outcomes, truth={"gender": np.where(np.arange(12) < 6, runs[1].outcomes.truth["gender"], -1)}
-    )
+    truth = runs[1].outcomes.truth["gender"]
+    half = replace(runs[1].outcomes, truth={"gender": np.where(np.arange(len(truth)) < 6, truth, -1)})
     several = [replace(run, recipe=run.recipe.model_copy(update={"tasks": ("gender", "age")})) for run in named]
     text = write_comparison(tmp_path / "out", [several[0], replace(several[1], outcomes=half)], [], "").read_text()
     assert "| other: lp minus tiny: lp |  | other rows |" in text

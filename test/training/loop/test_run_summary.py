@@ -15,7 +15,7 @@ def test_a_run_leaves_a_report_with_its_plots(make_recipe):
     recipe = make_recipe("run", sampler={"balance": 1.0})
     train(recipe, make_report=RunReport)
     text = (recipe.folder / "report.md").read_text()
-    assert "validation rows show pictures that are among the training rows too" in text
+    assert "rows that nothing was chosen or fitted on" in text
     for name in ("losses", "distribution", "speed"):
         assert f"(plots/stage-{name}.png)" in text
         assert (recipe.folder / "plots" / f"stage-{name}.png").stat().st_size > 10_000
