@@ -3,7 +3,9 @@
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from facial_attributes_training.loop import Inputs, Objective, StepReport, Train
 from facial_attributes_training.losses import CombinedLoss
 from facial_attributes_training.manifest import Manifest
 from facial_attributes_training.network import Forward, build_network, forward_from_inputs, frozen_depth
-from facial_attributes_training.outlook import look_ahead
+from facial_attributes_training.outlook import Outlook, look_ahead
 from facial_attributes_training.plan import Plan, Stage, make_plan
 from facial_attributes_training.processes import join_processes
 from facial_attributes_training.recipe import Recipe
@@ -32,7 +34,6 @@ from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.models.adaptation import Adaptation
 from facial_attributes_ros.models.loraplus import parameter_groups
 from facial_attributes_ros.models.multitask import MultiTaskModel
-from facial_attributes_ros.models.regression import AgeRegression
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -61,12 +62,59 @@ def train(
         OutOfTimeError: the minutes are over; a checkpoint is written, and the run goes on when it is resumed.
     """
     limit = TimeLimit(minutes)
-    accelerator = join_processes(recipe.precision)
+    run = _prepare(recipe, resume, join_processes(recipe.precision), feature_progress)
+    # Nothing is written to the run's folder before this line, so that what can't be trained leaves none.
+    with run_folder(recipe, resume, run.accelerator):
+        compared = None
+        if run.accelerator.is_main_process:
+            run.outlook.papers.write(recipe.folder)
+            compared = _compare(recipe, run.rows, feature_progress)
+        run.accelerator.wait_for_everyone()
+        unreadable: set[int] = set()
+        for stage in run.plan.stages:
+            unreadable.update(_train_stage(run, stage, make_report, limit, resume).skipped)
+        _train_only(run.model, recipe.tasks, recipe)
+        folder = recipe.folder / "model"
+        if run.accelerator.is_main_process:
+            write_model(folder, recipe, run.model, run.forward, run.rows, run.outlook.papers, run.plan.ages)
+            _write_report(recipe, run.outlook.gaps, compared, len(unreadable), run.rows.manifests())
+        run.accelerator.wait_for_everyone()
+    return folder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """What a run is made of when nothing stands in its way.
+
+    Attributes:
+        recipe: the run.
+        accelerator: its processes and devices.
+        outlook: what is known of its data.
+        plan: its stages.
+        model: on the device.
+        rows: with their inputs.
+        forward: from inputs to logits.
+    """
+
+    recipe: Recipe
+    accelerator: Accelerator
+    outlook: Outlook
+    plan: Plan
+    model: MultiTaskModel
+    rows: RunRows
+    forward: Forward
+
+
+def _prepare(recipe: Recipe, resume: bool, accelerator: Accelerator, progress: FeatureProgress | None) -> _Run:
+    """Read and check all that a run needs, and compute the features of the frozen part if they are cached.
+
+    Raises:
+        UserError: the run can't go on, or not into its folder.
+    """
     check_folder(recipe, resume)
     outlook = look_ahead(recipe)
-    if accelerator.is_main_process:
-        for sentence in outlook.gaps:
-            _LOGGER.warning(sentence)
+    for sentence in outlook.gaps if accelerator.is_main_process else ():
+        _LOGGER.warning(sentence)
     # All that can be refused without the network is refused before it is built.
     plan = make_plan(recipe, outlook.rows, accelerator.num_processes)
     _seed(recipe.seed)
@@ -75,32 +123,8 @@ def train(
     check_folder(recipe, resume, plan, model)
     model.to(accelerator.device)
     depth = frozen_depth(model)
-    rows = _rows(recipe, plan, model, depth, accelerator, feature_progress)
-    forward = forward_from_inputs(model, recipe, depth)
-    # Nothing is written to the run's folder before this line, so that what can't be trained leaves none.
-    with run_folder(recipe, resume, accelerator):
-        if accelerator.is_main_process:
-            outlook.papers.write(recipe.folder)
-        compared = _compare(recipe, rows, feature_progress) if accelerator.is_main_process else None
-        accelerator.wait_for_everyone()
-        unreadable: set[int] = set()
-        for stage in plan.stages:
-            report = StepReport()
-            if accelerator.is_main_process:
-                _write_distribution(stage, recipe.seed)
-                report = make_report(stage.tasks, stage.folder)
-            inputs = _inputs(stage, rows)
-            progress = _train_stage(
-                recipe, stage, inputs, model, forward, accelerator, report, limit, plan.ages, resume
-            )
-            unreadable.update(progress.skipped)
-        _train_only(model, recipe.tasks, recipe)
-        folder = recipe.folder / "model"
-        if accelerator.is_main_process:
-            write_model(folder, recipe, model, forward, rows, outlook.papers, plan.ages)
-            _write_report(recipe, outlook.gaps, compared, len(unreadable), rows.manifests())
-        accelerator.wait_for_everyone()
-    return folder
+    rows = _rows(recipe, plan, model, depth, accelerator, progress)
+    return _Run(recipe, accelerator, outlook, plan, model, rows, forward_from_inputs(model, recipe, depth))
 
 
 def _rows(
@@ -158,34 +182,31 @@ def _write_report(
     write_run_report(recipe, notes, None if compared is None else compared.promise)
 
 
-def _train_stage(
-    recipe: Recipe,
-    stage: Stage,
-    inputs: Inputs,
-    model: MultiTaskModel,
-    forward: Forward,
-    accelerator: Accelerator,
-    report: StepReport,
-    limit: TimeLimit,
-    ages: AgeRegression | None,
-    resume: bool,
-) -> Progress:
-    _train_only(model, stage.tasks, recipe)
+def _train_stage(run: _Run, stage: Stage, make_report: ReportFactory, limit: TimeLimit, resume: bool) -> Progress:
+    recipe, accelerator, report = run.recipe, run.accelerator, StepReport()
+    if accelerator.is_main_process:
+        _write_distribution(stage, recipe.seed)
+        report = make_report(stage.tasks, stage.folder)
+    _train_only(run.model, stage.tasks, recipe)
     counts = {task: torch.from_numpy(n) for task, n in class_counts(stage.train_manifest.labels).items()}
-    loss = CombinedLoss(stage.tasks, recipe.losses, counts, ages).to(accelerator.device)
+    loss = CombinedLoss(stage.tasks, recipe.losses, counts, run.plan.ages).to(accelerator.device)
+    objective = Objective(_for_tasks(run.forward, stage.tasks), run.model, loss)
+    inputs, groups = _inputs(stage, run.rows), _groups(recipe, run.model)
+    return Trainer(recipe, stage, inputs, objective, groups, accelerator, report, limit).fit(resume)
+
+
+def _groups(recipe: Recipe, model: MultiTaskModel) -> list[dict[str, Any]]:
+    """Return the optimiser's parameter groups, of what is trained now."""
     optimiser = recipe.optimiser
-    adaptation = Adaptation.from_dict(recipe.adaptation)
-    groups = parameter_groups(
+    return parameter_groups(
         model,
-        adaptation,
+        Adaptation.from_dict(recipe.adaptation),
         optimiser.lr,
         optimiser.weight_decay,
         optimiser.backbone_rate,
         optimiser.layer_decay,
         pooling_as_head=optimiser.pooling_adapters == "head",
     )
-    objective = Objective(_for_tasks(forward, stage.tasks), model, loss)
-    return Trainer(recipe, stage, inputs, objective, groups, accelerator, report, limit).fit(resume)
 
 
 def _seed(seed: int) -> None:
