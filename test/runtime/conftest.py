@@ -1,5 +1,6 @@
 """A small model on disk with random weights, and a cache of its own for the engines built from it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,13 +37,18 @@ def write_random_model(folder: Path, adaptation: Adaptation, ages: AgeRegression
     return folder
 
 
-@pytest.fixture(scope="session", autouse=True)
-def engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep the user's cache out of it: engines are built in a folder of this run."""
-    folder = tmp_path_factory.mktemp("cache")
+@pytest.fixture(scope="session")
+def engine_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of this run's engines."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engine_cache(engine_folder: Path) -> Iterator[Path]:
+    """Keep the user's cache out of it, and this cache out of the tests of other folders."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACIAL_ATTRIBUTES_CACHE", str(folder))
-        yield folder
+        patch.setenv("FACIAL_ATTRIBUTES_CACHE", str(engine_folder))
+        yield engine_folder
 
 
 @pytest.fixture(scope="session")
