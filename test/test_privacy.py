@@ -65,10 +65,13 @@ def test_nobody_imports_these_libraries_around_the_package() -> None:
     assert imports("scripts", "launch", "examples") == set(), "which run without the package's __init__"
 
 
-@pytest.mark.parametrize("module", ["facial_attributes_ros.figures", "facial_attributes_training.metrics"])
-def test_matplotlib_keeps_its_fonts_in_the_cache(module: str, home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("use", [
+    "import facial_attributes_ros.figures",
+    "import numpy; from facial_attributes_training import metrics; metrics.confusion_matrix(*numpy.zeros((2, 1), int), 2)",
+], ids=["figures", "metrics"])  # fmt: skip
+def test_matplotlib_keeps_its_fonts_in_the_cache(use: str, home: Path, tmp_path: Path) -> None:
     env = environment(home, FACIAL_ATTRIBUTES_CACHE=str(tmp_path / "cache"))
-    done = python(f"import {module}, os; print(os.environ.get('MPLCONFIGDIR'))", env)
+    done = python(f"{use}; import os; print(os.environ.get('MPLCONFIGDIR'))", env)
     assert list(home.iterdir()) == []
     assert list((tmp_path / "cache" / "matplotlib").glob("fontlist*"))
     assert done.stdout == "None\n", "a library leaves the program's environment as it was"
