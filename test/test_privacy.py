@@ -67,7 +67,7 @@ def test_nobody_imports_these_libraries_around_the_package() -> None:
 
 @pytest.mark.parametrize("use", [
     "import facial_attributes_ros.figures",
-    "import numpy; from facial_attributes_training import metrics; metrics.confusion_matrix(*numpy.zeros((2, 1), int), 2)",
+    "import numpy as np; import facial_attributes_training.metrics as m; m.confusion_matrix(*np.zeros((2, 1), int), 2)",
 ], ids=["figures", "metrics"])  # fmt: skip
 def test_matplotlib_keeps_its_fonts_in_the_cache(use: str, home: Path, tmp_path: Path) -> None:
     env = environment(home, FACIAL_ATTRIBUTES_CACHE=str(tmp_path / "cache"))
