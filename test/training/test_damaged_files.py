@@ -10,7 +10,7 @@ from facial_attributes_training.archive import index_archive
 from facial_attributes_training.card.sources import read_json
 from facial_attributes_training.manifest import read_manifest
 from facial_attributes_training.paired import read_outcomes
-from facial_attributes_training.prepare.scan import recorded, scan
+from facial_attributes_training.prepare.scan import recorded_fingerprints, scan
 from facial_attributes_training.step_log import read_steps
 from facial_attributes_training.table_files import numbers, read_table
 
@@ -30,7 +30,7 @@ def test_a_damaged_log_of_prepare_is_told(value: bytes, tmp_path: Path, caplog: 
     log.write_bytes(json.dumps({"settings": {}}).encode() + b'\n{"path": "/a.png", "width": ' + value + b"}\n")
     with pytest.raises(UserError, match=r"scan\.jsonl is damaged"):
         read_log(log)
-    assert recorded(log) == {}
+    assert recorded_fingerprints(log) == {}
     assert "scan.jsonl is damaged" in caplog.text
 
 

@@ -10,7 +10,7 @@ from facial_attributes_training.archive import is_remote
 from facial_attributes_training.manifest import Row, read_manifest
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.looks import Looks, near_copies
-from facial_attributes_training.prepare.scan import Progress, Scanned, recorded, scan
+from facial_attributes_training.prepare.scan import Progress, Scanned, recorded_fingerprints, scan
 from facial_attributes_training.prepare.splits import held_out_rank
 
 _LOGGER = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def looked_at(
     """
     known: dict[str, Scanned] = {}
     for folder in dict.fromkeys(file.resolve().parent for file in manifests):
-        known |= recorded(folder / SCAN_FILE)
+        known |= recorded_fingerprints(folder / SCAN_FILE)
     wanted = list(dict.fromkeys(paths))
     unknown = [path for path in wanted if path not in known and not is_remote(path)]
     if unknown:

@@ -91,10 +91,11 @@ def scan_picture(reader: PictureReader, detector: FaceDetector | None, path: str
     return Scanned(path, width, height, fingerprint(picture), faces, state=state, look=describe(picture))
 
 
-def recorded(log: Path) -> dict[str, Scanned]:
-    """Return what a log says of every picture that could be read, by its path; nothing if there is no whole log.
+def recorded_fingerprints(log: Path) -> dict[str, Scanned]:
+    """Return the fingerprints, exact and perceptual, that a log holds of every image it could read, by its path.
 
-    Paths are those of the time of the scan; pictures that have changed since are left out.
+    Nothing if there is no whole log. Paths are those of the time of the scan; images that have changed since are left
+    out.
     """
     try:
         return {entry.path: entry for entry in _entries(_whole_lines(log)[1:]) if _holds(entry)}

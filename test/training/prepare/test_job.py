@@ -16,7 +16,7 @@ from facial_attributes_training.prepare.job import FacePolicy, Prepared, choose,
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.overlap import SAME_FILE, SAME_PIXELS, looked_at, same_pictures
 from facial_attributes_training.prepare.people import describe_people
-from facial_attributes_training.prepare.scan import Scanned, recorded
+from facial_attributes_training.prepare.scan import Scanned, recorded_fingerprints
 from facial_attributes_training.prepare.splits import assign_splits, parse_shares
 from numpy.typing import NDArray
 
@@ -168,9 +168,9 @@ def test_a_log_without_looks_is_made_anew(noisy: Callable[..., Row], tmp_path: P
     whole = log.read_text().splitlines()
     old = {name: value for name, value in json.loads(whole[1]).items() if name != "look"}
     log.write_text(f"{whole[0]}\n{json.dumps(old)}\n")
-    assert recorded(log) == {}
+    assert recorded_fingerprints(log) == {}
     prepare([noisy(0, "test")], tmp_path / "test", FacePolicy("none"), None, {})
-    assert [scanned.look for scanned in recorded(log).values()] == [json.loads(whole[1])["look"]]
+    assert [scanned.look for scanned in recorded_fingerprints(log).values()] == [json.loads(whole[1])["look"]]
 
 
 def test_two_commands_do_not_prepare_one_folder_at_once(tmp_path: Path) -> None:
