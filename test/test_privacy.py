@@ -72,7 +72,8 @@ def test_nobody_imports_these_libraries_around_the_package() -> None:
 def test_matplotlib_keeps_its_fonts_in_the_cache(use: str, home: Path, tmp_path: Path) -> None:
     env = environment(home, FACIAL_ATTRIBUTES_CACHE=str(tmp_path / "cache"))
     done = python(f"{use}; import os; print(os.environ.get('MPLCONFIGDIR'))", env)
-    assert list(home.iterdir()) == []
+    # Old releases of transformers, which torchmetrics imports, note the version of their own cache there.
+    assert [path for path in home.rglob("*") if ".cache/huggingface" not in f"{path}/huggingface"] == []
     assert list((tmp_path / "cache" / "matplotlib").glob("fontlist*"))
     assert done.stdout == "None\n", "a library leaves the program's environment as it was"
 

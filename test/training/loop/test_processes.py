@@ -68,7 +68,7 @@ def test_the_other_documented_command_joins_two_processes_which_say_once_what_is
     done = launched("accelerate launch", "--main_process_port=29618", path)
     assert done.returncode == 1, done.stderr[-3000:]
     assert done.stderr.count("facial-attributes: an epoch of 1 row(s) can't be shared by 2 processes") == 1
-    assert "Traceback" not in done.stderr.partition("torch.distributed")[0]
+    assert "UserError" not in done.stderr, "no traceback of ours"
     assert not recipe.folder.exists()
 
 

@@ -103,7 +103,7 @@ def test_all_hashes_up_to_six_bits_apart_are_looked_at(seed: int, bits: list[int
         unlike, hashes if mirrored else ~hashes, np.repeat(thumbnails, 30, 0)[:, :, :: -1 if mirrored else 1]
     )
     one = Looks(np.array([other]), np.array([other]), thumbnails)
-    distances = [int(value ^ other).bit_count() for value in hashes.tolist()]
+    distances = [(value ^ int(other)).bit_count() for value in hashes.tolist()]
     found = int(near_copies(one, others)[0])
     if min(distances) > MAX_DISTANCE:
         assert found == -1
