@@ -1,12 +1,8 @@
 """How long the faces of the last frame count as present when no other frame comes. Needs no ROS."""
 
 from collections import deque
-from typing import Final
 
-_INTERVALS: Final = 4
-"""Intervals between frames that are remembered."""
-_SLOW_CAMERA: Final = 1.5
-"""Intervals between frames for which faces are present at least, however slow the camera is."""
+from facial_attributes_ros.vision.tracker import INTERVALS, SLOW_CAMERA
 
 
 class Presence:
@@ -17,7 +13,7 @@ class Presence:
 
     def __init__(self) -> None:
         self._last: float | None = None
-        self._intervals: deque[float] = deque(maxlen=_INTERVALS)
+        self._intervals: deque[float] = deque(maxlen=INTERVALS)
 
     def frame(self, now: float) -> None:
         """Take note of a frame.
@@ -40,4 +36,4 @@ class Presence:
             return False
         # The longest may have been a pause of the camera.
         interval = sorted(self._intervals)[-2:][0] if self._intervals else 0.0
-        return now - self._last > max(death_after + interval, _SLOW_CAMERA * interval)
+        return now - self._last > max(death_after + interval, SLOW_CAMERA * interval)

@@ -29,10 +29,10 @@ _LEAP = 1.2
 _LEAP_WITHIN = 0.3
 """Seconds within which it may."""
 
-_SLOW_CAMERA = 1.5
+SLOW_CAMERA = 1.5
 """A face may be unseen for this many intervals between frames, however slow the camera is."""
 
-_INTERVALS = 4
+INTERVALS = 4
 """The longest of so many intervals is the camera's, since slow cameras and busy machines are uneven."""
 
 _OUT_OF_REACH = 1e9
@@ -86,7 +86,7 @@ class Tracker:
         self._candidates: list[_Candidate] = []
         self._time: float | None = None
         self._detected_at: float | None = None
-        self._intervals: deque[float] = deque(maxlen=_INTERVALS)
+        self._intervals: deque[float] = deque(maxlen=INTERVALS)
 
     @property
     def ids(self) -> set[str]:
@@ -194,7 +194,7 @@ class Tracker:
     def _patience(self, seconds: float, stamp: float) -> float:
         """Return how long a face may be unseen: some seconds, or one and a half frames of a camera slower than that."""
         first = 0.0 if self._detected_at is None else stamp - self._detected_at
-        return max(seconds, _SLOW_CAMERA * max(self._intervals, default=first))
+        return max(seconds, SLOW_CAMERA * max(self._intervals, default=first))
 
 
 def _unlikelihoods(candidate: _Candidate, boxes: NDArray[np.float32], gate: float) -> _Costs:

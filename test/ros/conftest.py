@@ -42,6 +42,16 @@ def domain():
     return free_domain()
 
 
+@pytest.fixture(scope="module")
+def context(domain):
+    """A context in that domain, for nodes that a test spins."""
+    rclpy = pytest.importorskip("rclpy")
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=domain)
+    yield context
+    rclpy.shutdown(context=context)
+
+
 class Process:
     """A child process whose lines are collected."""
 

@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS is not here: run make setup")
 
-import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
@@ -51,14 +50,6 @@ class Subject(ManagedNode):
 
     def free(self):
         self._do("free")
-
-
-@pytest.fixture(scope="module")
-def context(domain):
-    context = rclpy.Context()
-    rclpy.init(context=context, domain_id=domain)
-    yield context
-    rclpy.shutdown(context=context)
 
 
 @pytest.fixture

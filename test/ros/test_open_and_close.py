@@ -8,7 +8,6 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS is not here: run make setup")
 
-import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
@@ -28,14 +27,6 @@ def stub():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture(scope="module")
-def context(domain):
-    context = rclpy.Context()
-    rclpy.init(context=context, domain_id=domain)
-    yield context
-    rclpy.shutdown(context=context)
 
 
 @pytest.fixture
