@@ -15,7 +15,7 @@ import numpy as np
 from crossings import Crossing, Follow, cross
 
 from facial_attributes_ros.attributes import Detection
-from facial_attributes_ros.vision.tracker import Tracker
+from facial_attributes_ros.tracking.tracker import Tracker
 
 KINDS = {
     "apart": Crossing(overlap=False),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facial_attributes_ros.vision.boxes import overlaps
+from facial_attributes_ros.imaging.boxes import overlaps
 
 SECONDS = 4.0
 Follow = Callable[[np.ndarray, np.ndarray, float], Sequence[int | str | None]]

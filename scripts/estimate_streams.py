@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE_GROUP_STARTS, EMOTION
+from facial_attributes_ros.fusion.age import OLDEST
+from facial_attributes_ros.fusion.belief import Belief, update
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import ModelSpec
-from facial_attributes_ros.vision.age import OLDEST
-from facial_attributes_ros.vision.fusion import Belief, update
-from facial_attributes_ros.vision.options import FusionOptions
+from facial_attributes_ros.options import FusionOptions
 
 STEP = 0.1
 CORRELATION = 0.5

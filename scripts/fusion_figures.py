@@ -22,8 +22,8 @@ from estimate_streams import (
 )
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER
-from facial_attributes_ros.vision.age import NINETY, expected_age
-from facial_attributes_ros.vision.options import FusionOptions
+from facial_attributes_ros.fusion.age import NINETY, expected_age
+from facial_attributes_ros.options import FusionOptions
 
 SECONDS = (0, 1, 2, 5, 10)
 

@@ -17,26 +17,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from facial_attributes_training.calibration import calibrate
-from facial_attributes_training.card.check import differences, most_lost
-from facial_attributes_training.card.pictures import card_pictures
-from facial_attributes_training.card.sources import BENCH, EVALUATION, OTHER_ENGINE, PEERS, SAMPLE, Sources, read_json
-from facial_attributes_training.card.text import write_card
-from facial_attributes_training.evaluation import evaluate
-from facial_attributes_training.manifest import read_manifests
-from facial_attributes_training.plots import DPI
-from facial_attributes_training.predictions import predict_manifest
-from facial_attributes_training.recalibration import calibration_records
-from facial_attributes_training.results import figures
-from facial_attributes_training.sampling import spread_subset
-from facial_attributes_training.subsets import first_half
+from facial_attributes_training.data.manifest import read_manifests
+from facial_attributes_training.data.sampling import spread_subset
+from facial_attributes_training.data.subsets import first_half
+from facial_attributes_training.fit.results import figures
+from facial_attributes_training.measure.calibration import calibrate
+from facial_attributes_training.measure.evaluation import evaluate
+from facial_attributes_training.measure.predictions import predict_manifest
+from facial_attributes_training.measure.recalibration import calibration_records
+from facial_attributes_training.reports.card.check import differences, most_lost
+from facial_attributes_training.reports.card.pictures import card_pictures
+from facial_attributes_training.reports.card.sources import (
+    BENCH,
+    EVALUATION,
+    OTHER_ENGINE,
+    PEERS,
+    SAMPLE,
+    Sources,
+    read_json,
+)
+from facial_attributes_training.reports.card.text import write_card
+from facial_attributes_training.reports.plots import DPI
 
 from facial_attributes_ros.child_processes import run
+from facial_attributes_ros.engines.load import load_engine
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import ModelSpec
-from facial_attributes_ros.runtime.engine import load_engine
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 MEASURED: Final = ROOT / "docs" / "models" / "small"

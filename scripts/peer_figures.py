@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from facial_attributes_training.evaluation import expected_ages
-from facial_attributes_training.manifest import Manifest
-from facial_attributes_training.metrics import (
+from facial_attributes_training.data.manifest import Manifest
+from facial_attributes_training.measure.evaluation import expected_ages
+from facial_attributes_training.measure.metrics import (
     Estimate,
     accuracy,
     balanced_accuracy,
@@ -16,7 +16,7 @@ from facial_attributes_training.metrics import (
     confusion_matrix,
     off_by_one_accuracy,
 )
-from facial_attributes_training.predictions import Predictions
+from facial_attributes_training.measure.predictions import Predictions
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE, LABELS, MISSING, age_group_of

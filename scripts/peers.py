@@ -27,10 +27,11 @@ from peer_figures import Answers, Figures, accuracy_figures, accuracy_table, spe
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS
 from facial_attributes_ros.cache import cache_dir
 from facial_attributes_ros.child_processes import run
+from facial_attributes_ros.engines.base import Crops, Logits
+from facial_attributes_ros.engines.load import load_engine
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import ModelSpec
-from facial_attributes_ros.runtime.engine import Crops, Logits, load_engine
 
 PROGRAMS: Final = Path(__file__).resolve().parent / "peer_programs"
 DEFAULT_MODEL: Final = "small"
@@ -152,8 +153,8 @@ class CropCollector:
 
 def measure_accuracy(args: argparse.Namespace) -> None:
     """Run models and peers over a manifest and write the figures side by side."""
-    from facial_attributes_training.manifest import read_manifests
-    from facial_attributes_training.predictions import predict_manifest
+    from facial_attributes_training.data.manifest import read_manifests
+    from facial_attributes_training.measure.predictions import predict_manifest
 
     manifest = read_manifests(args.manifest)
     if args.rows:
@@ -194,8 +195,8 @@ def peer_answers(name: str, manifest: Any, rows: Sequence[dict[str, Any]]) -> An
 
 def measure_speed(args: argparse.Namespace) -> None:
     """Take models and peers in turns over the same frames, detection and all attributes, and write the figures."""
-    from facial_attributes_ros.runtime.bench import frame_with_faces, machine, measure_together, whole_way
-    from facial_attributes_ros.vision.detectors import load_detector
+    from facial_attributes_ros.bench.stages import frame_with_faces, machine, measure_together, whole_way
+    from facial_attributes_ros.detection.load import load_detector
 
     frames = np.stack([frame_with_faces(count) for count in FRAME_FACES])
     engines = [load_engine(model, "cpu", threads=args.threads) for model in args.model]

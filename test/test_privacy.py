@@ -11,8 +11,8 @@ import cv2
 import pytest
 
 from facial_attributes_ros.cache import cache_dir
+from facial_attributes_ros.imaging.sample_camera import SampleCamera
 from facial_attributes_ros.privacy import SWITCHES, keep_to_own_cache
-from facial_attributes_ros.vision.sample import SampleCamera
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORT = re.compile(r"^\s*(?:from|import) (onnxruntime|matplotlib)\b", re.MULTILINE)
@@ -67,7 +67,8 @@ def test_nobody_imports_these_libraries_around_the_package() -> None:
 
 @pytest.mark.parametrize("use", [
     "import facial_attributes_ros.figures",
-    "import numpy as np; import facial_attributes_training.metrics as m; m.confusion_matrix(*np.zeros((2, 1), int), 2)",
+    "import numpy as np; from facial_attributes_training.measure import metrics as m; "
+    "m.confusion_matrix(*np.zeros((2, 1), int), 2)",
 ], ids=["figures", "metrics"])  # fmt: skip
 def test_matplotlib_keeps_its_fonts_in_the_cache(use: str, home: Path, tmp_path: Path) -> None:
     env = environment(home, FACIAL_ATTRIBUTES_CACHE=str(tmp_path / "cache"))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from facial_attributes_ros.attributes import FaceAttributes
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import utf8_name
-from facial_attributes_ros.vision.drawing import annotate
-from facial_attributes_ros.vision.sources import video_rate
+from facial_attributes_ros.imaging.drawing import annotate
+from facial_attributes_ros.imaging.sources import video_rate
 
 _LOG = logging.getLogger(__name__)
 

@@ -17,18 +17,18 @@ from facial_attributes_ros.cli import bench_tables as tables
 from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
-    from facial_attributes_ros.runtime.bench_detection import Portrait
-    from facial_attributes_ros.runtime.engine import Engine
+    from facial_attributes_ros.bench.detection import Portrait
+    from facial_attributes_ros.engines.base import Engine
 
 Report = dict[str, Any]
 
 
 def stages(args: argparse.Namespace) -> Report:
     """Time the stages of a frame in turns."""
+    from facial_attributes_ros.bench.stages import bare_backbone, bench_stages, overhead
+    from facial_attributes_ros.detection.load import load_detector
+    from facial_attributes_ros.engines.load import load_engine
     from facial_attributes_ros.models.registry import model_folder
-    from facial_attributes_ros.runtime.bench import bare_backbone, bench_stages, overhead
-    from facial_attributes_ros.runtime.engine import load_engine
-    from facial_attributes_ros.vision.detectors import load_detector
 
     detector = load_detector(_detector(args))
     engine = load_engine(args.model, args.device, args.engine, args.threads)
@@ -44,11 +44,11 @@ def stages(args: argparse.Namespace) -> Report:
 
 def end_to_end(args: argparse.Namespace) -> Report:
     """Run a camera and the perception node; beside each run the bare detector and backbone, and our own overhead."""
+    from facial_attributes_ros.bench.graph import live_graph, own_overhead
+    from facial_attributes_ros.bench.stages import bare_backbone, bench_bare, frame_with_faces
+    from facial_attributes_ros.detection.load import load_detector
+    from facial_attributes_ros.engines.load import load_engine
     from facial_attributes_ros.models.registry import model_folder
-    from facial_attributes_ros.runtime.bench import bare_backbone, bench_bare, frame_with_faces
-    from facial_attributes_ros.runtime.bench_ros import live_graph, own_overhead
-    from facial_attributes_ros.runtime.engine import load_engine
-    from facial_attributes_ros.vision.detectors import load_detector
 
     # Loading it here builds it where it has never been used; that is not to be measured.
     detector, engine = load_detector(_detector(args)), load_engine(args.model, args.device, args.engine)
@@ -72,9 +72,9 @@ def end_to_end(args: argparse.Namespace) -> Report:
 
 def load(args: argparse.Namespace) -> Report:
     """Measure with more faces, larger frames and higher rates."""
-    from facial_attributes_ros.runtime.bench_load import AXES, bench_load, limits, load_points
-    from facial_attributes_ros.runtime.bench_ros import live_graph
-    from facial_attributes_ros.runtime.engine import load_engine
+    from facial_attributes_ros.bench.graph import live_graph
+    from facial_attributes_ros.bench.load import AXES, bench_load, limits, load_points
+    from facial_attributes_ros.engines.load import load_engine
 
     axes = args.axes or tuple(AXES)
     if set(axes) - set(AXES):
@@ -101,7 +101,7 @@ def load(args: argparse.Namespace) -> Report:
 
 def detection(args: argparse.Namespace) -> Report:
     """Compare detectors."""
-    from facial_attributes_ros.runtime.bench_detection import SIZES, bench_detection, sample_portraits, scenes
+    from facial_attributes_ros.bench.detection import SIZES, bench_detection, sample_portraits, scenes
 
     portraits = _portraits(args.manifest, args.rows) if args.manifest else sample_portraits()
     names = args.detector or ["yunet:onnx", "yunet:opencv"]
@@ -123,12 +123,12 @@ def detection(args: argparse.Namespace) -> Report:
 def training(args: argparse.Namespace) -> Report:
     """Compare the training loop with a bare one."""
     try:
-        from facial_attributes_training.recipe_file import read_recipe
+        from facial_attributes_training.recipe.file import read_recipe
     except ModuleNotFoundError as error:
         raise UserError(
             f"--training needs the training extra ({error.name} is missing): pip install '.[train]'."
         ) from error
-    from facial_attributes_ros.runtime.bench_training import bench_training
+    from facial_attributes_ros.bench.training import bench_training
 
     recipe, seconds = read_recipe(args.training, args.overrides), args.seconds or 120.0
     with _Bar(seconds) as bar:
@@ -143,13 +143,13 @@ def ladder(args: argparse.Namespace) -> Report:
     """Run and train every adaptation with random weights."""
     from tqdm import tqdm
 
-    from facial_attributes_ros.cli.info import BACKBONES
-    from facial_attributes_ros.runtime.bench_ladder import bench_ladder, device_name, ladder_steps, matrix_product
-    from facial_attributes_ros.runtime.engine import resolve_device
+    from facial_attributes_ros.bench.ladder import bench_ladder, device_name, ladder_steps, matrix_product
+    from facial_attributes_ros.engines.load import resolve_device
+    from facial_attributes_ros.models.backbones.architecture import NAMED_MODELS
 
     device = resolve_device(args.device, "torch")
     precision = args.precision or ("float32" if device == "cpu" else "bfloat16")
-    backbone, image_size = BACKBONES.get(args.ladder_model, (args.ladder_model, None))
+    backbone, image_size = NAMED_MODELS.get(args.ladder_model, (args.ladder_model, None))
     steps = ladder_steps(args.ladder_batches)
     report = _about(device=device_name(device), backbone=backbone, precision=precision, rows=[])
     report["matrix_product"] = matrix_product(device, precision)
@@ -172,7 +172,7 @@ def keep(folder: Path, name: str, report: Report) -> Path:
     path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     rows = report.get("rows") or report.get("timings")
     if name == "end_to_end":
-        from facial_attributes_ros.runtime.bench_ros import Memory
+        from facial_attributes_ros.bench.graph import Memory
 
         rows = [entry["runs"][-1]["memory"] for entry in report["faces"].values()][-1]
         _plot(folder / "memory.png", "memory_figure", [Memory(**row) for row in rows])
@@ -186,7 +186,7 @@ def keep(folder: Path, name: str, report: Report) -> Path:
 
 def _plot(path: Path, name: str, values: Sequence[Any]) -> None:
     """Draw a figure of `bench_plots`; without matplotlib the report is kept all the same."""
-    from facial_attributes_ros.runtime import bench_plots
+    from facial_attributes_ros.bench import plots as bench_plots
 
     try:
         bench_plots.save(getattr(bench_plots, name)(values), path)
@@ -201,7 +201,7 @@ def _model(engine: "Engine") -> dict[str, str]:
 
 
 def _about(**more: Any) -> Report:
-    from facial_attributes_ros.runtime.bench import machine
+    from facial_attributes_ros.bench.stages import machine
 
     return {"command": shlex.join(["facial-attributes", *sys.argv[1:]]), "machine": machine(), **more}
 
@@ -227,13 +227,13 @@ def _load_row(point: Any, result: Any) -> dict[str, Any]:
 def _portraits(manifests: Sequence[Path], count: int) -> "list[Portrait]":
     """Return some pictures of a manifest with their face boxes."""
     try:
-        from facial_attributes_training.archive import PictureError, PictureReader
-        from facial_attributes_training.manifest import read_manifests
+        from facial_attributes_training.data.archive import PictureError, PictureReader
+        from facial_attributes_training.data.manifest import read_manifests
     except ModuleNotFoundError as error:
         raise UserError(
             f"--manifest needs the training extra ({error.name} is missing): pip install '.[train]'."
         ) from error
-    from facial_attributes_ros.runtime.bench_detection import Portrait
+    from facial_attributes_ros.bench.detection import Portrait
 
     manifest = read_manifests(list(manifests))
     manifest = manifest.take(manifest.has_box)

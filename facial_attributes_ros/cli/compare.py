@@ -33,11 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train what is not trained yet, write the tables after every training, and print them; 1 if a run failed."""
     try:
-        from facial_attributes_training.comparison import Failure, FinishedRun, run_all
-        from facial_attributes_training.comparison_report import write_comparison
-        from facial_attributes_training.recipe import Recipe
-        from facial_attributes_training.run import train
-        from facial_attributes_training.run_report import FeatureBar, RunReport
+        from facial_attributes_training.fit.run import train
+        from facial_attributes_training.recipe.schema import Recipe
+        from facial_attributes_training.reports.comparison import Failure, FinishedRun, run_all
+        from facial_attributes_training.reports.comparison_tables import write_comparison
+        from facial_attributes_training.reports.progress import FeatureBar, RunReport
+        from facial_attributes_training.reports.run import write_reports
     except ModuleNotFoundError as error:
         raise UserError(
             f"compare needs the training extra ({error.name} is missing): pip install '.[train]'."
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"Training {recipe.name} in {recipe.folder}.", file=sys.stderr)
         new.append(recipe)
         with FeatureBar() as bar:
-            return train(recipe, True, RunReport, bar)
+            return train(recipe, True, RunReport, bar, write_report=write_reports)
 
     runs: list[FinishedRun] = []
     failures: list[Failure] = []

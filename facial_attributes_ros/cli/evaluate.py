@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Self
 from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
-    from facial_attributes_training.evaluation import Evaluation
-    from facial_attributes_training.manifest import Manifest
-    from facial_attributes_training.predictions import CropMode, Predictions
-    from facial_attributes_training.recalibration import Change
-    from facial_attributes_training.robustness import Condition
+    from facial_attributes_training.data.manifest import Manifest
+    from facial_attributes_training.measure.evaluation import Evaluation
+    from facial_attributes_training.measure.predictions import CropMode, Predictions
+    from facial_attributes_training.measure.recalibration import Change
+    from facial_attributes_training.measure.robustness import Condition
 
-    from facial_attributes_ros.runtime.engine import Engine
-    from facial_attributes_ros.vision.detectors import FaceDetector
+    from facial_attributes_ros.detection.base import FaceDetector
+    from facial_attributes_ros.engines.base import Engine
 
 HELP = "measure a model on labelled pictures: accuracy, errors in years, calibration, groups; JSON, CSV and a report"
 
@@ -78,19 +78,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the report and print the main figures."""
     try:
-        from facial_attributes_training.evaluation import evaluate, expected_ages
-        from facial_attributes_training.predictions import predict_manifest, write_predictions
+        from facial_attributes_training.data.subsets import first_half
+        from facial_attributes_training.fit.run_files import PREDICTIONS_FILE
+        from facial_attributes_training.measure.evaluation import evaluate, expected_ages
+        from facial_attributes_training.measure.predictions import predict_manifest, write_predictions
+        from facial_attributes_training.measure.recalibration import check_target
         from facial_attributes_training.prepare.left_out import LEFT_OUT_FILE, write_left_out
-        from facial_attributes_training.recalibration import check_target
-        from facial_attributes_training.report import Run, summary_rows, to_json, write_report
-        from facial_attributes_training.run_files import PREDICTIONS_FILE
-        from facial_attributes_training.subsets import first_half
+        from facial_attributes_training.reports.evaluation import Run, summary_rows, to_json, write_report
     except ModuleNotFoundError as error:
         raise UserError(
             f"evaluate needs the training extra ({error.name} is missing): pip install '.[train]'."
         ) from error
+    from facial_attributes_ros.engines.load import load_engine
     from facial_attributes_ros.models.registry import model_folder
-    from facial_attributes_ros.runtime.engine import load_engine
 
     if args.save_calibration and not args.calibrate:
         raise UserError("--save-calibration saves what --calibrate fits: give both.")
@@ -140,7 +140,7 @@ def _save_calibration(
     args: argparse.Namespace, evaluation: "Evaluation", predictions: "Predictions", command: str
 ) -> None:
     """Write the calibrated copy, and say what changed; standard output is for the JSON alone if that is asked for."""
-    from facial_attributes_training.recalibration import save_calibration
+    from facial_attributes_training.measure.recalibration import save_calibration
 
     from facial_attributes_ros.models.registry import model_folder
 
@@ -176,8 +176,8 @@ def _change_row(change: "Change") -> dict[str, object]:
 
 def _trained_on(args: argparse.Namespace, model: Path, manifest: "Manifest") -> str:
     """Return what the rows share with those that the model was trained on, and warn of it."""
-    from facial_attributes_training.leaks import warn_of_leaks
-    from facial_attributes_training.trained_on import MEASURED, NOT_KNOWN, compare_with_training
+    from facial_attributes_training.prepare.leaks import warn_of_leaks
+    from facial_attributes_training.reports.trained_on import MEASURED, NOT_KNOWN, compare_with_training
 
     compared = compare_with_training(model, manifest, args.manifest, args.out)
     if compared is None:
@@ -190,10 +190,10 @@ def _against(
     args: argparse.Namespace, tested: "Predictions", crop: "CropMode", detector: "FaceDetector | None"
 ) -> None:
     """Compare with another engine; the table is kept as JSON beside the report."""
-    from facial_attributes_training.agreement import agreement_rows, compare_engines
-    from facial_attributes_training.predictions import predict_manifest
+    from facial_attributes_training.measure.agreement import agreement_rows, compare_engines
+    from facial_attributes_training.measure.predictions import predict_manifest
 
-    from facial_attributes_ros.runtime.engine import load_engine
+    from facial_attributes_ros.engines.load import load_engine
 
     other = load_engine(args.model, args.device, args.against)
     with _Bar(len(tested.manifest)) as bar:
@@ -208,8 +208,8 @@ def _against(
 
 
 def _read(args: argparse.Namespace) -> "Manifest":
-    from facial_attributes_training.manifest import read_manifests
-    from facial_attributes_training.sampling import spread_subset
+    from facial_attributes_training.data.manifest import read_manifests
+    from facial_attributes_training.data.sampling import spread_subset
 
     manifest = read_manifests(args.manifest)
     manifest = manifest.split(*args.split) if args.split else manifest
@@ -224,7 +224,8 @@ def _read(args: argparse.Namespace) -> "Manifest":
 def _detector(name: str) -> "FaceDetector":
     from dataclasses import asdict
 
-    from facial_attributes_ros.vision.detectors import CLOSE_UP, load_detector
+    from facial_attributes_ros.detection.base import CLOSE_UP
+    from facial_attributes_ros.detection.load import load_detector
 
     return load_detector(name, **asdict(CLOSE_UP))
 
@@ -237,8 +238,8 @@ def _robustness(
     crop: "CropMode",
     detector: "FaceDetector | None",
 ) -> "list[Condition]":
-    from facial_attributes_training.robustness import measure_robustness
-    from facial_attributes_training.sampling import spread_subset
+    from facial_attributes_training.data.sampling import spread_subset
+    from facial_attributes_training.measure.robustness import measure_robustness
 
     if rows is None:
         return []

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the model and its notes, and print where they are."""
-    from facial_attributes_ros.runtime.export import export
+    from facial_attributes_ros.engines.export import export
 
     path = args.out or Path(f"{Path(args.model).name}{_SUFFIXES[args.format]}")
     tasks = args.tasks.split(",") if args.tasks else None

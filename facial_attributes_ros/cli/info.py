@@ -4,10 +4,11 @@ import argparse
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from facial_attributes_ros.attributes import AGE, TASKS
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.backbones.architecture import NAMED_MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 HELP = "a model's version, hash, origin and licence; parameters, operations and checkpoint size of its adaptations"
 _LOGGER = logging.getLogger(__name__)
 
-BACKBONES: Final = {"pe-l14-336": ("PE-Core-L-14-336", None), "small": ("dinov2-vits14", 112)}
-"""Named models to backbone and image size in pixels (None for the backbone's own)."""
 _NOTE = (
     "GFLOPs: 10^9 operations for one face and all its tasks, adapters merged, 2 per multiply-add, in linear and "
     "convolution layers only; + attention: with the two products inside attention. Zero-shot encodes one prompt per "
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="small",
         metavar="NAME",
-        help=f"{', '.join(BACKBONES)}, a model folder, or a backbone's name such as PE-Core-B-16 or timm:NAME",
+        help=f"{', '.join(NAMED_MODELS)}, a model folder, or a backbone's name such as PE-Core-B-16 or timm:NAME",
     )
     parser.add_argument(
         "--adaptation",
@@ -126,8 +125,8 @@ def _named_from(spec: "ModelSpec", task: str) -> str:
 
 def _network(model: str) -> "tuple[str, dict[str, Any], Sequence[str] | None]":
     """Return the backbone, what else `counts.count` takes of the network, and the tasks of a model folder."""
-    if model in BACKBONES:
-        backbone, image_size = BACKBONES[model]
+    if model in NAMED_MODELS:
+        backbone, image_size = NAMED_MODELS[model]
         return backbone, {"image_size": image_size}, None
     if Path(model).is_dir():
         from facial_attributes_ros.models.spec import ModelSpec
@@ -141,7 +140,7 @@ def _network(model: str) -> "tuple[str, dict[str, Any], Sequence[str] | None]":
 def _one_adaptation(
     backbone: str, name: str, rank: int | None, tasks: "Sequence[str] | None", network: dict[str, Any]
 ) -> "list[Counts]":
-    from facial_attributes_ros.models.adaptation import Adaptation
+    from facial_attributes_ros.models.adaptations.ladder import Adaptation
     from facial_attributes_ros.models.counts import SINGLE_HEAD, count, with_rank
 
     adaptation = Adaptation.named(name)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from facial_attributes_ros.attributes import Distribution, FaceAttributes
     from facial_attributes_ros.cli.annotated import AnnotatedCopies
+    from facial_attributes_ros.detection.base import DetectorOptions
     from facial_attributes_ros.models.spec import ModelSpec
-    from facial_attributes_ros.vision.detectors import DetectorOptions
-    from facial_attributes_ros.vision.pipeline import FramePipeline
+    from facial_attributes_ros.pipeline import FramePipeline
 
 HELP = "find faces in pictures, folders and videos and print their age, gender and emotion as JSON lines"
 
@@ -57,11 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print one JSON line per picture or video frame; return 1 if nothing was read or a copy not written, else 0."""
     from facial_attributes_ros.cli.annotated import AnnotatedCopies
+    from facial_attributes_ros.detection.load import load_detector
+    from facial_attributes_ros.engines.load import load_engine
     from facial_attributes_ros.models.registry import check_tasks
-    from facial_attributes_ros.runtime.engine import load_engine
-    from facial_attributes_ros.vision.detectors import load_detector
-    from facial_attributes_ros.vision.options import PipelineOptions, TrackingOptions
-    from facial_attributes_ros.vision.pipeline import FramePipeline
+    from facial_attributes_ros.options import PipelineOptions, TrackingOptions
+    from facial_attributes_ros.pipeline import FramePipeline
 
     files = list(_files(args.paths))
     detector = load_detector(args.detector)
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 def still_options() -> "DetectorOptions":
     """Return how still pictures are searched: finely, and as training pictures are where a face fills the picture."""
-    from facial_attributes_ros.vision.detectors import CLOSE_UP
+    from facial_attributes_ros.detection.base import CLOSE_UP
 
     return replace(CLOSE_UP, detection_size=1024, score_threshold=SCORE)
 
@@ -150,9 +150,9 @@ def _output(path: Path | None) -> Iterator[TextIO]:
 
 def _files(paths: list[Path]) -> Iterator[Path]:
     """Yield pictures and videos: what was named as it is, and what folders hold by its suffix."""
-    from facial_attributes_ros.vision import formats
-    from facial_attributes_ros.vision.folders import files_in
-    from facial_attributes_ros.vision.pictures import VIDEO_SUFFIXES
+    from facial_attributes_ros.imaging import formats
+    from facial_attributes_ros.imaging.decoder import VIDEO_SUFFIXES
+    from facial_attributes_ros.imaging.folders import files_in
 
     for path in paths:
         if not path.exists():
@@ -170,7 +170,7 @@ def _predict(
     pipeline: "FramePipeline", path: Path, max_pixels: int, copies: "AnnotatedCopies"
 ) -> Iterator[dict[str, Any]]:
     """Yield the line of a picture, or one for each frame of a video; a file that cannot be read makes an error line."""
-    from facial_attributes_ros.vision.pictures import is_video, read_picture
+    from facial_attributes_ros.imaging.decoder import is_video, read_picture
 
     try:
         if is_video(path):
@@ -187,8 +187,8 @@ def _predict(
 
 
 def _predict_video(pipeline: "FramePipeline", path: Path, copies: "AnnotatedCopies") -> Iterator[dict[str, Any]]:
-    from facial_attributes_ros.vision.detectors import DetectorOptions
-    from facial_attributes_ros.vision.sources import read_video
+    from facial_attributes_ros.detection.base import DetectorOptions
+    from facial_attributes_ros.imaging.sources import read_video
 
     pipeline.reset()
     pipeline.detector.options = DetectorOptions()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
-    from facial_attributes_training.recipe import Recipe
+    from facial_attributes_training.recipe.schema import Recipe
 
 UNFINISHED = 3
 """Exit code of a run that --minutes stopped: it goes on with --resume."""
@@ -40,12 +40,13 @@ def run(args: argparse.Namespace) -> int:
     """Train, with a progress bar, and name the folder of the model."""
     try:
         from accelerate import PartialState
-        from facial_attributes_training.processes import one_voice
-        from facial_attributes_training.recipe_file import read_recipe
-        from facial_attributes_training.run import train
-        from facial_attributes_training.run_files import PAGE_FILE
-        from facial_attributes_training.run_report import FeatureBar, RunReport
-        from facial_attributes_training.time_limit import OutOfTimeError
+        from facial_attributes_training.fit.processes import one_voice
+        from facial_attributes_training.fit.run import train
+        from facial_attributes_training.fit.run_files import PAGE_FILE
+        from facial_attributes_training.fit.time_limit import OutOfTimeError
+        from facial_attributes_training.recipe.file import read_recipe
+        from facial_attributes_training.reports.progress import FeatureBar, RunReport
+        from facial_attributes_training.reports.run import write_reports
     except ModuleNotFoundError as error:
         raise UserError(f"train needs the training extra ({error.name} is missing): pip install '.[train]'.") from error
     with one_voice():
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"--minutes is a number above 0, not {args.minutes:g}.")
         try:
             with FeatureBar() as bar:
-                folder = train(recipe, args.resume, RunReport, bar, args.minutes)
+                folder = train(recipe, args.resume, RunReport, bar, args.minutes, write_reports)
             told = f"The model is in {folder}, the report is {recipe.folder / PAGE_FILE}."
         except OutOfTimeError:
             told = f"The {args.minutes:g} minutes are over: {recipe.folder} holds a checkpoint; go on with --resume."
@@ -74,7 +75,7 @@ def _say_what_data_lack(recipe: "Recipe") -> None:
     Raises:
         UserError: a task can't be learned from them.
     """
-    from facial_attributes_training.outlook import look_ahead
+    from facial_attributes_training.fit.outlook import look_ahead
 
     data = recipe.data
     manifests = [part.manifest for part in (*data.train, *data.validation, *data.test)]

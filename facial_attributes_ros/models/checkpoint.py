@@ -20,7 +20,8 @@ def save_model(folder: Path, spec: ModelSpec, tensors: "Mapping[str, Tensor]", *
     Args:
         folder: made if it is missing.
         spec: the model's description.
-        tensors: what `models.adaptation.trained_tensors` gives, or the whole state where weights are "included".
+        tensors: what `models.adaptations.ladder.trained_tensors` gives, or the whole state where weights are
+            "included".
         half: store matrices in half precision; vectors stay in full, since norms' variances may be too small for it.
 
     Raises:

@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from facial_attributes_ros.attributes import AGE, LABELS, TASKS
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.adaptation import Adaptation, build_model, merge, trained_tensors
-from facial_attributes_ros.models.backbones import build_backbone
+from facial_attributes_ros.models.adaptations.ladder import Adaptation, build_model, merge, trained_tensors
+from facial_attributes_ros.models.backbones.build import build_backbone
 
 LADDER: Final = ("zero-shot", "lp", "ft-4", "lora", "lora-reference", "mtlora", "full")
 SINGLE_HEAD: Final = ("lp", "ft-4")

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.backbones import Backbone
-from facial_attributes_ros.models.mtlora import TaskStreams
+from facial_attributes_ros.models.adaptations.mtlora import TaskStreams
+from facial_attributes_ros.models.backbones.base import Backbone
 
 
 class MultiTaskModel(nn.Module):

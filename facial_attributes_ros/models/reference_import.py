@@ -17,9 +17,10 @@ from torch import Tensor
 from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import read_json
-from facial_attributes_ros.models.adaptation import Adaptation, build_model, trained_tensors
-from facial_attributes_ros.models.backbones import Backbone, build_backbone
-from facial_attributes_ros.models.weights import is_table_of_tensors, read_pickle, read_tensors
+from facial_attributes_ros.models.adaptations.ladder import Adaptation, build_model, trained_tensors
+from facial_attributes_ros.models.backbones.base import Backbone
+from facial_attributes_ros.models.backbones.build import build_backbone
+from facial_attributes_ros.models.backbones.weights import is_table_of_tensors, read_pickle, read_tensors
 
 CONFIG_FILE: Final = "adapter_config.json"
 ADAPTERS_FILE: Final = "adapter_model.safetensors"
@@ -128,7 +129,7 @@ def import_reference(
         UserError: the checkpoint is not one of the reference, doesn't fit the backbone, or was trained on others.
     """
     from facial_attributes_ros.files import file_sha256
-    from facial_attributes_ros.models.backbone_papers import backbone_licence, backbone_parent
+    from facial_attributes_ros.models.backbones.papers import backbone_licence, backbone_parent
     from facial_attributes_ros.models.checkpoint import load_into, save_model
     from facial_attributes_ros.models.provenance import Licence, strictest, today
     from facial_attributes_ros.models.spec import BackboneReference, ModelSpec, is_hub_reference

@@ -75,9 +75,9 @@ def load_model(
     Raises:
         UserError: the model is missing, damaged, does not fit its description, or lacks a task asked for.
     """
-    from facial_attributes_ros.models.adaptation import merge, trained_tensors
+    from facial_attributes_ros.models.adaptations.ladder import merge, trained_tensors
+    from facial_attributes_ros.models.adaptations.low_rank import expand
     from facial_attributes_ros.models.checkpoint import load_into, load_tensors
-    from facial_attributes_ros.models.low_rank import expand
 
     folder = model_folder(name_or_path)
     spec = ModelSpec.read(folder)
@@ -109,8 +109,8 @@ def build_network(spec: ModelSpec, folder: Path = Path()) -> "MultiTaskModel":
         UserError: the backbone or the adaptation is unknown, or the weights are missing or others than the
             description's.
     """
-    from facial_attributes_ros.models.adaptation import Adaptation, build_model
-    from facial_attributes_ros.models.backbones import build_backbone
+    from facial_attributes_ros.models.adaptations.ladder import Adaptation, build_model
+    from facial_attributes_ros.models.backbones.build import build_backbone
 
     weights = _backbone_weights(spec, folder)
     backbone = build_backbone(spec.backbone.name, weights, image_size=spec.image_size, **spec.backbone.architecture)

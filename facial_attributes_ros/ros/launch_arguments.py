@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.ros.camera_settings import CAMERA_SETTINGS
+from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
 from facial_attributes_ros.ros.setting import Setting
 
 _YES_OR_NO: Final = ("", "true", "false", "True", "False")

@@ -10,7 +10,7 @@ from rclpy.parameter import Parameter
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.declare import declare
 from facial_attributes_ros.ros.overrides import ParameterNames
-from facial_attributes_ros.ros.settings import SETTINGS, Settings, settings_from
+from facial_attributes_ros.ros.perception.settings import SETTINGS, Settings, settings_from
 from facial_attributes_ros.ros.topics import compressed_twin, qos_parameters
 
 _NAMES = frozenset(setting.name for setting in SETTINGS)

@@ -11,10 +11,10 @@ import pytest
 
 from facial_attributes_ros.attributes import EMOTION, GENDER
 from facial_attributes_ros.cli.main import main
+from facial_attributes_ros.engines import load as engines
 from facial_attributes_ros.models.provenance import Licence, Parent
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
-from facial_attributes_ros.runtime import engine as engines
 
 
 class Happy:

@@ -10,10 +10,10 @@ import pytest
 
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.cli.main import main
+from facial_attributes_ros.detection.yunet import YuNetDetector
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.imaging.sample_camera import SampleCamera
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
-from facial_attributes_ros.vision.detectors import YuNetDetector
-from facial_attributes_ros.vision.sample import SampleCamera
 
 SPEC = ModelSpec("fake", BackboneReference("none"), image_size=112, mean=(0.5,) * 3, std=(0.5,) * 3)
 FACE_KEYS = [
@@ -43,7 +43,7 @@ def _fake_engine(monkeypatch):
         YuNetDetector()
     except UserError as error:
         pytest.skip(f"the YuNet file cannot be had: {error}")
-    monkeypatch.setattr("facial_attributes_ros.runtime.engine.load_engine", lambda *_: FakeEngine())
+    monkeypatch.setattr("facial_attributes_ros.engines.load.load_engine", lambda *_: FakeEngine())
     monkeypatch.setattr("facial_attributes_ros.cli.main.SUBCOMMANDS", ("predict",))
 
 
@@ -174,7 +174,7 @@ def test_only_the_tasks_asked_for_are_estimated(capsys, monkeypatch, tmp_path):
             asked.append(tuple(tasks))
             return super().from_frame(image, boxes, tasks)
 
-    monkeypatch.setattr("facial_attributes_ros.runtime.engine.load_engine", lambda *_: Engine())
+    monkeypatch.setattr("facial_attributes_ros.engines.load.load_engine", lambda *_: Engine())
     cv2.imwrite(str(tmp_path / "face.png"), SampleCamera().frame(0.0))
     code, (line,), _ = predict(capsys, tmp_path / "face.png", "--tasks", "gender,age")
     assert code == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from facial_attributes_training.manifest import read_manifest
+from facial_attributes_training.data.manifest import read_manifest
 from facial_attributes_training.prepare.sources import SOURCES
 
 from facial_attributes_ros.cli.main import main

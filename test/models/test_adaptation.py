@@ -8,7 +8,7 @@ import torch
 
 from facial_attributes_ros.attributes import LABELS, TASKS
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.adaptation import (
+from facial_attributes_ros.models.adaptations.ladder import (
     Adaptation,
     adapter_layers,
     add_adapter,
@@ -19,7 +19,7 @@ from facial_attributes_ros.models.adaptation import (
     trained_tensors,
     unmerge,
 )
-from facial_attributes_ros.models.backbones import build_backbone
+from facial_attributes_ros.models.backbones.build import build_backbone
 from facial_attributes_ros.models.checkpoint import load_into
 from facial_attributes_ros.models.heads import build_heads
 from facial_attributes_ros.models.multitask import MultiTaskModel

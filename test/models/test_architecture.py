@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.architecture import check_architecture
-from facial_attributes_ros.models.backbones import build_backbone
+from facial_attributes_ros.models.backbones.architecture import check_architecture
+from facial_attributes_ros.models.backbones.build import build_backbone
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
 VIT = "timm:vit_tiny_patch16_224"

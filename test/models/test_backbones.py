@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.backbones import Preprocess, build_backbone
+from facial_attributes_ros.models.backbones.base import Preprocess
+from facial_attributes_ros.models.backbones.build import build_backbone
 
 from .tiny_models import VITS, random_images
 
@@ -28,7 +29,7 @@ def test_prefix_and_suffix_meet_at_every_block(name: str) -> None:
 @pytest.mark.parametrize("name", ["timm:eva_giant_patch14_224", "timm:beit_base_patch16_224"])
 @torch.no_grad()
 def test_separate_query_and_value_biases_are_folded_without_a_change(name: str) -> None:
-    from facial_attributes_ros.models.vit import ViTBackbone, build
+    from facial_attributes_ros.models.backbones.vit import ViTBackbone, build
 
     heads = {"num_heads": 4} if "eva" in name else {"num_heads": 4, "qkv_bias": True}
     backbone = build(name, 28 if "eva" in name else 32, {"depth": 2, "embed_dim": 48, **heads}).eval()

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.adaptation import trained_tensors
+from facial_attributes_ros.models.adaptations.ladder import trained_tensors
 from facial_attributes_ros.models.checkpoint import load_into, load_tensors, save_model
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 

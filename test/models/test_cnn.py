@@ -8,8 +8,8 @@ import torchvision
 from torch import nn
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.adaptation import Adaptation, build_model
-from facial_attributes_ros.models.backbones import build_backbone
+from facial_attributes_ros.models.adaptations.ladder import Adaptation, build_model
+from facial_attributes_ros.models.backbones.build import build_backbone
 from facial_attributes_ros.models.counts import count
 from facial_attributes_ros.models.multitask import MultiTaskModel
 

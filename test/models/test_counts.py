@@ -9,7 +9,7 @@ from torch import nn
 from facial_attributes_ros.attributes import AGE, TASKS
 from facial_attributes_ros.cli.info import add_arguments, run
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.adaptation import Adaptation
+from facial_attributes_ros.models.adaptations.ladder import Adaptation
 from facial_attributes_ros.models.counts import count, ladder, operations
 
 PE_L = "PE-Core-L-14-336"

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 
 from facial_attributes_ros.assets import asset
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.dinov2 import state_dict_from_onnx
+from facial_attributes_ros.models.backbones.dinov2 import state_dict_from_onnx
 
 LAST_NORM = "/backbone/layernorm/Add_1_output_0"
 

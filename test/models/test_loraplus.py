@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from facial_attributes_ros.models.adaptation import Adaptation
-from facial_attributes_ros.models.loraplus import parameter_groups
+from facial_attributes_ros.models.adaptations.ladder import Adaptation
+from facial_attributes_ros.models.adaptations.loraplus import parameter_groups
 
 from .tiny_models import TINY, low_rank, random_model
 

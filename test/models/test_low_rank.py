@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facial_attributes_ros.models.low_rank import IN, OUT, compress, expand
+from facial_attributes_ros.models.adaptations.low_rank import IN, OUT, compress, expand
 
 SHAPE = (12, 20)
 

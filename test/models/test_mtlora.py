@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from facial_attributes_ros.models.adaptation import build_model
-from facial_attributes_ros.models.backbones import build_backbone
-from facial_attributes_ros.models.mtlora import SHARED, TaskLinear
+from facial_attributes_ros.models.adaptations.ladder import build_model
+from facial_attributes_ros.models.adaptations.mtlora import SHARED, TaskLinear
+from facial_attributes_ros.models.backbones.build import build_backbone
 
 from .tiny_models import TINY, VITS, low_rank, random_images, random_model
 

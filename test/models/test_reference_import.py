@@ -12,8 +12,14 @@ from torch import Tensor
 
 from facial_attributes_ros.cli.import_ import add_arguments, run
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.adaptation import Adaptation, adapter_layers, build_model, merge, trained_tensors
-from facial_attributes_ros.models.backbones import build_backbone
+from facial_attributes_ros.models.adaptations.ladder import (
+    Adaptation,
+    adapter_layers,
+    build_model,
+    merge,
+    trained_tensors,
+)
+from facial_attributes_ros.models.backbones.build import build_backbone
 from facial_attributes_ros.models.checkpoint import load_into, load_tensors
 from facial_attributes_ros.models.multitask import MultiTaskModel
 from facial_attributes_ros.models.reference_import import ReferenceCheckpoint, import_reference, read_reference

@@ -4,8 +4,9 @@ from typing import Any
 
 import torch
 
-from facial_attributes_ros.models.adaptation import Adaptation, build_model
-from facial_attributes_ros.models.backbones import Backbone, build_backbone
+from facial_attributes_ros.models.adaptations.ladder import Adaptation, build_model
+from facial_attributes_ros.models.backbones.base import Backbone
+from facial_attributes_ros.models.backbones.build import build_backbone
 from facial_attributes_ros.models.multitask import MultiTaskModel
 
 VITS: dict[str, dict[str, Any]] = {

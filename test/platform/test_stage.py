@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from facial_attributes_training.archive import PictureReader
-from facial_attributes_training.manifest import Manifest, Row, read_manifest, write_manifest
+from facial_attributes_training.data.archive import PictureReader
+from facial_attributes_training.data.manifest import Manifest, Row, read_manifest, write_manifest
 from stage import StageError, pack, unpack
 
 LIMIT = 9000

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from facial_attributes_ros.ros import configured
 from facial_attributes_ros.ros.loading import Stages
-from facial_attributes_ros.ros.settings import SETTINGS, settings_from
+from facial_attributes_ros.ros.perception import configured
+from facial_attributes_ros.ros.perception.settings import SETTINGS, settings_from
 
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from facial_attributes_ros.ros import diagnostics
-from facial_attributes_ros.ros.diagnostics import Report, Statistics
-from facial_attributes_ros.ros.health import ERROR, OK, WARN, Situation, assess
-from facial_attributes_ros.ros.stream import StreamReport
+from facial_attributes_ros.ros.perception import diagnostics
+from facial_attributes_ros.ros.perception.diagnostics import Report, Statistics
+from facial_attributes_ros.ros.perception.health import ERROR, OK, WARN, Situation, assess
+from facial_attributes_ros.ros.perception.stream import StreamReport
 
 ACTIVE = Situation("active", topic="/eye/image")
 

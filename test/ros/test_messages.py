@@ -3,7 +3,7 @@ import pytest
 
 from facial_attributes_ros.attributes import Detection
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
-from facial_attributes_ros.vision.pipeline import FramePipeline
+from facial_attributes_ros.pipeline import FramePipeline
 
 messages = pytest.importorskip("facial_attributes_ros.ros.messages", reason="neither ROS nor the messages are here")
 std_msgs = pytest.importorskip("std_msgs.msg")

@@ -11,10 +11,10 @@ pytest.importorskip("rclpy", reason="ROS is not here: run make setup")
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from facial_attributes_ros.ros import configured
-from facial_attributes_ros.ros.active import WATCH
-from facial_attributes_ros.ros.info import InfoPublisher
-from facial_attributes_ros.ros.perception_node import Perception
+from facial_attributes_ros.ros.perception import configured
+from facial_attributes_ros.ros.perception.active import WATCH
+from facial_attributes_ros.ros.perception.info import InfoPublisher
+from facial_attributes_ros.ros.perception.node import Perception
 
 DEADLINE = 30.0
 OUTPUTS = ("/faces", "/faces/image", "/faces/image/compressed", "/faces/info")

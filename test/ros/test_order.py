@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facial_attributes_ros.ros.order import MOST_REFUSED, ArrivalOrder
+from facial_attributes_ros.ros.perception.order import MOST_REFUSED, ArrivalOrder
 
 
 def kept(stamps, arrivals=None):

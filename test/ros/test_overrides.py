@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.ros.settings import SETTINGS, settings_from
+from facial_attributes_ros.ros.perception.settings import SETTINGS, settings_from
 
 FILE = Path(__file__).resolve().parents[2] / "config" / "perception.yaml"
 
@@ -130,7 +130,7 @@ def test_loading_a_file_again_while_configured_repeats_what_holds(table):
 def test_every_quality_of_service_that_the_publishers_declare_can_be_given(ros_context, table):
     from rclpy.lifecycle import LifecycleNode
 
-    from facial_attributes_ros.ros.outputs import Outputs
+    from facial_attributes_ros.ros.perception.outputs import Outputs
 
     settings = settings_from({setting.name: setting.default for setting in SETTINGS} | {"rep155": "never"})
     publishing = LifecycleNode("perception", context=ros_context())

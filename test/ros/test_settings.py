@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.ros.settings import SETTINGS, settings_from
-from facial_attributes_ros.vision.options import PipelineOptions
+from facial_attributes_ros.options import PipelineOptions
+from facial_attributes_ros.ros.perception.settings import SETTINGS, settings_from
 
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 FILE = Path(__file__).resolve().parents[2] / "config" / "perception.yaml"

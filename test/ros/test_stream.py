@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facial_attributes_ros.ros.presence import Presence
-from facial_attributes_ros.ros.stream import ImageStream
+from facial_attributes_ros.ros.perception.presence import Presence
+from facial_attributes_ros.ros.perception.stream import ImageStream
 
 
 def watch(stamps, every=15):

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from facial_attributes_ros.ros.perception.worker import NewestWorker
 from facial_attributes_ros.ros.throttle import Throttle
-from facial_attributes_ros.ros.worker import NewestWorker
 
 DEADLINE = 30.0
 

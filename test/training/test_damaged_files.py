@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from facial_attributes_training.archive import index_archive
-from facial_attributes_training.card.sources import read_json
-from facial_attributes_training.manifest import read_manifest
-from facial_attributes_training.paired import read_outcomes
+from facial_attributes_training.data.archive import index_archive
+from facial_attributes_training.data.manifest import read_manifest
+from facial_attributes_training.data.table_files import numbers, read_table
+from facial_attributes_training.fit.step_log import read_steps
+from facial_attributes_training.measure.paired import read_outcomes
 from facial_attributes_training.prepare.scan import recorded_fingerprints, scan
-from facial_attributes_training.step_log import read_steps
-from facial_attributes_training.table_files import numbers, read_table
+from facial_attributes_training.reports.card.sources import read_json
 
 from facial_attributes_ros.errors import UserError
 

@@ -26,9 +26,9 @@ def test_training_starts_without_what_only_other_parts_need() -> None:
         f"        if name.partition('.')[0] in {ABSENT!r}:\n"
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Absent())\n"
-        "import facial_attributes_training.run, facial_attributes_training.run_report\n"
-        "import facial_attributes_training.recipe_file\n"
-        "from facial_attributes_ros.models.backbones import build_backbone\n"
+        "import facial_attributes_training.fit.run, facial_attributes_training.reports.progress\n"
+        "import facial_attributes_training.recipe.file\n"
+        "from facial_attributes_ros.models.backbones.build import build_backbone\n"
         "build_backbone('dinov2-vits14', None, 112)\n"
         f"print([name for name in {ABSENT + LATE!r} if name in sys.modules])\n"
     )

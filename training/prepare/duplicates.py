@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from facial_attributes_training.manifest import Row
+from facial_attributes_training.data.manifest import Row
 from facial_attributes_training.prepare.faces import Box, is_same_face
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.scan import Scanned

@@ -6,7 +6,7 @@ import numpy as np
 from facial_attributes_training.prepare.scan import Scanned
 from numpy.typing import NDArray
 
-from facial_attributes_ros.vision.boxes import overlaps
+from facial_attributes_ros.imaging.boxes import overlaps
 
 Box = tuple[float, float, float, float]
 

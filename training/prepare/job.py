@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from facial_attributes_training.manifest import Manifest, Row, write_manifest
+from facial_attributes_training.data.manifest import Manifest, Row, write_manifest
 from facial_attributes_training.prepare.duplicates import drop_duplicates
 from facial_attributes_training.prepare.faces import face_at, main_face
 from facial_attributes_training.prepare.left_out import LEFT_OUT_FILE, LeftOut, write_left_out

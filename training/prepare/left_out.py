@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Self
 
-from facial_attributes_training.manifest import Row
+from facial_attributes_training.data.manifest import Row
 
 from facial_attributes_ros.files import atomic_target, disk_errors
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from facial_attributes_training.archive import is_remote
-from facial_attributes_training.manifest import Row, read_manifest
+from facial_attributes_training.data.archive import is_remote
+from facial_attributes_training.data.manifest import Row, read_manifest
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.looks import Looks, near_copies
 from facial_attributes_training.prepare.scan import Progress, Scanned, recorded_fingerprints, scan

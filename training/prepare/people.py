@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from facial_attributes_training.manifest import IDENTITY, Row
+from facial_attributes_training.data.manifest import IDENTITY, Row
 
 
 def describe_people(rows: Sequence[Row]) -> tuple[str, ...]:

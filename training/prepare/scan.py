@@ -22,13 +22,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from facial_attributes_training.archive import PictureReader, file_of, file_state, split_member
+from facial_attributes_training.data.archive import PictureReader, file_of, file_state, split_member
 from facial_attributes_training.prepare.looks import describe, is_description
 from numpy.typing import NDArray
 
+from facial_attributes_ros.detection.base import FaceDetector
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import parse_json
-from facial_attributes_ros.vision.detectors import FaceDetector
 
 _KINDS = {"path": str, "width": int, "height": int, "fingerprint": str, "error": str, "state": list, "look": str}
 """Types of a finding's fields in the log."""

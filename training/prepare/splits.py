@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from facial_attributes_training.manifest import IDENTITY, Row
+from facial_attributes_training.data.manifest import IDENTITY, Row
 from facial_attributes_training.prepare.left_out import LeftOut
 
 from facial_attributes_ros.errors import UserError

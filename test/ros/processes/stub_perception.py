@@ -1,6 +1,6 @@
 """Runs the stub of the perception node; as light as the real entry point, so that Ctrl-C is heard as early."""
 
-from facial_attributes_ros.ros.perception import build_parser
+from facial_attributes_ros.ros.perception.entry import build_parser
 from facial_attributes_ros.ros.process import run_node
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ from facial_attributes_ros.attributes import (
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import ModelSpec
-from facial_attributes_ros.ros import configured, perception_node
-from facial_attributes_ros.vision.pipeline import EstimateError, FrameResult
+from facial_attributes_ros.pipeline import EstimateError, FrameResult
+from facial_attributes_ros.ros.perception import configured
+from facial_attributes_ros.ros.perception import node as perception_node
 
 
 def peaked(task, index, threshold=0.5, height=0.7):

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from facial_attributes_training.manifest import Row, read_manifest
+from facial_attributes_training.data.manifest import Row, read_manifest
 from facial_attributes_training.prepare.duplicates import drop_duplicates
 from facial_attributes_training.prepare.job import FacePolicy, Prepared, choose, prepare
 from facial_attributes_training.prepare.left_out import LeftOut
@@ -21,9 +21,9 @@ from facial_attributes_training.prepare.splits import assign_splits, parse_share
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
+from facial_attributes_ros.detection.base import DetectorOptions
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import locked
-from facial_attributes_ros.vision.detectors import DetectorOptions
 
 MALE, FEMALE = {"gender": "male"}, {"gender": "female"}
 

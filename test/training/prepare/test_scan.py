@@ -8,13 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from facial_attributes_training.archive import PictureReader
+from facial_attributes_training.data.archive import PictureReader
 from facial_attributes_training.prepare.scan import fingerprint, scan, scan_picture
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
+from facial_attributes_ros.detection.base import DetectorOptions
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.vision.detectors import DetectorOptions
 
 
 class SquareFinder:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from facial_attributes_training.manifest import Row
+from facial_attributes_training.data.manifest import Row
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.sources import SOURCES, TableOptions, read_csv, read_folders
 from facial_attributes_training.prepare.sources.imdb_wiki import age_in_years

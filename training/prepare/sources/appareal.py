@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from facial_attributes_training.manifest import Row
+from facial_attributes_training.data.manifest import Row
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, read_rows, require
 from facial_attributes_training.prepare.splits import standard_split

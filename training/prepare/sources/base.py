@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from facial_attributes_training.manifest import MAX_AGE, Row
+from facial_attributes_training.data.manifest import MAX_AGE, Row
 from facial_attributes_training.prepare.left_out import LeftOut
 
 from facial_attributes_ros.attributes import AGE, LABELS, age_group_of

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from facial_attributes_training.manifest import Row
+from facial_attributes_training.data.manifest import Row
 from facial_attributes_training.prepare.sources.base import Found, Source, labelled, read_lines, require
 
 from facial_attributes_ros.attributes import GENDER

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from facial_attributes_training.manifest import LABEL_COLUMNS, Row
+from facial_attributes_training.data.manifest import LABEL_COLUMNS, Row
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.sources.base import BAD_LABEL, Found, labelled, require
 from facial_attributes_training.prepare.sources.table import TableOptions
@@ -10,8 +10,8 @@ from facial_attributes_training.prepare.splits import standard_split
 
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.vision import formats
-from facial_attributes_ros.vision.folders import files_in
+from facial_attributes_ros.imaging import formats
+from facial_attributes_ros.imaging.folders import files_in
 
 _SPLITS = ("train", "val", "test")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from facial_attributes_training.manifest import Row
+from facial_attributes_training.data.manifest import Row
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.sources.base import BAD_LABEL, Found, Source, first_there, labelled, require
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from facial_attributes_training.manifest import BOX_COLUMNS, COLUMNS, IDENTITY, LABEL_COLUMNS, Row, read_manifest
+from facial_attributes_training.data.manifest import BOX_COLUMNS, COLUMNS, IDENTITY, LABEL_COLUMNS, Row, read_manifest
+from facial_attributes_training.data.subsets import ORIGIN
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, number, read_rows, require
 from facial_attributes_training.prepare.splits import standard_split
-from facial_attributes_training.subsets import ORIGIN
 
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from facial_attributes_training.manifest import Row
+from facial_attributes_training.data.manifest import Row
 from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.sources.base import BAD_LABEL, Found, Source, labelled, require
 

@@ -1,0 +1,1 @@
+"""Benchmarks: stages, detection, adaptations, load, a live ROS graph, and training."""

@@ -1,0 +1,1 @@
+"""Face detectors behind one interface: YuNet (the default) and InsightFace's SCRFD."""

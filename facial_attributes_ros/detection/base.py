@@ -1,0 +1,142 @@
+"""What a face detector is, its options, and the scaled copy of the frame that every detector looks at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facial_attributes_ros.attributes import Detection
+from facial_attributes_ros.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorOptions:
+    """How a detector looks at a frame.
+
+    Attributes:
+        detection_size: longest side in pixels of the copy that is searched. Lowering it makes detection faster, by the
+            square, and loses small faces.
+        score_threshold: smallest score, 0 to 1, of a detection that is kept. Raising it loses faces and false alarms.
+        min_face: shortest longer box side, in pixels of the full frame, of a face that is kept.
+        overlap_threshold: boxes that overlap by more than this (intersection over union) are one face.
+        enlarge_to: a picture whose longest side is below this is scaled up to it, which makes the boxes of a face that
+            fills a small picture more exact; 0 never to enlarge.
+        padding: if nothing is found, look once more with a black border of this share of the picture's longest side,
+            which finds faces that fill the picture or reach past its border; 0 to look once.
+    """
+
+    detection_size: int = 640
+    score_threshold: float = 0.4
+    min_face: float = 16.0
+    overlap_threshold: float = 0.3
+    enlarge_to: int = 0
+    padding: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            UserError: a value is out of its range.
+        """
+        if self.detection_size < 32:
+            raise UserError(f"detection_size must be at least 32 pixels, not {self.detection_size}.")
+        if not 0 <= self.score_threshold <= 1:
+            raise UserError(f"score_threshold must be between 0 and 1, not {self.score_threshold}.")
+        if not 0 < self.overlap_threshold <= 1:
+            raise UserError(f"overlap_threshold must be above 0 and at most 1, not {self.overlap_threshold}.")
+        if min(self.min_face, self.padding, self.enlarge_to) < 0:
+            raise UserError("min_face, padding and enlarge_to cannot be negative.")
+
+
+CLOSE_UP = DetectorOptions(detection_size=192, score_threshold=0.4, enlarge_to=192, padding=0.5)
+"""For pictures that are loose crops of one face, as data sets have them."""
+
+
+_LARGEST = 520
+"""Networks box a face of more pixels badly or miss it; it is looked for once more in a copy of half the size."""
+
+
+class FaceDetector(Protocol):
+    """Finds faces in a picture."""
+
+    options: DetectorOptions
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """Return the faces of a BGR picture, uint8 (H, W, 3), in pixels of that picture, best score first."""
+        ...
+
+
+Finder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Takes the scaled copy and returns float32 (N, 15): x, y, width, height, five landmarks as x, y, and the score."""
+
+
+def detect_scaled(image: NDArray[np.uint8], options: DetectorOptions, find: Finder) -> list[Detection]:
+    """Search a scaled copy of a picture and return the faces in pixels of the picture, best score first.
+
+    Args:
+        image: uint8 (H, W, 3) BGR.
+        options: scale, padding and which faces to keep.
+        find: the network.
+    """
+    searched = min(max(*image.shape[:2], options.enlarge_to), options.detection_size)
+    faces = _look(image, searched, options.min_face, find)
+    if not faces and options.padding:
+        faces = _look(image, searched, options.min_face, find, options.padding)
+    largest = _LARGEST * max(image.shape[:2]) / searched
+    if any(_side(face) > largest for face in faces):
+        large = [face for face in _look(image, searched // 2, options.min_face, find) if _side(face) > largest * 0.8]
+        faces = _once([face for face in faces if _side(face) <= largest] + large, options.overlap_threshold)
+    return faces
+
+
+def _once(faces: list[Detection], overlap: float) -> list[Detection]:
+    """Return the faces of two looks, best score first, without those that both have found."""
+    boxes, scores = [face.box.tolist() for face in faces], [face.score for face in faces]
+    kept = np.asarray(cv2.dnn.NMSBoxes(boxes, scores, 0.0, overlap), np.int64).reshape(-1)
+    return sorted((faces[index] for index in kept), key=lambda face: -face.score)
+
+
+def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a copy of another width and height, halved as often as it goes and then interpolated.
+
+    OpenCV averages over other shares than a half several times more slowly.
+    """
+    while image.shape[1] >= 2 * size[0] and image.shape[0] >= 2 * size[1]:
+        width, height = image.shape[1] // 2, image.shape[0] // 2
+        even = image[: 2 * height, : 2 * width]
+        image = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    if image.shape[1::-1] == size:
+        return image
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _look(
+    image: NDArray[np.uint8], searched: int, min_face: float, find: Finder, padding: float = 0.0
+) -> list[Detection]:
+    """Search a copy whose longest side, with a border of a share of it on every side, is `searched` pixels."""
+    height, width = image.shape[:2]
+    scale = searched / (max(height, width) * (1 + 2 * padding))
+    # A very long picture keeps one pixel of its short side: a strip without faces rather than an error.
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    scaled = _resized(image, size)
+    border = round(padding * max(size))
+    if border:
+        scaled = np.asarray(cv2.copyMakeBorder(scaled, border, border, border, border, cv2.BORDER_CONSTANT), np.uint8)
+    rows = find(scaled)
+    to_full = np.array([width / size[0], height / size[1]], np.float32)
+    faces = [_detection(row, border, to_full) for row in rows[np.argsort(-rows[:, 14])]]
+    return [face for face in faces if _side(face) >= min_face and face.box[2:].min() > 0]
+
+
+def _side(face: Detection) -> float:
+    return float(face.box[2:].max())
+
+
+def _detection(row: NDArray[np.float32], border: int, to_full: NDArray[np.float32]) -> Detection:
+    corner, size = (row[0:2] - border) * to_full, row[2:4] * to_full
+    landmarks = (row[4:14].reshape(5, 2) - border) * to_full
+    box = np.concatenate([corner, size]).astype(np.float32)
+    return Detection(box, float(np.clip(row[14], 0, 1)), landmarks.astype(np.float32))

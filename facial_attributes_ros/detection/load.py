@@ -1,0 +1,31 @@
+"""The face detector that a user named."""
+
+from typing import Any
+
+from facial_attributes_ros.detection.base import DetectorOptions, FaceDetector
+from facial_attributes_ros.detection.scrfd import ScrfdDetector
+from facial_attributes_ros.detection.yunet import YuNetDetector
+from facial_attributes_ros.errors import UserError
+
+
+def load_detector(name: str = "yunet", **options: Any) -> FaceDetector:
+    """Return the detector that a user named.
+
+    Args:
+        name: `yunet`, or `yunet:ENGINE` to choose its engine (`onnx` or `opencv`); or a SCRFD: `scrfd:PATH` or a path
+            that ends in `.onnx` for a local file, `scrfd:PACK` for one of InsightFace's model packs (for example
+            `scrfd:buffalo_s`), whose licence is non-commercial research only.
+        options: fields of `DetectorOptions`.
+
+    Raises:
+        UserError: no such detector, option or file.
+    """
+    unknown = set(options) - set(DetectorOptions.__dataclass_fields__)
+    if unknown:
+        raise UserError(f"The detector has no option {', '.join(sorted(unknown))}.")
+    settings = DetectorOptions(**options)
+    if name == "yunet" or name.startswith("yunet:"):
+        return YuNetDetector(options=settings, engine=name.removeprefix("yunet").removeprefix(":") or "auto")
+    if name.startswith("scrfd:") or name.endswith(".onnx"):
+        return ScrfdDetector(name.removeprefix("scrfd:"), options=settings)
+    raise UserError(f"There is no detector '{name}'; choose yunet, or scrfd:FILE.onnx, or scrfd:PACK.")

@@ -1,0 +1,121 @@
+"""YuNet (W. Wu, H. Peng, S. Yu, 2023) in ONNX Runtime, or through OpenCV's FaceDetectorYN."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facial_attributes_ros.attributes import Detection
+from facial_attributes_ros.detection.base import DetectorOptions, detect_scaled
+from facial_attributes_ros.detection.yunet_onnx import CANDIDATES, OnnxYuNet
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import utf8_name
+
+ENGINES: Final = ("auto", "onnx", "opencv")
+"""Both find the same faces; auto takes ONNX Runtime, the faster one, where it is installed."""
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class _Network(Protocol):
+    def find(
+        self, picture: NDArray[np.uint8], score_threshold: float, overlap_threshold: float
+    ) -> NDArray[np.float32]: ...
+
+
+class YuNetDetector:
+    """The default detector: 0.2 MB, MIT licence, runs on a CPU.
+
+    Attributes:
+        options: scale, thresholds and padding.
+        engine: what runs the network, `onnx` or `opencv`.
+    """
+
+    def __init__(
+        self, model: Path | str | None = None, options: DetectorOptions | None = None, engine: str = "auto"
+    ) -> None:
+        """Load the network.
+
+        Args:
+            model: ONNX file, or None for the one in the user's cache (fetched at the first use).
+            options: how to look at frames; None for the defaults.
+            engine: one of `ENGINES`.
+
+        Raises:
+            UserError: the file is missing, cannot be fetched or is not a YuNet, or there is no such engine.
+        """
+        if engine not in ENGINES:
+            raise UserError(f"YuNet has no engine {engine!r}: choose one of {', '.join(ENGINES)}.")
+        self.options = options or DetectorOptions()
+        path = Path(model) if model else _cached()
+        if not path.is_file():
+            raise UserError(f"There is no detector file {path}; give the path of a YuNet ONNX file.")
+        self._network: _Network
+        self.engine, self._network = _load(path, engine)
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """Return the faces of a BGR picture, uint8 (H, W, 3), in pixels of that picture, best score first."""
+        return detect_scaled(image, self.options, self._find)
+
+    def _find(self, scaled: NDArray[np.uint8]) -> NDArray[np.float32]:
+        # The options may be exchanged while the detector runs.
+        return self._network.find(scaled, self.options.score_threshold, self.options.overlap_threshold)
+
+
+class _OpenCvYuNet:
+    """The network through OpenCV."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with _quiet(), utf8_name(path) as name:
+                self._network = cv2.FaceDetectorYN.create(name, "", (320, 320), top_k=CANDIDATES)
+        except cv2.error as error:
+            raise UserError(f"OpenCV cannot read {path} as a YuNet face detector; fetch the file again.") from error
+
+    def find(self, picture: NDArray[np.uint8], score_threshold: float, overlap_threshold: float) -> NDArray[np.float32]:
+        height, width = picture.shape[:2]
+        self._network.setInputSize((width, height))
+        self._network.setScoreThreshold(score_threshold)
+        self._network.setNMSThreshold(overlap_threshold)
+        _, faces = self._network.detect(picture)
+        return np.zeros((0, 15), np.float32) if faces is None else np.asarray(faces, np.float32)
+
+
+def _load(path: Path, engine: str) -> tuple[str, _Network]:
+    """Return the engine that is taken, and the network in it."""
+    if engine == "opencv":
+        return engine, _OpenCvYuNet(path)
+    try:
+        return "onnx", OnnxYuNet(path)
+    except ImportError as error:
+        if engine == "onnx":
+            raise UserError(f"YuNet in ONNX Runtime needs onnx and onnxruntime ({error}): use opencv.") from error
+        _LOGGER.info("YuNet runs in OpenCV, which is slower, since onnx or onnxruntime is missing (%s).", error)
+        return "opencv", _OpenCvYuNet(path)
+
+
+def _cached() -> Path:
+    # Imported here so that a detector with a file of its own needs neither cache nor network.
+    from facial_attributes_ros.assets import asset
+
+    return asset("yunet")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep OpenCV 5 from warning on standard error that it ignores the target, which nobody has set."""
+    logging = getattr(cv2.utils, "logging", None)
+    if logging is None:
+        yield
+        return
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(level)

@@ -1,0 +1,1 @@
+"""Inference engines: one interface, PyTorch and ONNX Runtime behind it, and export."""

@@ -1,0 +1,107 @@
+"""What an engine is: the interface that runs a model, and what its logits mean."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facial_attributes_ros.models.regression import class_logits
+from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.models.untrained import untrained_classes
+
+Crops = NDArray[np.uint8]
+Logits = dict[str, NDArray[np.float32]]
+
+
+class Engine(Protocol):
+    """A model that is loaded and ready.
+
+    Attributes:
+        spec: the model's description.
+        name: `torch`, `onnx` or `onnx-int8`.
+        device: `cpu` or `cuda:0` and the like.
+    """
+
+    spec: ModelSpec
+    name: str
+    device: str
+
+    def logits(self, crops: Crops, tasks: Iterable[str] | None = None) -> Logits:
+        """Run the model on crops as `imaging.crop.crop_faces` cuts them.
+
+        Args:
+            crops: uint8 (N, S, S, 3), BGR, S being `spec.image_size`; N may be 0.
+            tasks: which results are wanted, all by default; nothing that only serves another is computed.
+
+        Returns:
+            float32 (N, classes) per task, not calibrated; (N, 1) for an age in years, see `models.regression`.
+
+        Raises:
+            ValueError: the crops have another shape or type.
+            UserError: the model lacks a task, or the device has too little memory for a single face.
+        """
+
+    def from_frame(self, image: NDArray[np.uint8], boxes: ArrayLike, tasks: Iterable[str] | None = None) -> Logits:
+        """Cut faces out of a frame and run the model on them.
+
+        Args:
+            image: uint8 (H, W, 3), BGR.
+            boxes: (N, 4) x, y, width, height in pixels of `image`; N may be 0.
+            tasks: as in `logits`.
+
+        Returns:
+            As `logits`.
+        """
+
+    def warm_up(self, batch_sizes: Iterable[int] = (1,), tasks: Iterable[str] | None = None) -> None:
+        """Run once per batch size, so that the first frame is as fast as the others.
+
+        Args:
+            batch_sizes: numbers of faces.
+            tasks: as in `logits`; what only serves the others is neither loaded nor run.
+        """
+
+
+def probabilities(logits: Logits, spec: ModelSpec) -> Logits:
+    """Return calibrated distributions: the softmax of the logits over the task's temperature (Guo et al. 2017).
+
+    Args:
+        logits: as `Engine.logits` gives them; an age in years becomes a distribution over age groups.
+        spec: gives the temperatures, and says how an age in years is read and which labels were never trained.
+
+    Returns:
+        float32 (N, classes) per task; every row sums to 1, or is NaN throughout where a logit is not finite. Labels
+        that were never trained have 0.
+    """
+    classes = class_logits(logits, spec.age_regression)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite comes out as NaN
+        return {
+            task: _softmax(values / np.float32(spec.temperatures[task]), untrained_classes(task, spec.untrained_labels))
+            for task, values in classes.items()
+        }
+
+
+def check_crops(crops: Crops, spec: ModelSpec) -> None:
+    """Check what `Engine.logits` is given.
+
+    Raises:
+        ValueError: another shape or type than uint8 (N, S, S, 3).
+    """
+    side = spec.image_size
+    if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (side, side, 3):
+        raise ValueError(f"crops must be uint8 (N, {side}, {side}, 3), not {crops.dtype} {crops.shape}")
+
+
+def empty_logits(spec: ModelSpec, tasks: Iterable[str]) -> Logits:
+    """Return the logits of no faces at all, as `Engine.logits` gives them."""
+    return {task: np.empty((0, spec.outputs(task)), np.float32) for task in tasks}
+
+
+def _softmax(values: NDArray[np.float32], without: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return distributions over the classes but for those, bool (classes,), that get no probability."""
+    # One logit of minus infinity would otherwise leave a distribution that looks sure of itself.
+    values = np.where(np.isfinite(values).all(axis=-1, keepdims=True), values, np.float32(np.nan))
+    values = np.where(without, np.float32(-np.inf), values)
+    powers = np.exp(values - values.max(axis=-1, keepdims=True, initial=-np.inf))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)

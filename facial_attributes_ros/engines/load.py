@@ -1,0 +1,122 @@
+"""The engine that fits a model and a device: PyTorch or ONNX Runtime.
+
+Importing this module imports neither torch nor onnxruntime, and a cached ONNX engine starts without torch.
+"""
+
+import importlib.util
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+from facial_attributes_ros.engines.base import Engine
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.registry import model_folder
+from facial_attributes_ros.models.spec import ModelSpec
+
+_LOGGER = logging.getLogger(__name__)
+
+ENGINES: Final = ("auto", "onnx", "onnx-int8", "torch")
+"""`onnx` is float32; `onnx-int8` quantises the linear layers per channel, and auto takes it where the model allows."""
+
+_INT8_FLAGS: Final = ("avx512_vnni", "avx_vnni", "asimddp")
+_CUDA_FILES: Final = ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu", "/dev/dxg")
+
+
+def load_engine(
+    model: str | Path = "small", device: str = "auto", engine: str = "auto", threads: int | None = None
+) -> Engine:
+    """Load a model into the engine that fits the device.
+
+    Args:
+        model: as in `models.registry.model_folder`.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`; auto takes CUDA where there is one.
+        engine: one of `ENGINES`; auto takes PyTorch on CUDA and ONNX Runtime on a CPU.
+        threads: of the CPU that one call may use; by default one per core.
+
+    Raises:
+        UserError: no such engine, device or model, or something the engine needs is not installed.
+    """
+    if engine not in ENGINES:
+        raise UserError(f"There is no engine {engine!r}: choose one of {', '.join(ENGINES)}.")
+    if threads is not None and threads < 1:
+        raise UserError(f"An engine needs at least one thread, not {threads}.")
+    folder = model_folder(model)
+    spec = ModelSpec.identified(folder)
+    device = resolve_device(device, engine)
+    chosen = _choose(spec, device) if engine == "auto" else engine
+    _LOGGER.info("Model %s runs in engine %s on %s.", spec.title, chosen, device)
+    loaded: Engine
+    if chosen == "torch":
+        from facial_attributes_ros.engines.torch import TorchEngine
+
+        loaded = TorchEngine.load(folder, device=device, threads=threads)
+    else:
+        from facial_attributes_ros.engines.onnx import OnnxEngine
+
+        loaded = OnnxEngine.load(folder, device=device, threads=threads, int8=chosen == "onnx-int8")
+    loaded.spec = spec
+    return loaded
+
+
+def resolve_device(device: str, engine: str = "auto") -> str:
+    """Return `cpu` or `cuda:N` for what a user asks for: auto, cpu, cuda or cuda:N.
+
+    The library of the engine is asked, and only where the machine looks as if it had a GPU. Networks in int8 are made
+    for CPUs.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    kind, _, index = device.partition(":")
+    if device != "auto" and (kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal()))):
+        raise UserError(f"There is no device {device!r}: choose auto, cpu, cuda or cuda:N.")
+    if kind == "cpu" or (device == "auto" and engine == "onnx-int8"):
+        return "cpu"
+    count = _cuda_devices(engine)
+    if kind == "cuda" and int(index or 0) >= count:
+        raise UserError(f"There is no CUDA device {index or 0} here: choose cpu, or check the driver with nvidia-smi.")
+    return f"cuda:{index or 0}" if count else "cpu"
+
+
+def _cuda_devices(engine: str) -> int:
+    if not any(Path(file).exists() for file in _CUDA_FILES) or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return 0
+    if engine == "auto":
+        return _cuda_devices_of_torch() or _cuda_devices_of_onnxruntime()
+    return _cuda_devices_of_torch() if engine == "torch" else _cuda_devices_of_onnxruntime()
+
+
+def _cuda_devices_of_torch() -> int:
+    if not importlib.util.find_spec("torch"):
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _cuda_devices_of_onnxruntime() -> int:
+    if not importlib.util.find_spec("onnxruntime"):
+        return 0
+    import onnxruntime
+
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return 0
+    # It does not tell how many there are; the driver does, except on Jetson, which has one.
+    return len([file for file in Path("/dev").glob("nvidia*") if file.name.removeprefix("nvidia").isdigit()]) or 1
+
+
+def _choose(spec: ModelSpec, device: str) -> str:
+    if device != "cpu":
+        return "torch" if _cuda_devices_of_torch() else "onnx"
+    if importlib.util.find_spec("onnxruntime"):
+        return "onnx-int8" if spec.int8 and _has_int8_instructions() else "onnx"
+    return "torch"
+
+
+def _has_int8_instructions() -> bool:
+    """Return whether the CPU multiplies int8 without saturating on the way; elsewhere int8 loses accuracy."""
+    try:
+        return any(flag in Path("/proc/cpuinfo").read_text() for flag in _INT8_FLAGS)
+    except OSError:
+        return False

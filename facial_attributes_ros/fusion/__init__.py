@@ -1,0 +1,1 @@
+"""Fusion of successive predictions of a tracked face into one belief."""

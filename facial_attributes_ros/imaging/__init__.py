@@ -1,0 +1,1 @@
+"""Images in and out: the bounded decoder, sources, crops, view quality, drawing."""

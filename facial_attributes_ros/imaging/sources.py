@@ -1,0 +1,193 @@
+"""Where frames come from when no camera driver publishes them: the sample, pictures, folders, videos and webcams."""
+
+import itertools
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import expanded, utf8_name
+from facial_attributes_ros.imaging import formats
+from facial_attributes_ros.imaging.decoder import is_video, read_picture
+from facial_attributes_ros.imaging.folders import files_in
+from facial_attributes_ros.imaging.sample_camera import SampleCamera
+
+_LOG = logging.getLogger(__name__)
+
+Frame = tuple[NDArray[np.uint8], float]
+"""A picture, uint8 (H, W, 3) BGR, and the seconds since the first frame at which the source shows it."""
+
+FOLDER_SECONDS = 1.0
+"""How long each picture of a folder is shown."""
+
+
+def open_source(
+    spec: str, size: tuple[int, int] = (640, 480), rate: float = 15.0, loop: bool = False
+) -> Iterator[Frame]:
+    """Open a source of frames.
+
+    The frames come as fast as they are asked for (a webcam's as it delivers them); who wants them in real time waits
+    for each frame's time. The sample and a single picture never end.
+
+    Args:
+        spec: `sample`, `webcam`, `webcam:N` for the N-th camera, or the path of a picture, a folder of pictures or a
+            video.
+        size: width, height in pixels of the sample's frames, and what a webcam is asked for; pictures and videos keep
+            their own.
+        rate: frames a second of the sample, a picture and a folder, and what a webcam is asked for.
+        loop: begin again where a folder or video ends; the time goes on.
+
+    Raises:
+        UserError: the source is missing, unreadable or empty; said at once and not with the first frame.
+    """
+    if not rate > 0 or min(size) < 1:
+        raise UserError(f"A source needs a rate above 0 and a size of at least one pixel, not {rate} and {size}.")
+    if spec == "sample":
+        return _sample(SampleCamera(*size), rate)
+    if spec == "webcam" or spec.startswith("webcam:"):
+        return _webcam(_open_webcam(spec, size, rate))
+    path = expanded(spec)
+    if path.is_dir():
+        return _folder(_pictures(path), rate, loop)
+    if is_video(path):
+        return _video(path, _open_video(path), loop)
+    return _picture(read_picture(path), rate)
+
+
+def _sample(camera: SampleCamera, rate: float) -> Iterator[Frame]:
+    for count in itertools.count():
+        yield camera.frame(count / rate), count / rate
+
+
+def _picture(image: NDArray[np.uint8], rate: float) -> Iterator[Frame]:
+    for count in itertools.count():
+        yield image, count / rate
+
+
+def _pictures(folder: Path) -> list[Path]:
+    pictures = files_in(folder, formats.SUFFIXES)
+    if not pictures:
+        raise UserError(f"There are no pictures in {folder}.")
+    return pictures
+
+
+def _folder(pictures: list[Path], rate: float, loop: bool) -> Iterator[Frame]:
+    shown = max(round(rate * FOLDER_SECONDS), 1)
+    count = 0
+    while True:
+        before = count
+        for path in pictures:
+            try:
+                image = read_picture(path)
+            except UserError as error:
+                _LOG.warning("Passed over: %s", error)
+                continue
+            for _ in range(shown):
+                yield image, count / rate
+                count += 1
+        if count == before:
+            raise UserError(f"None of the {len(pictures)} pictures of {pictures[0].parent} can be read.")
+        if not loop:
+            return
+
+
+def _open_video(path: Path) -> cv2.VideoCapture:
+    if not path.exists():
+        raise UserError(f"There is no file {path}.")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"There is no permission to read {path}.")
+    with utf8_name(path) as name:
+        capture = cv2.VideoCapture(name)
+    if not capture.isOpened():
+        raise UserError(f"{path} is not a video that OpenCV can read.")
+    return capture
+
+
+def read_video(path: Path) -> Iterator[Frame]:
+    """Yield the frames of a video file once, with their times.
+
+    Raises:
+        UserError: the file is missing, unreadable or holds no frame; said at once and not with the first frame.
+    """
+    return _video(path, _open_video(path), loop=False)
+
+
+def video_rate(path: Path) -> float:
+    """Return the frames a second that a video file names, 25 if it names none.
+
+    Raises:
+        UserError: the file is missing or unreadable.
+    """
+    capture = _open_video(path)
+    rate = float(capture.get(cv2.CAP_PROP_FPS)) or 25.0
+    capture.release()
+    return rate
+
+
+def _video(path: Path, capture: cv2.VideoCapture, loop: bool) -> Iterator[Frame]:
+    period = 1 / (capture.get(cv2.CAP_PROP_FPS) or 25.0)
+    start, seconds = 0.0, -period
+    try:
+        while True:
+            begun = seconds
+            for image, shown in _capture_frames(capture, period):
+                # Some containers have no time stamps, or stamps that go back; the time must not.
+                seconds = max(start + shown, seconds + period / 2)
+                yield image, seconds
+            if seconds == begun:
+                raise UserError(f"The video {path} holds no frame that can be read.")
+            if not loop:
+                return
+            start = seconds + period
+            capture.release()
+            capture = _open_video(path)
+    finally:
+        capture.release()
+
+
+def _capture_frames(capture: cv2.VideoCapture, period: float) -> Iterator[Frame]:
+    for count in itertools.count():
+        good, image = capture.read()
+        shown = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if not good:
+            return
+        yield np.asarray(image, np.uint8), shown if shown > 0 else count * period
+
+
+def _open_webcam(spec: str, size: tuple[int, int], rate: float) -> cv2.VideoCapture:
+    number = spec.partition(":")[2] or "0"
+    if not number.isdigit():
+        raise UserError(f"A webcam is named webcam or webcam:NUMBER, not {spec}.")
+    device = Path(f"/dev/video{number}")
+    if device.exists() and not os.access(device, os.R_OK | os.W_OK):
+        raise UserError(f"There is no permission to use the webcam {device}; add yourself to the group video.")
+    capture = cv2.VideoCapture(int(number))
+    if not capture.isOpened():
+        raise UserError(f"There is no webcam {number}; plug one in, or choose another source, such as sample.")
+    for setting, value in (
+        (cv2.CAP_PROP_FRAME_WIDTH, size[0]),
+        (cv2.CAP_PROP_FRAME_HEIGHT, size[1]),
+        (cv2.CAP_PROP_FPS, rate),
+    ):
+        capture.set(setting, value)
+    return capture
+
+
+def _webcam(capture: cv2.VideoCapture) -> Iterator[Frame]:
+    begun: float | None = None
+    try:
+        while True:
+            good, image = capture.read()
+            if not good:
+                raise UserError("The webcam stopped giving pictures; check its cable and that nothing else uses it.")
+            now = time.monotonic()
+            begun = now if begun is None else begun
+            yield np.asarray(image, np.uint8), now - begun
+    finally:
+        capture.release()

@@ -1,0 +1,1 @@
+"""Adaptations of a backbone: linear probing, partial fine-tuning, LoRA+, DoRA and MTLoRA."""

@@ -1,0 +1,341 @@
+"""The ladder of adaptations: what of a model is trained, told by one small object each.
+
+LoRA: Hu et al. 2022, h = W x + B A x. DoRA: Liu et al. 2024, the same with a learned length for every row of W + B A.
+MTLoRA: Agiza et al. 2024, see `mtlora`. The low-rank layers are peft's; only the task streams are ours.
+"""
+
+import re
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final, Self
+
+from torch import Tensor, nn
+
+from facial_attributes_ros.attributes import TASKS
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.adaptations.mtlora import TaskStreams
+from facial_attributes_ros.models.backbones.base import Backbone, run_without_weights
+from facial_attributes_ros.models.heads import build_heads
+from facial_attributes_ros.models.multitask import MultiTaskModel
+
+EVERY_BLOCK: Final = -1
+"""As `Adaptation.blocks`: the whole backbone."""
+DEFAULT_ADAPTER: Final = "default"
+POOL_LAYERS: Final[dict[str, tuple[str, ...]]] = {"all": (), "reference": ("q", "kv"), "mlp": ("q", "kv", "proj")}
+"""Layers of the pooling that are left out: none; those that the reference's code fuses in a bare parameter; and those
+and the output layer, on which the reference's adapter never acts."""
+_KINDS: Final[dict[object, str]] = {bool: "true or false", int: "a whole number", float: "a number", str: "a name"}
+_PROBE_BATCH: Final = 6
+"""Even, so that it is never the side of a table of relative positions, which is odd."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What is trained besides the heads, and how.
+
+    Attributes:
+        name: as in `NAMES`, or `ft-K` for any K.
+        blocks: so many of the last blocks are trained in full, and with them the attention pooling, or the final
+            normalisation where there is none; `EVERY_BLOCK` for the whole backbone.
+        rank: rank of the low-rank matrices; 0 for none.
+        alpha: their product is scaled by alpha / rank.
+        dropout: share of a low-rank layer's input dropped in training.
+        dora: whether each row's length is learned too.
+        pool_layers: which linear layers of the attention pooling carry low-rank matrices, a key of `POOL_LAYERS`.
+        task_specific: whether each task has a stream of its own in the last block and the attention pooling.
+        batch_norm: whether the heads normalise their input.
+        hidden: whether the heads have a hidden layer; without it they are linear.
+        loraplus_ratio: the B matrices learn so many times as fast as the A matrices (LoRA+, Hayou et al. 2024).
+    """
+
+    name: str
+    blocks: int = 0
+    rank: int = 0
+    alpha: float = 0.0
+    dropout: float = 0.0
+    dora: bool = False
+    pool_layers: str = "all"
+    task_specific: bool = False
+    batch_norm: bool = True
+    hidden: bool = True
+    loraplus_ratio: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check types and ranges, as values may come from people's files.
+
+        Raises:
+            UserError: a value is not of its type or out of its range.
+        """
+        for field in fields(self):
+            value, kind = getattr(self, field.name), field.type
+            fits = isinstance(value, (int, float) if kind is float else kind)  # type: ignore[arg-type]
+            if not fits or (isinstance(value, bool) and kind is not bool):
+                raise UserError(f"an adaptation's {field.name} is {_KINDS[kind]}, not {value!r}.")
+        if self.pool_layers not in POOL_LAYERS:
+            raise UserError(f"pool_layers is one of {', '.join(POOL_LAYERS)}, not {self.pool_layers!r}.")
+        checks = {
+            "blocks": (EVERY_BLOCK <= self.blocks <= 1000, "-1 (all of them) to 1000"),
+            "rank": (0 <= self.rank <= 16384, "0 (none) to 16384"),
+            "alpha": (0 <= self.alpha <= 1e6, "0 to 1e6"),
+            "dropout": (0 <= self.dropout < 1, "from 0 to below 1"),
+            "loraplus_ratio": (0 < self.loraplus_ratio <= 1e6, "above 0, up to 1e6"),
+        }
+        for name, (fits, wanted) in checks.items():
+            if not fits:
+                raise UserError(f"an adaptation's {name} is {wanted}, not {getattr(self, name)!r}.")
+
+    @classmethod
+    def named(cls, name: str, **changes: Any) -> Self:
+        """Return the adaptation of a name, with some fields changed.
+
+        Raises:
+            UserError: there is no adaptation of that name, or no such field.
+        """
+        if match := re.fullmatch(r"ft-([1-9][0-9]{0,3})", name):
+            found = cls(name, blocks=int(match.group(1)))
+        elif name in _NAMED:
+            found = cls(name, **_NAMED[name])
+        else:
+            raise UserError(f"there is no adaptation {name!r}; choose {', '.join(NAMES)}.")
+        known = [field.name for field in fields(cls)]
+        if unknown := [change for change in changes if change not in known]:
+            raise UserError(f"an adaptation has {', '.join(known)}, but no {unknown[0]}.")
+        return replace(found, **changes)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return the adaptation that `to_dict` described; fields left out are those of the name.
+
+        Raises:
+            UserError: the name or a field is unknown.
+        """
+        return cls.named(str(values.get("name", "")), **{key: value for key, value in values.items() if key != "name"})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as plain values, for model.json."""
+        return asdict(self)
+
+
+_LOW_RANK: Final[dict[str, Any]] = {"rank": 64, "alpha": 64.0, "dropout": 0.5, "dora": True, "loraplus_ratio": 6.0}
+_NAMED: Final[dict[str, dict[str, Any]]] = {
+    "zero-shot": {},
+    "lp": {"batch_norm": False},
+    "lora": _LOW_RANK,
+    "dora": _LOW_RANK,
+    "lora-plain": _LOW_RANK | {"dora": False},
+    "lora-reference": _LOW_RANK | {"pool_layers": "reference"},
+    "mtlora": _LOW_RANK | {"task_specific": True},
+    "full": {"blocks": EVERY_BLOCK},
+}
+NAMES: Final = (*_NAMED, "ft-K")
+"""Names that `Adaptation.named` knows; `lora` is the ladder's rung (DoRA trained with LoRA+), `dora` the same."""
+
+
+def build_model(
+    backbone: Backbone, adaptation: Adaptation, tasks: Sequence[str] = TASKS, age_in_years: bool = False
+) -> MultiTaskModel:
+    """Put fresh heads of the right size on a backbone and apply an adaptation to it, in place.
+
+    With `age_in_years` the head of age gives one number, see `models.regression`.
+
+    Raises:
+        UserError: a task is unknown, or the adaptation doesn't suit the backbone.
+    """
+    dim = backbone.feature_dim
+    if adaptation.task_specific and backbone.pool is not None:
+        dim = int(backbone.pool.out_features)  # type: ignore[arg-type]
+    heads = build_heads(dim, tasks, adaptation.hidden, adaptation.batch_norm, age_in_years=age_in_years)
+    model = MultiTaskModel(backbone, heads)
+    apply(model, adaptation)
+    return model.eval()
+
+
+def apply(model: MultiTaskModel, adaptation: Adaptation) -> None:
+    """Freeze what an adaptation doesn't train and add what it needs, in place.
+
+    Raises:
+        UserError: the model is adapted already, or the adaptation doesn't suit the backbone.
+    """
+    if adapter_layers(model) or model.streams is not None:
+        raise UserError("the model carries adapters already; merge them first, or add another with add_adapter.")
+    backbone = model.backbone
+    backbone.requires_grad_(adaptation.blocks == EVERY_BLOCK)
+    if adaptation.blocks > 0:
+        _train_last_blocks(backbone, adaptation.blocks)
+    if adaptation.rank:
+        called = called_linears(backbone)
+        if not called:
+            raise UserError(f"{backbone.name} has no linear layers in its blocks, so low-rank adapters don't suit it.")
+        _inject(backbone, adaptation, DEFAULT_ADAPTER, called)
+        if adaptation.task_specific:
+            _add_streams(model, adaptation, called)
+    model.heads.requires_grad_(adaptation.name != "zero-shot")
+    _check_heads(model)
+
+
+def _train_last_blocks(backbone: Backbone, count: int) -> None:
+    if count > len(backbone.blocks):
+        raise UserError(f"{backbone.name} has {len(backbone.blocks)} blocks, so its last {count} can't be trained.")
+    behind = backbone.final_norm if backbone.pool is None else [backbone.pool]
+    for module in (*backbone.blocks[-count:], *behind):
+        module.requires_grad_(True)
+
+
+def called_linears(backbone: Backbone) -> list[str]:
+    """Return the names inside the backbone of the blocks' and the pooling's linear layers that tokens pass.
+
+    An adapter around a layer whose weight is read by other code (as `nn.MultiheadAttention` does) would never act
+    before merging and would after, so such layers are left out; and so are layers that compute position tables. The
+    forward runs on the meta device, without weights.
+    """
+    names = {id(module): name for name, module in backbone.named_modules()}
+    inside = {id(part) for _, module in backbone.adaptable_modules() for part in module.modules()}
+    called: set[str] = set()
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if len(inputs[0]) == _PROBE_BATCH:
+            called.add(names[id(module)])
+
+    linears = [part for part in backbone.modules() if isinstance(part, nn.Linear) and id(part) in inside]
+    hooks = [linear.register_forward_pre_hook(note) for linear in linears]
+    try:
+        run_without_weights(backbone, _PROBE_BATCH)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [names[id(linear)] for linear in linears if names[id(linear)] in called]
+
+
+def _inject(backbone: Backbone, adaptation: Adaptation, adapter: str, called: Iterable[str]) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    targets = [name.removeprefix("trunk.") for name in _targets(backbone, adaptation, called)]
+    if not targets:
+        return
+    config = LoraConfig(
+        r=adaptation.rank,
+        lora_alpha=adaptation.alpha,  # type: ignore[arg-type]
+        lora_dropout=adaptation.dropout,
+        use_dora=adaptation.dora,
+        target_modules=targets,
+        bias="none",
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several adapters are intended
+        inject_adapter_in_model(config, backbone.trunk, adapter)
+    # New dropout layers come in training mode.
+    backbone.train(backbone.training)
+
+
+def _targets(backbone: Backbone, adaptation: Adaptation, called: Iterable[str]) -> list[str]:
+    names = {id(module): name for name, module in backbone.named_modules()}
+    skipped: list[nn.Module] = []
+    pool: Any = backbone.pool
+    if adaptation.task_specific:
+        skipped = [backbone.blocks[-1], *([pool] if pool is not None else [])]
+    elif pool is not None:
+        skipped = [pool.get_submodule(layer) for layer in POOL_LAYERS[adaptation.pool_layers]]
+    inside = {names[id(part)] for module in skipped for part in module.modules()}
+    return [name for name in called if name not in inside]
+
+
+def _add_streams(model: MultiTaskModel, adaptation: Adaptation, called: Iterable[str]) -> None:
+    backbone = model.backbone
+    model.streams = TaskStreams(backbone, model.tasks, adaptation.rank, adaptation.alpha, called)
+    if backbone.pool is not None:
+        backbone.drop_projection()  # type: ignore[operator]
+
+
+def _check_heads(model: MultiTaskModel) -> None:
+    for task, head in model.heads.items():
+        dim = getattr(head, "feature_dim", model.feature_dim)
+        if dim != model.feature_dim:
+            raise UserError(
+                f"the head of {task} takes {dim} features, but this model gives {model.feature_dim}; build the heads "
+                "with build_model."
+            )
+
+
+def adapter_layers(model: nn.Module) -> list[Any]:
+    """Return peft's layers inside a model."""
+    if "peft" not in sys.modules:
+        return []  # nobody can have made any, and importing it takes seconds
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+
+
+def add_adapter(model: MultiTaskModel, adaptation: Adaptation, name: str) -> None:
+    """Add another low-rank adapter beside those there are, and make it the active one; merged ones are taken out.
+
+    Raises:
+        UserError: the adaptation has no low-rank matrices or has task streams, or the name is taken.
+    """
+    layers = adapter_layers(model)
+    unmerge(model)
+    if not adaptation.rank or adaptation.task_specific:
+        raise UserError(f"{adaptation.name} is not a low-rank adapter of the backbone, so it can't be added by name.")
+    if any(name in layer.lora_A for layer in layers):
+        raise UserError(f"the model has an adapter {name!r} already; choose another name.")
+    replaced = {id(layer.base_layer) for layer in layers}
+    called = [
+        path.removesuffix(".base_layer") if id(model.backbone.get_submodule(path)) in replaced else path
+        for path in called_linears(model.backbone)
+        if ".lora_" not in path
+    ]
+    _inject(model.backbone, adaptation, name, called)
+    set_adapters(model, [name])
+
+
+def set_adapters(model: nn.Module, names: Sequence[str]) -> None:
+    """Make these adapters the active ones: one to switch, several to stack (their updates are added).
+
+    Adapters that are merged are taken out first, as they would stay in effect.
+
+    Raises:
+        UserError: no layer has an adapter of a name.
+    """
+    layers = adapter_layers(model)
+    known = {name for layer in layers for name in layer.lora_A}
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"the model has no adapter {unknown[0]!r}; it has {', '.join(sorted(known)) or 'none'}.")
+    unmerge(model)
+    for layer in layers:
+        layer.set_adapter([name for name in names if name in layer.lora_A])
+
+
+def merge(model: nn.Module, unload: bool = True) -> None:
+    """Add the active adapters to the weights they adapt, in place.
+
+    With `unload` the adapter modules are taken out, so that the model costs what the bare one costs; without it they
+    stay and `unmerge` takes them back. Task streams stay in any case.
+    """
+    adapted = {id(layer) for layer in adapter_layers(model)}
+    for layer in adapter_layers(model):
+        layer.merge()
+    if unload:
+        for parent in list(model.modules()):
+            for attribute, child in list(parent.named_children()):
+                if id(child) in adapted:
+                    setattr(parent, attribute, child.get_base_layer())  # type: ignore[operator]
+
+
+def unmerge(model: nn.Module) -> None:
+    """Take merged adapters back out of the weights, in place."""
+    for layer in adapter_layers(model):
+        if layer.merged:
+            layer.unmerge()
+
+
+def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return what training changes, by name: trained parameters, and the buffers of the modules that hold them."""
+    parameters = dict(model.named_parameters())
+    trained = {name for name, parameter in parameters.items() if parameter.requires_grad}
+    holders = {name.rpartition(".")[0] for name in trained}
+    return {
+        name: tensor.detach()
+        for name, tensor in model.state_dict().items()
+        if name in trained or (name not in parameters and name.rpartition(".")[0] in holders)
+    }

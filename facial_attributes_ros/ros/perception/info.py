@@ -1,0 +1,126 @@
+"""What runs, on the latched topic `faces/info`: model, licence, tasks and camera."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from builtin_interfaces.msg import Time
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from facial_attributes_ros import __version__
+from facial_attributes_ros.attributes import LABELS
+from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.msg import PerceptionInfo, TaskInfo
+from facial_attributes_ros.ros.perception.settings import Settings
+
+TOPIC = "faces/info"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What the message says besides the model.
+
+    Attributes:
+        tasks: that are switched on.
+        thresholds: that the user set, per task.
+        image_topic: that images come from; empty while the node is not active.
+        camera_frame: frame id of the newest image, empty before the first one.
+    """
+
+    tasks: frozenset[str]
+    thresholds: Mapping[str, float]
+    image_topic: str = ""
+    camera_frame: str = ""
+
+
+def info_message(spec: ModelSpec, running: Running, stamp: Time) -> PerceptionInfo:
+    """Return the message about a model and what of it runs."""
+    return PerceptionInfo(
+        stamp=stamp,
+        model=spec.name,
+        version=spec.version,
+        hash=spec.short_hash,
+        licence_spdx=spec.licence.spdx,
+        commercial_use=spec.licence.commercial_use,
+        licence_sources=list(spec.licence.sources),
+        licence=spec.licence.text,
+        tasks=[
+            TaskInfo(
+                name=task,
+                labels=list(LABELS[task]),
+                running=bool(running.image_topic) and task in running.tasks,
+                threshold=float(running.thresholds.get(task, spec.thresholds[task])),
+                untrained_labels=list(spec.untrained_labels.get(task, ())),
+            )
+            for task in spec.tasks
+        ],
+        image_topic=running.image_topic,
+        camera_frame=running.camera_frame,
+        node_version=__version__,
+    )
+
+
+class InfoPublisher:
+    """Publishes what runs when the node is activated or deactivated and when it changes; from any thread.
+
+    Whoever subscribes later gets the last message, since the topic is transient local with a depth of 1.
+
+    Args:
+        node: whose publisher it is.
+        spec: of the model.
+        settings: of the node, see `settings_changed`.
+    """
+
+    def __init__(self, node: Node, spec: ModelSpec, settings: Settings) -> None:
+        self._node = node
+        self._spec = spec
+        self._lock = threading.Lock()
+        self._running = _running(settings)
+        self._published: Running | None = None
+        self._publisher: Any = node.create_publisher(
+            PerceptionInfo,
+            TOPIC,
+            QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def activated(self, image_topic: str) -> None:
+        """Publish that the node works on the images of a topic."""
+        self._change(image_topic=image_topic, camera_frame="")
+
+    def deactivated(self) -> None:
+        """Publish that nothing runs any more."""
+        self._change(image_topic="", camera_frame="")
+
+    def settings_changed(self, settings: Settings) -> None:
+        """Publish what has changed for a subscriber: tasks and thresholds."""
+        new = _running(settings)
+        self._change(tasks=new.tasks, thresholds=new.thresholds)
+
+    def image_came(self, frame_id: str) -> None:
+        """Publish the camera's frame if it is another one than before; an image that comes too late counts no more."""
+        if self._running.image_topic and frame_id != self._running.camera_frame:
+            self._change(camera_frame=frame_id)
+
+    def close(self) -> None:
+        """Destroy the publisher; what a worker says after that is dropped."""
+        with self._lock:
+            self._node.destroy_publisher(self._publisher)
+            self._publisher = None
+
+    def _change(self, **changes: Any) -> None:
+        with self._lock:
+            self._running = replace(self._running, **changes)
+            # Before the first activation there is nothing to say.
+            begun = self._published is not None or self._running.image_topic
+            if self._publisher is not None and begun and self._running != self._published:
+                stamp = self._node.get_clock().now().to_msg()
+                self._publisher.publish(info_message(self._spec, self._running, stamp))
+                self._published = self._running
+
+
+def _running(settings: Settings) -> Running:
+    return Running(frozenset(settings.pipeline.tasks), dict(settings.pipeline.thresholds))

@@ -1,1 +1,0 @@
-"""Inference engines, export and benchmarks."""

@@ -1,0 +1,1 @@
+"""One track per person, from the detections of successive frames."""

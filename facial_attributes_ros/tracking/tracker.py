@@ -1,0 +1,220 @@
+"""Tracks: every face keeps its id while it moves, is hidden for a moment, or is missed by the detector.
+
+Detections are assigned to predicted tracks by place and size alone (nothing looks at whose face it is), in passes:
+first the detections that the detector is sure of, then the weak ones for the tracks that are left, as in ByteTrack
+(Zhang et al., 2022). Whoever is then still missing may have moved more suddenly than the motion model expects, and is
+looked for around the last detection, as in OC-SORT (Cao et al., 2023).
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from facial_attributes_ros.attributes import Detection
+from facial_attributes_ros.options import TrackingOptions
+from facial_attributes_ros.tracking.identifiers import Identifiers
+from facial_attributes_ros.tracking.motion import Motion
+
+_WEAK_GATE = 2 / 3
+"""Share of the gate within which a weak detection may continue a track."""
+
+_LEAP = 1.2
+"""Face sizes that a face may leap from where it was last seen."""
+
+_LEAP_WITHIN = 0.3
+"""Seconds within which it may."""
+
+SLOW_CAMERA = 1.5
+"""A face may be unseen for this many intervals between frames, however slow the camera is."""
+
+INTERVALS = 4
+"""The longest of so many intervals is the camera's, since slow cameras and busy machines are uneven."""
+
+_OUT_OF_REACH = 1e9
+
+_Costs = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """A face that is in view.
+
+    Attributes:
+        id: begins with a letter, never used for another track.
+        detection: where the face is; predicted if the detector did not run on this frame.
+        born: time in seconds of its first detection.
+        detected: whether the detector saw it in this very frame.
+    """
+
+    id: str
+    detection: Detection
+    born: float
+    detected: bool
+
+
+@dataclass(slots=True, eq=False)
+class _Candidate:
+    """A track as it lives in the tracker, from its first detection on."""
+
+    motion: Motion
+    detection: Detection
+    born: float
+    last_seen: float
+    id: str = ""
+
+    @property
+    def confirmed(self) -> bool:
+        return bool(self.id)
+
+
+class Tracker:
+    """Turns the detections of frame after frame into tracks."""
+
+    def __init__(self, options: TrackingOptions | None = None) -> None:
+        """Begin without tracks."""
+        self.options = options or TrackingOptions()
+        self._identifiers = Identifiers()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all tracks; their ids are not used again."""
+        self._candidates: list[_Candidate] = []
+        self._time: float | None = None
+        self._detected_at: float | None = None
+        self._intervals: deque[float] = deque(maxlen=INTERVALS)
+
+    @property
+    def ids(self) -> set[str]:
+        """Ids of all living tracks, those out of view for a moment included."""
+        return {candidate.id for candidate in self._candidates if candidate.confirmed}
+
+    @property
+    def following(self) -> bool:
+        """Whether there is any face to follow from the last frame to the next."""
+        return bool(self._candidates)
+
+    def update(
+        self,
+        detections: Sequence[Detection] | None,
+        stamp: float,
+        size: tuple[int, int] | None = None,
+        shift: tuple[float, float] = (0.0, 0.0),
+    ) -> list[Track]:
+        """Go on to the next frame.
+
+        Args:
+            detections: the faces found in it, or None if the detector did not run: then tracks are predicted.
+            stamp: time of the frame in seconds; a time before the last one (a recording that starts again) begins
+                anew without tracks.
+            size: width and height of the frame in pixels; a face that was lost and has moved out of it is not taken up
+                again, so that whoever comes in where somebody left is somebody new.
+            shift: how far the whole picture has moved since the last frame, x and y in pixels.
+
+        Returns:
+            the faces in view, oldest track first.
+        """
+        if self._time is not None and stamp < self._time:
+            self.reset()
+        elapsed = 0.0 if self._time is None else stamp - self._time
+        self._time = stamp
+        for candidate in self._candidates:
+            candidate.motion.predict(elapsed).move(*shift)
+        if detections is not None:
+            self._bury(stamp, size)
+            self._assign(detections, stamp)
+            if self._detected_at is not None:
+                self._intervals.append(stamp - self._detected_at)
+            self._detected_at = stamp
+        return [
+            _view(item, stamp) for item in self._candidates if item.confirmed and item.last_seen == self._detected_at
+        ]
+
+    def _assign(self, detections: Sequence[Detection], stamp: float) -> None:
+        sure = [item for item in detections if item.score >= self.options.birth_score]
+        weak = [item for item in detections if item.score < self.options.birth_score]
+        gate = self.options.gate
+        free, new = self._match(self._candidates, sure, partial(_unlikelihoods, gate=gate), stamp)
+        free = [item for item in free if item.confirmed]
+        free, _ = self._match(free, weak, partial(_unlikelihoods, gate=_WEAK_GATE * gate), stamp)
+        recent = [item for item in free if stamp - item.last_seen <= self._patience(_LEAP_WITHIN, stamp)]
+        _, new = self._match(recent, new, _leaps, stamp)
+        for detection in new:
+            motion = Motion(detection.box, self.options.box_noise, self.options.acceleration)
+            self._candidates.append(_Candidate(motion, detection, stamp, stamp))
+
+    def _match(
+        self,
+        candidates: list[_Candidate],
+        detections: list[Detection],
+        costs_of: Callable[[_Candidate, NDArray[np.float32]], _Costs],
+        stamp: float,
+    ) -> tuple[list[_Candidate], list[Detection]]:
+        """Continue the candidates that have a detection; return the candidates and detections that are left."""
+        if not candidates or not detections:
+            return candidates, detections
+        boxes = np.stack([item.box for item in detections])
+        costs = np.stack([costs_of(candidate, boxes) for candidate in candidates])
+        pairs = [pair for pair in zip(*linear_sum_assignment(costs), strict=True) if costs[pair] < _OUT_OF_REACH]
+        for row, column in pairs:
+            self._continue(candidates[row], detections[column], stamp)
+        rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
+        left = [item for row, item in enumerate(candidates) if row not in rows]
+        return left, [item for column, item in enumerate(detections) if column not in columns]
+
+    def _continue(self, candidate: _Candidate, detection: Detection, stamp: float) -> None:
+        if not candidate.confirmed and stamp - candidate.last_seen <= self._patience(self.options.birth_within, stamp):
+            candidate.id = self._identifiers.new()
+        candidate.motion.correct(detection.box)
+        candidate.detection, candidate.last_seen = detection, stamp
+
+    def _bury(self, stamp: float, size: tuple[int, int] | None) -> None:
+        # A face is hidden at the earliest right behind the frame that it was last seen in, and so a frame less than it
+        # is unseen.
+        death_after = self._patience(self.options.death_after + max(self._intervals, default=0.0), stamp)
+        birth_within = self._patience(self.options.birth_within, stamp)
+        self._candidates = [
+            item
+            for item in self._candidates
+            if stamp - item.last_seen <= (death_after if item.confirmed else birth_within)
+            and not self._has_left(item, size)
+        ]
+
+    def _has_left(self, candidate: _Candidate, size: tuple[int, int] | None) -> bool:
+        """Return whether a face that was not found in the last frame has its centre outside of this one."""
+        if size is None or self._detected_at is None or candidate.last_seen >= self._detected_at:
+            return False
+        x, y = candidate.motion.state[:2]
+        return not (0 <= x <= size[0] and 0 <= y <= size[1])
+
+    def _patience(self, seconds: float, stamp: float) -> float:
+        """Return how long a face may be unseen: some seconds, or one and a half frames of a camera slower than that."""
+        first = 0.0 if self._detected_at is None else stamp - self._detected_at
+        return max(seconds, SLOW_CAMERA * max(self._intervals, default=first))
+
+
+def _unlikelihoods(candidate: _Candidate, boxes: NDArray[np.float32], gate: float) -> _Costs:
+    """Return twice the negative log likelihoods of boxes as (N,), without those beyond the gate."""
+    distances, log_determinant = candidate.motion.distances(boxes)
+    return np.where(distances <= gate**2, distances + log_determinant, _OUT_OF_REACH)
+
+
+def _leaps(candidate: _Candidate, boxes: NDArray[np.float32]) -> _Costs:
+    leaps = candidate.motion.leaps(boxes)
+    return np.where(leaps <= _LEAP, leaps, _OUT_OF_REACH)
+
+
+def _view(candidate: _Candidate, stamp: float) -> Track:
+    detected = candidate.last_seen == stamp
+    detection = candidate.detection if detected else _predicted(candidate)
+    return Track(candidate.id, detection, candidate.born, detected)
+
+
+def _predicted(candidate: _Candidate) -> Detection:
+    old, box = candidate.detection, candidate.motion.box
+    stretch = box[2:] / old.box[2:]
+    return replace(old, box=box, landmarks=(old.landmarks - old.box[:2]) * stretch + box[:2])

@@ -1,1 +1,0 @@
-"""Detectors, the crop, tracks, temporal fusion, drawing and the frame pipeline."""

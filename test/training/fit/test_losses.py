@@ -1,0 +1,89 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from facial_attributes_training.fit.losses import (
+    CombinedLoss,
+    inverse_frequencies,
+    masked_cross_entropy,
+    smoothed_targets,
+)
+from facial_attributes_training.recipe.schema import LossRecipe
+
+from facial_attributes_ros.attributes import MISSING
+
+LOGITS = torch.tensor([[2.0, -1.0], [0.5, 0.3], [-1.0, 3.0]])
+COUNTS = {"gender": torch.tensor([3, 1]), "emotion": torch.ones(7)}
+
+
+def test_rows_without_a_label_do_not_count():
+    labels = torch.tensor([0, MISSING, 0])
+    expected = F.cross_entropy(LOGITS[[0, 2]], labels[[0, 2]], reduction="sum")
+    torch.testing.assert_close(masked_cross_entropy(LOGITS, labels), expected)
+
+
+def test_no_labels_give_zero_with_a_gradient():
+    logits = LOGITS.clone().requires_grad_()
+    loss = masked_cross_entropy(logits, torch.full((3,), MISSING))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+def test_class_weights_are_one_in_the_mean_over_rows():
+    weights = inverse_frequencies(torch.tensor([30, 10, 0]))
+    torch.testing.assert_close(weights, torch.tensor([2 / 3, 2.0, 0.0]))
+    loss = masked_cross_entropy(LOGITS, torch.tensor([0, 1, 1]), torch.tensor([1.0, 0.0]))
+    torch.testing.assert_close(loss, F.cross_entropy(LOGITS[:1], torch.tensor([0])))
+
+
+def test_an_age_beside_the_label_costs_less_than_a_far_one():
+    targets = smoothed_targets(9, everywhere=0.09, neighbours=0.2)
+    torch.testing.assert_close(targets.sum(1), torch.ones(9))
+    torch.testing.assert_close(targets[4, 3:6], 0.91 * torch.tensor([0.1, 0.8, 0.1]) + 0.01)
+    torch.testing.assert_close(targets[0, :2], 0.91 * torch.tensor([0.9, 0.1]) + 0.01)
+    sure = 5 * torch.eye(9)
+    beside, far = (masked_cross_entropy(sure[[index]], torch.tensor([4]), targets=targets) for index in (5, 8))
+    assert beside < far
+
+
+def test_smoothing_everywhere_is_label_smoothing():
+    labels = torch.tensor([0, MISSING, 1])
+    expected = F.cross_entropy(LOGITS[[0, 2]], labels[[0, 2]], reduction="sum", label_smoothing=0.1)
+    found = masked_cross_entropy(LOGITS, labels, targets=smoothed_targets(2, 0.1))
+    torch.testing.assert_close(found, expected)
+
+
+def test_uncertainty_is_learned_towards_the_size_of_each_loss():
+    loss = CombinedLoss(("gender", "emotion"), LossRecipe(), COUNTS)
+    optimizer = torch.optim.Adam(loss.parameters(), lr=0.05)
+    for _ in range(500):
+        optimizer.zero_grad()
+        loss(torch.tensor([4.0, 0.5]), torch.tensor([1, 1])).backward()
+        optimizer.step()
+    # d/ds (exp(-s) L + s / 2) = 0 at s = log 2 L
+    torch.testing.assert_close(loss.log_variances.exp(), torch.tensor([8.0, 1.0]), rtol=0.05, atol=0.05)
+
+
+def test_running_means_make_losses_alike():
+    loss = CombinedLoss(("gender", "emotion"), LossRecipe(combine="running-means"), COUNTS)
+    for _ in range(100):
+        loss.note(torch.tensor([4.0, 0.5]), torch.tensor([1, 1]))
+    assert loss(torch.tensor([4.0, 0.5]), torch.tensor([1, 1])).item() == pytest.approx(2)
+
+
+@pytest.mark.parametrize("combine", ["uncertainty", "running-means", "sum"])
+def test_an_absent_task_adds_nothing(combine):
+    loss = CombinedLoss(("gender", "emotion"), LossRecipe(combine=combine), COUNTS)
+    loss.note(torch.tensor([2.0, 0.0]), torch.tensor([4, 0]))
+    both = loss(torch.tensor([8.0, 0.0]), torch.tensor([4, 0]))
+    alone = CombinedLoss(("gender",), LossRecipe(combine=combine), COUNTS)
+    alone.note(torch.tensor([2.0]), torch.tensor([4]))
+    torch.testing.assert_close(both, alone(torch.tensor([8.0]), torch.tensor([4])))
+
+
+@pytest.mark.parametrize("combine", ["uncertainty", "running-means", "sum"])
+def test_the_parts_of_a_step_add_up_to_the_step(combine):
+    loss = CombinedLoss(("gender",), LossRecipe(combine=combine), COUNTS)
+    counts = torch.tensor([6])
+    parts = loss(torch.tensor([2.0]), counts, 0.5) + loss(torch.tensor([5.0]), counts, 0.5)
+    torch.testing.assert_close(parts, loss(torch.tensor([7.0]), counts))

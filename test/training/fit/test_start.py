@@ -1,0 +1,80 @@
+"""Training on from a trained model, and storing it as a difference of low rank."""
+
+import pytest
+import torch
+from facial_attributes_training.fit.checkpointing import load_checkpoint
+from facial_attributes_training.fit.network import build_network
+from facial_attributes_training.fit.run import train
+from safetensors.torch import load_file, save_file
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.adaptations.ladder import trained_tensors
+from facial_attributes_ros.models.backbones.build import build_backbone
+from facial_attributes_ros.models.registry import load_model
+
+from ..conftest import TINY
+
+
+@pytest.fixture
+def backbone(tmp_path):
+    """Return a backbone's recipe with a weights file."""
+    trunk = build_backbone(TINY["name"], None, TINY["image_size"], **TINY["architecture"]).trunk
+    save_file(trunk.state_dict(), tmp_path / "backbone.safetensors")
+    return TINY | {"weights": str(tmp_path / "backbone.safetensors")}
+
+
+def test_a_run_goes_on_from_another_ones_model(make_recipe, backbone):
+    first = train(make_recipe("first", backbone=backbone))
+    trained, _ = load_model(first)
+    begun = build_network(make_recipe("second", backbone=backbone | {"start": str(first)}))
+    for name, value in trained.state_dict().items():
+        # Matrices were stored in half precision.
+        torch.testing.assert_close(begun.state_dict()[name], value, atol=0, rtol=0)
+
+
+def test_a_start_of_fewer_tasks_leaves_the_others_heads_fresh(make_recipe, backbone):
+    first = train(make_recipe("first", backbone=backbone, tasks=["gender"]))
+    begun = build_network(make_recipe("second", backbone=backbone | {"start": str(first)}))
+    head = load_model(first)[0].heads["gender"].state_dict()
+    assert torch.equal(begun.heads["gender"].state_dict()["classifier.weight"], head["classifier.weight"])
+    assert begun.tasks == ("gender", "emotion")
+
+
+@pytest.mark.parametrize("changes", [{"adaptation": "ft-1"}, {"adaptation": "full", "backbone": {"image_size": 64}}])
+def test_a_start_that_does_not_fit_is_told(make_recipe, backbone, changes):
+    first = train(make_recipe("first", backbone=backbone, adaptation="full", epochs=1))
+    changed = backbone | {"start": str(first)} | changes.get("backbone", {})
+    with pytest.raises(UserError, match="does not fit at"):
+        build_network(make_recipe("second", adaptation=changes["adaptation"], backbone=changed))
+
+
+def test_a_fully_trained_model_is_stored_as_a_difference(make_recipe, backbone, tmp_path):
+    whole = train(make_recipe("whole", backbone=backbone, adaptation="full"))
+    cut = train(make_recipe("cut", backbone=backbone, adaptation="full", stored_rank=4))
+    assert (cut / "model.safetensors").stat().st_size < (whole / "model.safetensors").stat().st_size
+    start = {f"backbone.trunk.{name}": value for name, value in load_file(backbone["weights"]).items()}
+    trained, stored = load_model(whole)[0].state_dict(), load_model(cut)[0].state_dict()
+    name = "backbone.trunk.blocks.0.mlp.fc1.weight"
+    assert torch.linalg.matrix_rank(stored[name] - start[name], rtol=1e-3) == 4
+    assert (stored[name] - trained[name]).norm() < (start[name] - trained[name]).norm()
+    head = "heads.gender.classifier.weight"
+    torch.testing.assert_close(stored[head], trained[head])
+
+
+def test_adapters_are_not_stored_without_what_they_stand_on(make_recipe, backbone):
+    with pytest.raises(ValueError, match="backbone.start suits"):
+        make_recipe("run", backbone=backbone | {"start": "small"}, adaptation="lora")
+    with pytest.raises(ValueError, match="stored_rank suits"):
+        make_recipe("run", backbone=backbone, adaptation="lora", stored_rank=4)
+
+
+def test_a_run_goes_on_from_a_stopped_ones_checkpoint(make_recipe, backbone):
+    recipe = make_recipe("stopped", backbone=backbone, epochs=1)
+    train(recipe)
+    checkpoint = recipe.folder / "stage" / "last.pt"
+    begun = build_network(make_recipe("second", backbone=backbone | {"start": str(checkpoint)}))
+    saved = load_checkpoint(checkpoint)["model"]
+    for name, value in trained_tensors(begun).items():
+        assert torch.equal(value, saved[f"model.{name}"]), name
+    with pytest.raises(UserError, match=r"last\.pt holds backbone\.trunk\.blocks\.1"):
+        build_network(make_recipe("third", adaptation="lp", backbone=backbone | {"start": str(checkpoint)}))

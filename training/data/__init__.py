@@ -1,0 +1,1 @@
+"""Labelled data: manifests, archives, crops, augmentation and sampling."""

@@ -1,0 +1,194 @@
+"""Pictures by path, from folders and from tar archives without unpacking them.
+
+An archive is indexed once by the offsets of its members; after that every picture is one positioned read, in any
+order. Positioned reads share no file position, so one reader serves threads and forked worker processes alike.
+"""
+
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.imaging import decoder as pictures
+
+MAX_OPEN = 64
+"""Archives that a reader keeps open; a process may open 1024 files by default."""
+MEMBER_MARK = ".tar#"
+"""What separates an archive from its member in a path; the mark's `.tar` belongs to the archive."""
+
+
+class PictureError(UserError):
+    """A picture that is missing or can't be decoded; the rest of the data may be fine."""
+
+
+def is_remote(path: str) -> bool:
+    """Return whether a path is an address, such as one on a web server."""
+    return "://" in path
+
+
+def split_member(path: str) -> tuple[str, str] | None:
+    """Return (archive, member) of a path such as `shard.tar#folder/0.jpg`, None for a plain file."""
+    archive, mark, member = path.partition(MEMBER_MARK)
+    return (archive + MEMBER_MARK[:-1], member) if mark else None
+
+
+def file_of(path: str) -> str:
+    """Return the file that a picture lies in: its archive, or itself."""
+    member = split_member(path)
+    return member[0] if member else path
+
+
+def file_state(path: str) -> tuple[int, int]:
+    """Return size in bytes and time of the last change in nanoseconds of a picture's file or archive; 0 without one."""
+    try:
+        state = Path(file_of(path)).stat()
+    except (OSError, ValueError):  # no such file, or a name that no file can have
+        return (0, 0)
+    return (state.st_size, state.st_mtime_ns)
+
+
+def index_archive(path: str | Path) -> dict[str, tuple[int, int]]:
+    """Return offset and size in bytes of every regular file in an uncompressed tar archive, by member name.
+
+    Raises:
+        UserError: the archive is missing, on another machine, compressed, damaged or not a tar file.
+    """
+    if is_remote(str(path)):
+        raise UserError(f"{path} is on another machine, where pictures can't be read in any order; copy it here.")
+    try:
+        if Path(path).exists() and not Path(path).is_file():  # a pipe or a device would never end
+            raise UserError(f"the archive {path} is not an ordinary file.")
+        with tarfile.open(path, "r:") as archive:
+            return {entry.name: (entry.offset_data, entry.size) for entry in archive if entry.isreg()}
+    except OSError as error:
+        raise UserError(f"the archive {path} can't be read: {error.strerror or error}.") from error
+    except tarfile.TarError as error:
+        raise UserError(f"{path} is not a whole, uncompressed tar archive ({error}); get or pack it again.") from error
+
+
+class PictureReader:
+    """Reads pictures by path, `shard.tar#member` or plain file; safe to fork and to send to worker processes.
+
+    Archives are indexed on first use, or by `index` beforehand, so that forked workers share the work.
+    """
+
+    def __init__(self) -> None:
+        self._indices: dict[str, dict[str, tuple[int, int]]] = {}
+        self._files: dict[str, _OpenFile] = {}
+
+    def index(self, paths: NDArray[np.str_] | list[str]) -> None:
+        """Index every archive that some of the paths lie in.
+
+        Raises:
+            UserError: an archive can't be read.
+        """
+        for archive in {found[0] for path in paths if (found := split_member(str(path)))}:
+            self._index_of(archive)
+
+    def read(self, path: str) -> bytes:
+        """Return the encoded picture.
+
+        Raises:
+            PictureError: the file or the archive's member can't be read.
+            UserError: the archive can't be read.
+        """
+        parts = split_member(path)
+        if parts is None:
+            return _read_file(path)
+        archive, member = parts
+        place = self._index_of(archive).get(member)
+        if place is None:
+            raise PictureError(f"the archive {archive} has no member {member}.")
+        try:
+            pictures.check_length(place[1], f"the picture {path}")
+        except UserError as error:
+            raise PictureError(str(error)) from error
+        file = self._file_of(archive)
+        data = os.pread(file.number, place[1], place[0])
+        if len(data) < place[1]:
+            raise PictureError(f"the archive {archive} ends inside its member {member}.")
+        return data
+
+    def picture(self, path: str) -> NDArray[np.uint8]:
+        """Return the picture as uint8 (height, width, 3), BGR, turned upright by its EXIF orientation.
+
+        Raises:
+            PictureError: it is missing, cut off, or not a picture.
+            UserError: its archive can't be read.
+        """
+        return decode_picture(self.read(path), path)
+
+    def close(self) -> None:
+        """Close the archives; they open again when they are needed."""
+        self._files.clear()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_indices": self._indices, "_files": {}}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+
+    def _index_of(self, archive: str) -> dict[str, tuple[int, int]]:
+        if archive not in self._indices:
+            self._indices[archive] = index_archive(archive)
+        return self._indices[archive]
+
+    def _file_of(self, archive: str) -> "_OpenFile":
+        file = self._files.get(archive)
+        if file is None:
+            file = self._files.setdefault(archive, _OpenFile(archive))
+            if len(self._files) > MAX_OPEN:
+                # Another thread may be reading from what goes out here; it closes when nobody holds it any more.
+                self._files.pop(next(iter(self._files)), None)
+        return file
+
+
+class _OpenFile:
+    """A file that is open as long as somebody holds it.
+
+    Attributes:
+        number: the system's, for positioned reads.
+
+    Raises:
+        UserError: it can't be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        try:
+            self.number = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise UserError(f"the archive {path} can't be read: {error.strerror}.") from error
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+def _read_file(path: str) -> bytes:
+    try:
+        return pictures.read_within(Path(path))
+    except UserError as error:
+        raise PictureError(f"the picture {error}") from error
+    except OSError as error:
+        raise PictureError(f"the picture {path} can't be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise PictureError(f"the picture {path!r} can't be read: {error}.") from error
+
+
+def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Decode a picture to uint8 (height, width, 3), BGR, turned upright by its EXIF orientation.
+
+    Args:
+        data: the encoded picture in a format of `imaging.formats`.
+        name: what to call it in an error.
+
+    Raises:
+        PictureError: it is empty, cut short, too large, or not a picture.
+    """
+    try:
+        return pictures.decode_picture(data, f"the picture {name}")
+    except UserError as error:
+        raise PictureError(str(error)) from error

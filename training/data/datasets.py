@@ -1,0 +1,166 @@
+"""What the loop is fed with: crops or cached features of drawn rows, and the rows' labels."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from facial_attributes_training.data.archive import PictureError
+from facial_attributes_training.data.augment import Draws, augmented_crop
+from facial_attributes_training.data.crops import CropReader
+from facial_attributes_training.data.features import Features
+from facial_attributes_training.data.manifest import Manifest
+from facial_attributes_training.recipe.augmentation import Augmentation
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from facial_attributes_ros.attributes import AGE, MISSING
+
+Draw = tuple[int, int, int]
+"""Row, epoch, and place in the epoch: everything that a sample depends on besides the seed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One drawn row and its input, which is blank if there is an error."""
+
+    row: int
+    value: Tensor
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Drawn rows as tensors.
+
+    Attributes:
+        inputs: (N, ...): uint8 crops (N, 3, S, S), RGB, or float16 features.
+        rows: int64 (N,): of the manifest.
+        usable: bool (N,): False for rows whose picture could not be read; they hold a copy of a usable one.
+        errors: why, per unusable row.
+    """
+
+    inputs: Tensor
+    rows: NDArray[np.int64]
+    usable: NDArray[np.bool_]
+    errors: list[str]
+
+    def labels(self, manifest: Manifest, tasks: Sequence[str], age_in_years: bool = False) -> dict[str, Tensor]:
+        """Return (N,) per task, `MISSING` where a row has no label; unusable rows have none.
+
+        Class indices are int64; with `age_in_years` the age is float32, in years.
+        """
+        columns = {task: manifest.labels[task][self.rows] for task in tasks}
+        if age_in_years and AGE in columns:
+            columns[AGE] = np.nan_to_num(manifest.age_years[self.rows], nan=MISSING)
+        return {task: torch.from_numpy(np.where(self.usable, column, MISSING)) for task, column in columns.items()}
+
+
+class Crops(Dataset[Sample]):
+    """Face crops, augmented as seed, epoch and place say.
+
+    Args:
+        reader: cuts the faces out.
+        augmentation: None gives the crops as they are.
+        seed: of the augmentation.
+    """
+
+    def __init__(self, reader: CropReader, augmentation: Augmentation | None = None, seed: int = 0) -> None:
+        self.reader, self.augmentation, self.seed = reader, augmentation, seed
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        row, epoch, place = draw
+        try:
+            if self.augmentation is None:
+                return Sample(row, self.reader.crop(row))
+            draws = Draws(self.seed, epoch, place)
+            return Sample(row, augmented_crop(self.reader, row, self.augmentation, draws))
+        except PictureError as error:
+            return Sample(row, torch.zeros((3, self.reader.size, self.reader.size), dtype=torch.uint8), str(error))
+
+
+class CachedFeatures(Dataset[Sample]):
+    """Features from the cache; epochs take the variants in turn.
+
+    Args:
+        variants: of the same rows.
+    """
+
+    def __init__(self, variants: Sequence[Features]) -> None:
+        self.variants = variants
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        row, epoch, place = draw
+        value = torch.from_numpy(self.variants[(epoch + place) % len(self.variants)][row].copy())
+        if value.isnan().any():
+            return Sample(row, torch.zeros_like(value), "its picture could not be read")
+        return Sample(row, value)
+
+
+class EpochBatches(Sampler[list[Draw]]):
+    """The batches of one epoch that this process works on.
+
+    Args:
+        rows: int64 (draws,): rows of the epoch in their order, the same in every process.
+        epoch: number of the epoch.
+        batch_size: rows of a step over all processes; a last, smaller batch is left out unless `keep_rest`.
+        parts: batches that a step is computed in.
+        rank, processes: this process, and how many there are.
+        start: steps to pass over, when a stopped epoch goes on.
+        keep_rest: for validation, where every row counts.
+    """
+
+    def __init__(
+        self,
+        rows: NDArray[np.int64],
+        epoch: int,
+        batch_size: int,
+        parts: int = 1,
+        rank: int = 0,
+        processes: int = 1,
+        start: int = 0,
+        keep_rest: bool = False,
+    ) -> None:
+        self.rows, self.epoch, self.batch_size, self.parts = rows, epoch, batch_size, parts
+        self.rank, self.processes, self.start, self.keep_rest = rank, processes, start, keep_rest
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole epoch, passed over or not."""
+        whole, rest = divmod(len(self.rows), self.batch_size)
+        return whole + bool(rest and (self.keep_rest or not whole))
+
+    @property
+    def smallest(self) -> int:
+        """Fewest rows of a batch of the epoch, 0 if there are too few for all processes."""
+        rows = min(self.batch_size, len(self.rows))
+        return rows // self._parts_of(rows) // self.processes
+
+    def _parts_of(self, rows: int) -> int:
+        # Every process must have a row of every part, or the others would wait for its gradients without end.
+        return min(self.parts, max(rows // self.processes, 1))
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for step in range(self.start, self.steps):
+            first = step * self.batch_size
+            places = np.arange(first, min(first + self.batch_size, len(self.rows)))
+            for part in np.array_split(places, self._parts_of(len(places))):
+                draws = [(int(self.rows[place]), self.epoch, int(place)) for place in part[self.rank :: self.processes]]
+                if draws:
+                    yield draws
+
+
+def collate(samples: list[Sample]) -> Batch:
+    """Stack samples; an unreadable one is stood in for by a readable one, without its labels.
+
+    So the batch keeps its size in every process, and batch normalisation sees only real faces.
+    """
+    usable = np.array([not sample.error for sample in samples], np.bool_)
+    stand_in = samples[int(usable.argmax())].value
+    return Batch(
+        inputs=torch.stack([stand_in if sample.error else sample.value for sample in samples]),
+        rows=np.array([sample.row for sample in samples], np.int64),
+        usable=usable,
+        errors=[f"row {sample.row}: {sample.error}" for sample in samples if sample.error],
+    )

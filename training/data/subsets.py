@@ -1,0 +1,106 @@
+"""Parts of a manifest that are measured, fitted on or chosen on by themselves."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import PurePath
+
+import numpy as np
+from facial_attributes_training.data.archive import file_of
+from facial_attributes_training.data.manifest import Manifest
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+ALL = "all"
+"""Name of all data sets together, where several have labels of the same task."""
+ORIGIN = "origin"
+"""Column that tells where a source has its pictures from; a source of several origins is also measured by origin."""
+_MAX_ORIGINS = 20
+"""A source with more values of that column has something else in it, such as an address of every picture."""
+
+
+def data_sets(manifest: Manifest) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield name and mask bool (rows,) of every source, of its origins if it has several, and of all together.
+
+    All together come last, and only where that says something new.
+    """
+    names = sorted(set(manifest.sources.tolist()))
+    origins = _origins(manifest)
+    for name in names:
+        rows = manifest.sources == name
+        title = f"{ALL} (source)" if name == ALL else name or "unnamed"
+        yield title, rows
+        found = sorted(set(origins[rows].tolist()) - {""})
+        if len(found) > 1:
+            yield from ((f"{title}-from-{origin}", rows & (origins == origin)) for origin in found)
+    if len(names) > 1:
+        yield ALL, np.ones(len(manifest), np.bool_)
+
+
+def strata(manifest: Manifest) -> NDArray[np.int64]:
+    """Return int64 (rows,): a number for every source and origin of pictures, the same for rows that share both.
+
+    Origins of a single picture share one number, since one picture can't be halved.
+    """
+    pairs = list(zip(manifest.sources.tolist(), _origins(manifest).tolist(), strict=True))
+    pictures = Counter(pair for pair, _ in set(zip(pairs, manifest.paths.tolist(), strict=True)))
+    pairs = [pair if pictures[pair] > 1 else (pair[0], "") for pair in pairs]
+    numbers = {pair: number for number, pair in enumerate(sorted(set(pairs)))}
+    return np.array([numbers[pair] for pair in pairs], np.int64)
+
+
+def first_half(manifest: Manifest) -> NDArray[np.bool_]:
+    """Return bool (rows,): about one half of the pictures of every source and origin, the same wherever they lie.
+
+    All faces of a picture are in the same half, and so are all pictures of a person, where the column `identity` tells
+    people apart. Which half that is depends on hashes of the pictures' paths below the folder that all pictures of the
+    source are in, but neither on the order of the rows nor on where that folder is.
+    """
+    groups, paths = strata(manifest), manifest.paths
+    digests = [hashlib.sha256(name.encode(errors="surrogateescape")).digest() for name in _names(manifest)]
+    parts: dict[int, list[int]] = {}
+    for row, part in enumerate(_inseparable(manifest).tolist()):
+        parts.setdefault(part, []).append(row)
+    sized = [(-len(set(paths[rows].tolist())), min(digests[row] for row in rows), rows) for rows in parts.values()]
+    half, there = np.zeros(len(manifest), np.bool_), np.zeros((groups.max(initial=0) + 1, 2), np.int64)
+    # The largest first, each to the half that has fewer: at the end they differ by one picture, or one person's.
+    for negative, _, rows in sorted(sized):
+        group = groups[rows].min()
+        chosen = int(there[group, 1] < there[group, 0])
+        there[group, chosen] -= negative
+        half[rows] = chosen == 0
+    return half
+
+
+def _inseparable(manifest: Manifest) -> NDArray[np.int64]:
+    """Return int64 (rows,): a number for every set of rows that share pictures or people, directly or by others."""
+    pictures = np.unique(manifest.paths, return_inverse=True)[1]
+    people = np.unique(manifest.people, return_inverse=True)[1] + len(manifest)
+    known, nodes = manifest.people != "", 2 * len(manifest)
+    # Nodes are pictures, and people behind them; a row with a person links its picture to them.
+    links = coo_array((np.ones(known.sum()), (pictures[known], people[known])), shape=(nodes, nodes))
+    return np.asarray(connected_components(links, directed=False)[1][pictures], np.int64)
+
+
+def _origins(manifest: Manifest) -> NDArray[np.str_]:
+    """Return str (rows,): where the pictures are from; empty in sources of too many origins."""
+    origins = manifest.extra.get(ORIGIN, np.full(len(manifest), "")).copy()
+    for name in set(manifest.sources.tolist()):
+        rows = manifest.sources == name
+        if len(set(origins[rows].tolist())) > _MAX_ORIGINS:
+            origins[rows] = ""
+    return np.asarray(origins, np.str_)
+
+
+def _names(manifest: Manifest) -> list[str]:
+    """Return every picture's path below the folder that all pictures of its source are in."""
+    parts = [PurePath(path).parts for path in manifest.paths.tolist()]
+    folders = [PurePath(file_of(path)).parent.parts for path in manifest.paths.tolist()]
+    sources = manifest.sources.tolist()
+    shared: dict[str, tuple[str, ...]] = {}
+    for source, folder in zip(sources, folders, strict=True):
+        steps = takewhile(lambda pair: pair[0] == pair[1], zip(shared.get(source, folder), folder, strict=False))
+        shared[source] = tuple(step for step, _ in steps)
+    return ["/".join(own[len(shared[source]) :]) for own, source in zip(parts, sources, strict=True)]

@@ -1,0 +1,1 @@
+"""A training run: data, network, stages, model folder."""

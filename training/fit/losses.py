@@ -1,0 +1,148 @@
+"""Losses of several tasks of which each row knows only some."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from facial_attributes_training.recipe.schema import LossRecipe
+from torch import Tensor, nn
+
+from facial_attributes_ros.attributes import AGE, LABELS, MISSING
+from facial_attributes_ros.models.regression import AgeRegression
+
+EMA = 0.95
+"""How much of the running mean of a loss stays at every step."""
+
+
+def masked_cross_entropy(
+    logits: Tensor, labels: Tensor, weights: Tensor | None = None, targets: Tensor | None = None
+) -> Tensor:
+    """Return the sum of the cross-entropies of the rows that have a label; 0 with a gradient if none has.
+
+    The caller divides by the number of labelled rows of the whole step, over all its parts and processes.
+
+    Args:
+        logits: float (N, classes).
+        labels: int64 (N,), `MISSING` where a row has none.
+        weights: float (classes,), factors on the rows of each class.
+        targets: float (classes, classes), the distribution to learn for every label; the label alone by default.
+    """
+    known = labels != MISSING
+    classes = labels.clamp(min=0)
+    losses = F.cross_entropy(logits.float(), classes if targets is None else targets[classes], reduction="none")
+    if weights is not None:
+        losses = losses * weights[classes]
+    # Not a product with the mask: a row without a label must not count even where its loss is infinite.
+    return torch.where(known, losses, torch.zeros_like(losses)).sum()
+
+
+def masked_year_error(outputs: Tensor, years: Tensor, ages: AgeRegression, squared: bool = False) -> Tensor:
+    """Return the sum of the rows' errors in units of the ages' deviation; 0 with a gradient if no row has an age.
+
+    Args:
+        outputs: float (N, 1).
+        years: float (N,), `MISSING` where a row has none.
+        ages: the scale that is learned on.
+        squared: half the squared error everywhere, instead of the smooth L1 loss (Girshick 2015).
+    """
+    given, wanted = outputs[:, 0].float(), ages.outputs(years)
+    losses = (
+        F.mse_loss(given, wanted, reduction="none") / 2
+        if squared
+        else F.smooth_l1_loss(given, wanted, reduction="none")
+    )
+    return torch.where(years != MISSING, losses, torch.zeros_like(losses)).sum()
+
+
+def smoothed_targets(classes: int, everywhere: float, neighbours: float = 0.0) -> Tensor:
+    """Return float (classes, classes), rows of sum 1: the distribution to learn for every label.
+
+    Args:
+        classes: number of classes.
+        everywhere: share of the probability spread over all classes (label smoothing, Szegedy et al. 2016).
+        neighbours: share given to the classes beside the label, half to each; at an end the one there is gets half.
+    """
+    beside = torch.diag(torch.ones(classes - 1), 1)
+    beside = (beside + beside.T) * neighbours / 2
+    targets = beside + torch.diag(1 - beside.sum(1))
+    return (1 - everywhere) * targets + everywhere / classes
+
+
+def inverse_frequencies(counts: Tensor) -> Tensor:
+    """Return float (classes,): inverse class frequencies, 1 in the mean over the rows; 0 for classes without rows."""
+    present = counts > 0
+    weights = torch.zeros(len(counts))
+    weights[present] = counts.sum() / (present.sum() * counts[present])
+    return weights
+
+
+class CombinedLoss(nn.Module):
+    """Adds up the tasks' losses.
+
+    `uncertainty`: sum of exp(-s_t) L_t + s_t / 2 with one learned s_t a task (Kendall, Gal and Cipolla 2018).
+    `running-means`: sum of L_t / m_t, where m_t is the exponential moving average of L_t.
+
+    Args:
+        tasks: whose losses come.
+        recipe: how to compute and add them.
+        counts: rows per class of every task, for class weights.
+        ages: the scale of an age learned in years; None if it is learned in groups.
+    """
+
+    running_means: Tensor
+
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        recipe: LossRecipe,
+        counts: Mapping[str, Tensor],
+        ages: AgeRegression | None = None,
+    ) -> None:
+        super().__init__()
+        self.ages = ages
+        self.tasks = tuple(tasks)
+        self.recipe = recipe
+        self.log_variances = nn.Parameter(torch.zeros(len(tasks)), requires_grad=recipe.combine == "uncertainty")
+        self.register_buffer("running_means", torch.zeros(len(tasks)))
+        for task in tasks:
+            weights = inverse_frequencies(counts[task]) if recipe.class_weights == "inverse" else None
+            self.register_buffer(f"weights_{task}", weights, persistent=False)
+            neighbours = recipe.neighbour_smoothing if task == AGE else 0.0
+            smooth = bool(recipe.label_smoothing or neighbours)
+            targets = smoothed_targets(len(LABELS[task]), recipe.label_smoothing, neighbours) if smooth else None
+            self.register_buffer(f"targets_{task}", targets, persistent=False)
+
+    def sums(self, logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
+        """Return float (tasks,): each task's summed loss over the labelled rows."""
+        return torch.stack([self._sum(task, logits[task], labels[task]) for task in self.tasks])
+
+    def _sum(self, task: str, logits: Tensor, labels: Tensor) -> Tensor:
+        if task == AGE and self.ages is not None:
+            return masked_year_error(logits, labels, self.ages, self.recipe.years == "squared")
+        return masked_cross_entropy(logits, labels, getattr(self, f"weights_{task}"), getattr(self, f"targets_{task}"))
+
+    def forward(self, sums: Tensor, counts: Tensor, part: float = 1.0) -> Tensor:
+        """Return the loss to minimise, a scalar.
+
+        Args:
+            sums: float (tasks,): summed losses of one part of a step.
+            counts: (tasks,): labelled rows of the whole step; a task without any does not count.
+            part: share of the step's parts that this one is, for what is added once a step.
+        """
+        present = counts > 0
+        means = sums / counts.clamp(min=1)
+        if self.recipe.combine == "uncertainty":
+            terms = torch.exp(-self.log_variances) * means + self.log_variances / 2 * part
+        elif self.recipe.combine == "running-means":
+            terms = means / torch.where(self.running_means > 0, self.running_means, torch.ones_like(means))
+        else:
+            terms = means
+        # A task that is absent keeps its place with a zero, so that all processes see the same graph.
+        return torch.where(present, terms, terms * 0).sum()
+
+    @torch.no_grad()
+    def note(self, means: Tensor, counts: Tensor) -> None:
+        """Take a step's mean losses, float (tasks,), over all processes into the running means."""
+        first = self.running_means == 0
+        updated = torch.where(first, means, EMA * self.running_means + (1 - EMA) * means)
+        self.running_means.copy_(torch.where(counts > 0, updated, self.running_means))

@@ -1,0 +1,203 @@
+"""What a run is going to do: read and checked as a whole before anything is computed or written."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from facial_attributes_training.data.datasets import EpochBatches
+from facial_attributes_training.data.manifest import Manifest
+from facial_attributes_training.data.sampling import (
+    draw_independently,
+    draw_rows,
+    reference_sampling,
+    row_probabilities,
+)
+from facial_attributes_training.data.streaming import acceptance
+from facial_attributes_training.data.subsets import first_half
+from facial_attributes_training.fit.fingerprint import fingerprint, with_frozen
+from facial_attributes_training.fit.regression import training_ages
+from facial_attributes_training.fit.run_data import Samples
+from facial_attributes_training.fit.run_files import stage_folder
+from facial_attributes_training.recipe.schema import Recipe
+from numpy.typing import NDArray
+from torch import nn
+
+from facial_attributes_ros.attributes import MISSING
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.adaptations.ladder import Adaptation
+from facial_attributes_ros.models.regression import AgeRegression
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """What one stage trains on.
+
+    Attributes:
+        tasks: what is learned.
+        train_manifest: the training rows, with the labels of the tasks alone.
+        validation_manifest: the validation rows that choose the epoch.
+        chosen: bool (all validation rows,): which these are.
+        chances: float64 (rows,): how likely each training row is drawn.
+        accepted: float64 (rows,): how likely each row of a stream is taken as it passes; None without a stream.
+        epoch_rows: rows of an epoch.
+        folder: for checkpoints and logs.
+        fingerprint: of what a resumed run must have in common with the stopped one.
+        independent_draws: rows are drawn independently of one another, as the reference does, not class by class.
+    """
+
+    tasks: tuple[str, ...]
+    train_manifest: Manifest
+    validation_manifest: Manifest
+    chosen: NDArray[np.bool_]
+    chances: NDArray[np.float64]
+    accepted: NDArray[np.float64] | None
+    epoch_rows: int
+    folder: Path
+    fingerprint: str
+    independent_draws: bool = False
+
+    def draw(self, seed: int, epoch: int) -> NDArray[np.int64]:
+        """Return int64 (epoch_rows,): the rows of an epoch in their order."""
+        if self.independent_draws:
+            return draw_independently(self.chances, self.epoch_rows, seed, epoch)
+        return draw_rows(self.chances, self.epoch_rows, seed, epoch, self.train_manifest.labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A run before its pictures are read.
+
+    Attributes:
+        rows: training, validation and perhaps test rows, by these names.
+        half: bool (validation rows,): those that choose epochs, and that calibration is fitted on.
+        stages: in their order.
+        ages: the scale of an age learned in years.
+    """
+
+    rows: Mapping[str, Samples]
+    half: NDArray[np.bool_]
+    stages: tuple[Stage, ...]
+    ages: AgeRegression | None
+
+    def for_model(self, model: nn.Module) -> Self:
+        """Return the plan with the model's frozen weights in the fingerprints."""
+        stages = tuple(replace(stage, fingerprint=with_frozen(stage.fingerprint, model)) for stage in self.stages)
+        return replace(self, stages=stages)
+
+
+def make_plan(recipe: Recipe, rows: Mapping[str, Samples], processes: int) -> Plan:
+    """Settle what a run's stages do; quickly, without the model.
+
+    Args:
+        recipe: the run.
+        rows: training, validation and perhaps test rows, by these names.
+        processes: that share every step.
+
+    Raises:
+        UserError: a manifest lacks labels or a column, or its rows can't be shared by the processes.
+    """
+    data = recipe.data
+    validation = rows["validation"].manifest
+    half = np.ones(len(validation), np.bool_) if data.test else first_half(validation)
+    if not data.test and half.all():
+        _LOGGER.warning(
+            "Every data set of the validation rows has a single picture, or pictures of a single person, so none can "
+            "be kept for figures: all of them choose the epoch and fit. Give data.test to have figures."
+        )
+    stages = tuple(_stage(recipe, tasks, rows, half) for tasks in recipe.stages)
+    for stage in stages:
+        _check_shares(recipe, stage, processes)
+    return Plan(rows, half, stages, training_ages(rows["training"].manifest) if recipe.age_in_years else None)
+
+
+def _stage(recipe: Recipe, tasks: tuple[str, ...], rows: Mapping[str, Samples], half: NDArray[np.bool_]) -> Stage:
+    training, validation = rows["training"], rows["validation"].manifest
+    labels = {task: training.manifest.labels[task] for task in tasks}
+    chosen = half & np.any([validation.labels[task] != MISSING for task in tasks], axis=0)
+    if not chosen.any():
+        raise UserError(f"no validation row has a label of {', '.join(tasks)}, so no epoch can be chosen.")
+    sampler = recipe.sampler
+    manifest = replace(training.manifest, labels=labels)
+    chances, epoch_rows = _sampling(recipe, manifest, training.weights)
+    accepted = None
+    if training.streamed:
+        accepted = acceptance(chances, sampler.stream_share)
+        epoch_rows, chances = max(int(accepted.sum()), 1), accepted / accepted.sum()
+    return Stage(
+        tasks=tasks,
+        train_manifest=manifest,
+        validation_manifest=validation.take(chosen),
+        chosen=chosen,
+        chances=chances,
+        accepted=accepted,
+        epoch_rows=sampler.epoch_rows or epoch_rows,
+        folder=stage_folder(recipe, tasks),
+        fingerprint=fingerprint(recipe, tasks, rows, chosen),
+        independent_draws=sampler.name == "reference",
+    )
+
+
+def _sampling(recipe: Recipe, manifest: Manifest, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Return the sampling weight of every row of a stage, float64 (rows,) with sum 1, and the rows of an epoch."""
+    sampler, labels = recipe.sampler, manifest.labels
+    several = len(labels) > 1
+    if sampler.name == "reference":
+        chances, epoch_rows = reference_sampling(labels, recipe.seed)
+        if not several:  # a task of its own is learned from its rows alone
+            labelled = next(iter(labels.values())) != MISSING
+            chances, epoch_rows = np.where(labelled, chances, 0), int(labelled.sum())
+        chances = chances * weights
+        return chances / chances.sum(), epoch_rows
+    # A mapping by task names, which a type checker would not take for one by texts.
+    balance = sampler.balance if isinstance(sampler.balance, float) else {str(k): v for k, v in sampler.balance.items()}
+    chances = row_probabilities(
+        labels,
+        balance,
+        sampler.emotion_rows if several else None,
+        weights,
+        _column(manifest, sampler.within),
+        sampler.emotion_share if several else None,
+    )
+    return chances, int((chances > 0).sum())
+
+
+def _column(manifest: Manifest, name: str | None) -> NDArray[np.str_] | None:
+    if name is not None and name not in manifest.extra:
+        raise UserError(
+            f"the training manifests have no column {name!r} for sampler.within; they have "
+            f"{', '.join(manifest.extra) or 'no further columns'}."
+        )
+    return None if name is None else manifest.extra[name]
+
+
+def _check_shares(recipe: Recipe, stage: Stage, processes: int) -> None:
+    """Check that every process gets rows of every part of every step, as many as batch normalisation needs.
+
+    Raises:
+        UserError: it does not.
+    """
+    size, parts = recipe.batch_size, recipe.accumulate
+    if size % (parts * processes):
+        raise UserError(
+            f"batch_size {size} can't be shared by {processes} processes in {parts} parts each; choose a multiple of "
+            "their product."
+        )
+    # A stream fills every batch.
+    rows = size if stage.accepted is not None else stage.epoch_rows
+    smallest = EpochBatches(np.zeros(rows, np.int64), 0, size, parts, processes=processes).smallest
+    if not smallest:
+        raise UserError(
+            f"an epoch of {rows} row(s) can't be shared by {processes} processes: raise sampler.epoch_rows, or start "
+            "fewer processes."
+        )
+    if smallest < 2 and Adaptation.from_dict(recipe.adaptation).batch_norm:
+        raise UserError(
+            "a process would compute with a single row at a time, which batch normalisation can't learn from: raise "
+            "batch_size or sampler.epoch_rows, lower accumulate, start fewer processes, or set "
+            "adaptation.batch_norm=false."
+        )

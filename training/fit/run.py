@@ -1,0 +1,242 @@
+"""A whole training run: data, model, stages, and the model folder at the end."""
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from facial_attributes_training.data.features import Progress as FeatureProgress
+from facial_attributes_training.data.manifest import Manifest
+from facial_attributes_training.data.sampling import class_counts, distribution_table
+from facial_attributes_training.data.stream_inputs import StreamedCrops
+from facial_attributes_training.fit.checkpointing import Progress
+from facial_attributes_training.fit.loop import Inputs, StepReport, Trainer
+from facial_attributes_training.fit.losses import CombinedLoss
+from facial_attributes_training.fit.network import Forward, build_network, forward_from_inputs, frozen_depth
+from facial_attributes_training.fit.objective import Objective
+from facial_attributes_training.fit.outlook import Outlook, look_ahead
+from facial_attributes_training.fit.plan import Plan, Stage, make_plan
+from facial_attributes_training.fit.processes import join_processes
+from facial_attributes_training.fit.results import RunRows, write_model
+from facial_attributes_training.fit.run_data import Rows, Subset, with_inputs
+from facial_attributes_training.fit.run_files import COMPARED_FILE, DISTRIBUTION_FILE
+from facial_attributes_training.fit.run_folder import check_folder, run_folder
+from facial_attributes_training.fit.time_limit import TimeLimit
+from facial_attributes_training.prepare.leaks import Comparison, compare_splits, warn_of_leaks
+from facial_attributes_training.recipe.schema import Recipe
+from torch import Tensor
+
+from facial_attributes_ros.files import atomic_target, disk_errors
+from facial_attributes_ros.models.adaptations.ladder import Adaptation
+from facial_attributes_ros.models.adaptations.loraplus import parameter_groups
+from facial_attributes_ros.models.multitask import MultiTaskModel
+
+_LOGGER = logging.getLogger(__name__)
+
+ReportFactory = Callable[[tuple[str, ...], Path], StepReport]
+"""Makes the report of a stage from its tasks and its folder."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunRecord:
+    """What a finished run has to say beside its files.
+
+    Attributes:
+        notes: sentences that a reader should see first.
+        promise: what is known of the rows that figures are of, a sentence; None if they were not compared with others.
+        splits: the rows of each split.
+    """
+
+    notes: Sequence[str]
+    promise: str | None
+    splits: Mapping[str, Manifest]
+
+
+ReportWriter = Callable[[Recipe, RunRecord], object]
+"""Writes the report of a finished run."""
+
+
+def train(
+    recipe: Recipe,
+    resume: bool = False,
+    make_report: ReportFactory = lambda _tasks, _folder: StepReport(),
+    feature_progress: FeatureProgress | None = None,
+    minutes: float | None = None,
+    write_report: ReportWriter = lambda _recipe, _record: None,
+) -> Path:
+    """Train as a recipe says and return the folder of the finished model.
+
+    Args:
+        recipe: the run.
+        resume: go on from the last checkpoint, if there is one.
+        make_report: makes what is told of each stage.
+        feature_progress: told how far the features are.
+        minutes: after which the run stops, between two steps; what comes behind the last epoch is not cut short.
+        write_report: writes the report of the run when its model is there.
+
+    Raises:
+        UserError: the data, the recipe, the disk or the loss are in the way; the message says what to do.
+        OutOfTimeError: the minutes are over; a checkpoint is written, and the run goes on when it is resumed.
+    """
+    limit = TimeLimit(minutes)
+    run = _prepare(recipe, resume, join_processes(recipe.precision), feature_progress)
+    # Nothing is written to the run's folder before this line, so that what can't be trained leaves none.
+    with run_folder(recipe, resume, run.accelerator):
+        compared = None
+        if run.accelerator.is_main_process:
+            run.outlook.papers.write(recipe.folder)
+            compared = _compare(recipe, run.rows, feature_progress)
+        run.accelerator.wait_for_everyone()
+        unreadable: set[int] = set()
+        for stage in run.plan.stages:
+            unreadable.update(_train_stage(run, stage, make_report, limit, resume).skipped)
+        _train_only(run.model, recipe.tasks, recipe)
+        folder = recipe.folder / "model"
+        if run.accelerator.is_main_process:
+            write_model(folder, recipe, run.model, run.forward, run.rows, run.outlook.papers, run.plan.ages)
+            write_report(recipe, _record(run, compared, len(unreadable)))
+        run.accelerator.wait_for_everyone()
+    return folder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """What a run is made of when nothing stands in its way.
+
+    Attributes:
+        recipe: the run.
+        accelerator: its processes and devices.
+        outlook: what is known of its data.
+        plan: its stages.
+        model: on the device.
+        rows: with their inputs.
+        forward: from inputs to logits.
+    """
+
+    recipe: Recipe
+    accelerator: Accelerator
+    outlook: Outlook
+    plan: Plan
+    model: MultiTaskModel
+    rows: RunRows
+    forward: Forward
+
+
+def _prepare(recipe: Recipe, resume: bool, accelerator: Accelerator, progress: FeatureProgress | None) -> _Run:
+    """Read and check all that a run needs, and compute the features of the frozen part if they are cached.
+
+    Raises:
+        UserError: the run can't go on, or not into its folder.
+    """
+    check_folder(recipe, resume)
+    outlook = look_ahead(recipe)
+    for sentence in outlook.gaps if accelerator.is_main_process else ():
+        _LOGGER.warning(sentence)
+    # All that can be refused without the network is refused before it is built.
+    plan = make_plan(recipe, outlook.rows, accelerator.num_processes)
+    _seed(recipe.seed)
+    model = build_network(recipe)
+    plan = plan.for_model(model)
+    check_folder(recipe, resume, plan, model)
+    model.to(accelerator.device)
+    depth = frozen_depth(model)
+    rows = _rows(recipe, plan, model, depth, accelerator, progress)
+    return _Run(recipe, accelerator, outlook, plan, model, rows, forward_from_inputs(model, recipe, depth))
+
+
+def _rows(
+    recipe: Recipe,
+    plan: Plan,
+    model: MultiTaskModel,
+    depth: int | None,
+    accelerator: Accelerator,
+    progress: FeatureProgress | None,
+) -> RunRows:
+    """Return the rows of a run with their inputs."""
+    found: dict[str, Rows] = {}
+    # One process computes the features, the others find them on disk.
+    with accelerator.main_process_first():
+        for name, samples in plan.rows.items():
+            found[name] = with_inputs(recipe, samples, model.backbone, depth, name == "training", progress)
+    return RunRows(found["training"], found["validation"], plan.half, found.get("test"))
+
+
+def _inputs(stage: Stage, rows: RunRows) -> Inputs:
+    train = rows.training.inputs
+    if isinstance(train, StreamedCrops) and stage.accepted is not None:
+        train = train.accepting(stage.accepted)
+    return Inputs(train, Subset(rows.validation.inputs, np.flatnonzero(stage.chosen)))
+
+
+def _compare(recipe: Recipe, rows: RunRows, progress: FeatureProgress | None) -> Comparison:
+    """Compare the splits of a run with one another, and warn of what they share."""
+    data = recipe.data
+    files = [wanted.manifest for wanted in (*data.train, *data.validation, *data.test)]
+    splits, measured = rows.splits()
+    compared = compare_splits(splits, measured, files, recipe.folder / COMPARED_FILE, recipe.workers, progress)
+    warn_of_leaks(compared.notes)
+    return compared
+
+
+def _record(run: _Run, compared: Comparison | None, unreadable: int) -> RunRecord:
+    notes = [*run.outlook.gaps, *(compared.notes if compared else ())]
+    if unreadable:
+        notes.append(f"{unreadable} training rows were passed over, as their pictures could not be read (see the log).")
+    return RunRecord(notes, None if compared is None else compared.promise, run.rows.manifests())
+
+
+def _train_stage(run: _Run, stage: Stage, make_report: ReportFactory, limit: TimeLimit, resume: bool) -> Progress:
+    recipe, accelerator, report = run.recipe, run.accelerator, StepReport()
+    if accelerator.is_main_process:
+        _write_distribution(stage, recipe.seed)
+        report = make_report(stage.tasks, stage.folder)
+    _train_only(run.model, stage.tasks, recipe)
+    counts = {task: torch.from_numpy(n) for task, n in class_counts(stage.train_manifest.labels).items()}
+    loss = CombinedLoss(stage.tasks, recipe.losses, counts, run.plan.ages).to(accelerator.device)
+    objective = Objective(_for_tasks(run.forward, stage.tasks), run.model, loss)
+    inputs, groups = _inputs(stage, run.rows), _groups(recipe, run.model)
+    return Trainer(recipe, stage, inputs, objective, groups, accelerator, report, limit).fit(resume)
+
+
+def _groups(recipe: Recipe, model: MultiTaskModel) -> list[dict[str, Any]]:
+    """Return the optimiser's parameter groups, of what is trained now."""
+    optimiser = recipe.optimiser
+    return parameter_groups(
+        model,
+        Adaptation.from_dict(recipe.adaptation),
+        optimiser.lr,
+        optimiser.weight_decay,
+        optimiser.backbone_rate,
+        optimiser.layer_decay,
+        pooling_as_head=optimiser.pooling_adapters == "head",
+    )
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - for what libraries draw from the global generator
+    torch.manual_seed(seed)
+
+
+def _for_tasks(forward: Forward, tasks: Sequence[str]) -> Callable[[Tensor], dict[str, Tensor]]:
+    return lambda inputs: forward(inputs, tasks)
+
+
+def _train_only(model: MultiTaskModel, tasks: Sequence[str], recipe: Recipe) -> None:
+    if recipe.one_after_another:
+        for task, head in model.heads.items():
+            head.requires_grad_(task in tasks)
+
+
+def _write_distribution(stage: Stage, seed: int) -> None:
+    labels = stage.train_manifest.labels
+    table = distribution_table(labels, stage.draw(seed, 0))
+    path = stage.folder / DISTRIBUTION_FILE
+    with disk_errors(path), atomic_target(path) as temporary:
+        lines = [",".join(table[0])] + [",".join(f"{value}" for value in row.values()) for row in table]
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,202 @@
+"""The rows of a run: read from manifests, with what the loop reads of each."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from facial_attributes_training.data.archive import file_of, is_remote, split_member
+from facial_attributes_training.data.crops import CropReader
+from facial_attributes_training.data.datasets import CachedFeatures, Crops, Draw, Sample
+from facial_attributes_training.data.features import FeatureOptions, Progress, cached_features
+from facial_attributes_training.data.manifest import Manifest, read_manifest
+from facial_attributes_training.data.sampling import spread_subset
+from facial_attributes_training.data.stream_inputs import StreamedCrops
+from facial_attributes_training.fit.regression import without_age_groups
+from facial_attributes_training.recipe.schema import DataSetRecipe, Recipe
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.backbones.base import Backbone
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Rows of a run, as its manifests have them.
+
+    Attributes:
+        manifest: the rows.
+        weights: float64 (rows,): of the data sets.
+        names: str (rows,): the pictures' paths below the folder or address that all of their data set are in.
+        sets: the rows of every data set.
+    """
+
+    manifest: Manifest
+    weights: NDArray[np.float64]
+    names: NDArray[np.str_]
+    sets: tuple[Manifest, ...]
+
+    @property
+    def streamed(self) -> bool:
+        """Whether pictures are on another machine."""
+        return any(map(is_remote, self.manifest.paths.tolist()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """The rows of a run and their inputs.
+
+    Attributes:
+        manifest: the rows.
+        weights: float64 (rows,): of the data sets.
+        inputs: what the loop reads; `StreamedCrops` for a stream.
+    """
+
+    manifest: Manifest
+    weights: NDArray[np.float64]
+    inputs: Dataset[Sample]
+
+
+class Subset(Dataset[Sample]):
+    """Some rows of a dataset under new numbers."""
+
+    def __init__(self, data: Dataset[Sample], rows: NDArray[np.int64]) -> None:
+        self.data, self.rows = data, rows
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        row, epoch, place = draw
+        found = self.data[(int(self.rows[row]), epoch, place)]
+        return Sample(row, found.value, found.error)
+
+
+def read_samples(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> Samples:
+    """Read a recipe's training, validation or test rows, without their pictures.
+
+    Raises:
+        UserError: a manifest can't be read or has no such rows.
+    """
+    parts = _taken(recipe, sets)
+    placed = tuple(_placed(part, wanted) for part, wanted in zip(parts, sets, strict=True))
+    weights = np.concatenate([np.full(len(part), s.weight) for part, s in zip(parts, sets, strict=True)])
+    names = np.concatenate([_names(part.paths.tolist()) for part in parts])
+    return Samples(Manifest.concatenate(placed), weights, names, placed)
+
+
+def _taken(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> list[Manifest]:
+    parts = [_data_set(wanted) for wanted in sets]
+    ends = np.cumsum([len(part) for part in parts])
+    chosen = spread_subset(int(ends[-1]), recipe.data.rows)
+    numbers = [chosen[(chosen >= end - len(part)) & (chosen < end)] for part, end in zip(parts, ends, strict=True)]
+    taken = [part.take(rows - end + len(part)) for part, end, rows in zip(parts, ends, numbers, strict=True)]
+    return [without_age_groups(part) for part in taken] if recipe.age_in_years else taken
+
+
+def read_rows(
+    recipe: Recipe,
+    sets: Sequence[DataSetRecipe],
+    backbone: Backbone,
+    depth: int | None,
+    training: bool,
+    progress: Progress | None,
+) -> Rows:
+    """Return what `read_samples` and `with_inputs` do."""
+    return with_inputs(recipe, read_samples(recipe, sets), backbone, depth, training, progress)
+
+
+def with_inputs(
+    recipe: Recipe,
+    samples: Samples,
+    backbone: Backbone,
+    depth: int | None,
+    training: bool,
+    progress: Progress | None,
+) -> Rows:
+    """Return rows with their inputs, and compute the features of the frozen part if they are cached.
+
+    Args:
+        recipe: the run.
+        samples: the rows.
+        backbone: frozen up to `depth`, in evaluation mode, on the device to compute on.
+        depth: as in `network.frozen_depth`.
+        training: validation rows are never augmented.
+        progress: told how far the features are.
+
+    Raises:
+        UserError: an archive, a server or the cache is in the way.
+    """
+    manifest, weights = samples.manifest, samples.weights
+    margin, augmentation = recipe.data.crop_margin, recipe.augmentation if training else None
+    if samples.streamed:
+        if not training or recipe.cache:
+            raise UserError(
+                f"pictures on another machine, such as {manifest.paths[0]}, can only be trained on, and without a "
+                "cache: copy the validation pictures here, and set cache=null."
+            )
+        crops = StreamedCrops(manifest, backbone.preprocess.image_size, margin, augmentation, recipe.seed)
+        crops.stream.probe()
+        return Rows(manifest, weights, crops)
+    if not any(Path(file_of(path)).is_file() for path in manifest.paths.tolist()):
+        raise UserError(f"none of the {len(manifest)} pictures is there, such as {manifest.paths[0]}: get the data.")
+    if recipe.cache is None:
+        reader = CropReader(manifest, backbone.preprocess.image_size, margin)
+        reader.pictures.index(manifest.paths)
+        return Rows(manifest, weights, Crops(reader, augmentation, recipe.seed))
+    if depth == 0:
+        raise UserError("nothing before the first block is frozen here, so there is nothing to cache: set cache=null.")
+    variants = [
+        cached_features(
+            backbone,
+            manifest,
+            FeatureOptions(depth, margin, variant, recipe.seed, augmentation),
+            recipe.cache.folder,
+            progress,
+        )
+        for variant in range(recipe.cache.variants if training else 1)
+    ]
+    if broken := variants[0].broken():
+        _LOGGER.warning("%d of %d pictures can't be read and are passed over.", len(broken), len(manifest))
+    return Rows(manifest, weights, CachedFeatures(variants))
+
+
+def _data_set(wanted: DataSetRecipe) -> Manifest:
+    manifest = read_manifest(wanted.manifest)
+    if wanted.splits:
+        manifest = manifest.split(*wanted.splits)
+    if wanted.sources:
+        manifest = manifest.take(np.isin(manifest.sources, wanted.sources))
+    if not len(manifest):
+        parts = {"splits": wanted.splits, "sources": wanted.sources}
+        chosen = " and ".join(f"{name} {', '.join(values)}" for name, values in parts.items() if values)
+        raise UserError(f"{wanted.manifest} has no rows{chosen and f' of the {chosen}'}.")
+    return manifest
+
+
+def _placed(manifest: Manifest, wanted: DataSetRecipe) -> Manifest:
+    """Return a data set's rows with the address of their shards, if it has one."""
+    if not wanted.address:
+        return manifest
+    folder = wanted.manifest.parent.resolve()
+    return replace(manifest, paths=np.array([_at(wanted.address, path, folder) for path in manifest.paths.tolist()]))
+
+
+def _names(paths: Sequence[str]) -> NDArray[np.str_]:
+    """Return str (rows,): paths below the folder that all of them are in, of addresses without the server."""
+    local = [f"/{path.partition('://')[2].partition('/')[2]}" if is_remote(path) else path for path in paths]
+    if not local:
+        return np.array([], np.str_)
+    above = os.path.commonpath({os.path.dirname(path.partition("#")[0]) for path in local})  # noqa: PTH120
+    return np.array([path[len(above) :].lstrip("/") for path in local], np.str_)
+
+
+def _at(address: str, path: str, folder: Path) -> str:
+    """Return where a picture in a shard is on a web server that serves a folder."""
+    parts = split_member(path)
+    if parts is None or is_remote(path):
+        return path
+    return f"{address.rstrip('/')}/{quote(os.path.relpath(parts[0], folder))}#{parts[1]}"

@@ -1,0 +1,113 @@
+"""The folder of a run: looked at before anything is written, then held by one run at a time."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from accelerate import Accelerator
+from facial_attributes_training.fit.checkpointing import load_checkpoint
+from facial_attributes_training.fit.plan import Plan
+from facial_attributes_training.fit.processes import on_main
+from facial_attributes_training.fit.run_files import BEST, LAST, RECIPE_FILE, stage_folder
+from facial_attributes_training.recipe.schema import Recipe
+from torch import nn
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import atomic_target, disk_errors, locked, remove_leftovers
+from facial_attributes_ros.models.adaptations.ladder import trained_tensors
+
+_COPIES = 8
+"""Sizes of the trained weights: weights and two moments in the last checkpoint, as much while it is replaced, the best
+ones, and the model."""
+_LOCK_FILE = ".run.lock"
+"""As `locked` calls that of `run`."""
+
+
+def check_folder(recipe: Recipe, resume: bool, plan: Plan | None = None, model: nn.Module | None = None) -> None:
+    """Check that a run can go into its folder; nothing is written.
+
+    Args:
+        recipe: the run.
+        resume: whether it goes on from what is there.
+        plan: the run's stages, to check the checkpoints of; None before they are known.
+        model: to have space for; None before it is known.
+
+    Raises:
+        UserError: the folder holds another run, can't be written, or its disk has too little space.
+    """
+    folder = recipe.folder
+    if (folder / RECIPE_FILE).exists() and not resume:
+        raise UserError(
+            f"{folder} holds a run already: give --resume to go on with it, or --set output=FOLDER for another."
+        )
+    _check_stages(recipe)
+    above = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        raise UserError(f"{folder} can't be written, as {above} is no folder with write access: --set output=FOLDER.")
+    if plan is not None:
+        for stage in plan.stages:
+            if (stage.folder / LAST).exists():
+                load_checkpoint(stage.folder / LAST, stage.fingerprint)
+    if model is not None:
+        _check_space(folder, above, model)
+
+
+def _check_stages(recipe: Recipe) -> None:
+    folders = {stage_folder(recipe, tasks) for tasks in recipe.stages}
+    others = {last.parent for last in recipe.folder.glob(f"*/{LAST}")} - folders
+    if others:
+        names = ", ".join(sorted(folder.name for folder in others))
+        raise UserError(
+            f"{recipe.folder} holds a run of another recipe, with the stages {names}: give the same one, or --set "
+            "output=FOLDER for another."
+        )
+
+
+def _check_space(folder: Path, above: Path, model: nn.Module) -> None:
+    trained = sum(value.nbytes for value in trained_tensors(model).values())
+    there = sum(path.stat().st_size for name in (LAST, BEST) for path in folder.glob(f"*/{name}"))
+    needed, free = _COPIES * trained - there, shutil.disk_usage(above).free
+    if needed > free:
+        raise UserError(
+            f"{folder} needs {needed / 1e6:.0f} MB for checkpoints and the model, but its disk has {free / 1e6:.0f} MB "
+            "left: free some, or --set output=FOLDER."
+        )
+
+
+@contextmanager
+def run_folder(recipe: Recipe, resume: bool, accelerator: Accelerator) -> Iterator[None]:
+    """Hold a run's folder, with the recipe in it, while the block runs.
+
+    The lock goes with its process, so that a killed run can be gone on with at once.
+
+    Raises:
+        UserError: another process trains into the folder, or it can't be written.
+    """
+    folder, path = recipe.folder, recipe.folder / RECIPE_FILE
+    busy = f"another process trains into {folder}: wait for its end, or --set output=FOLDER for another run."
+    with ExitStack() as held:
+
+        def begin() -> None:
+            with disk_errors(folder):
+                held.enter_context(locked(folder / "run", busy))
+            try:
+                check_folder(recipe, resume)
+                for place in (folder, *folder.glob("*/")):
+                    remove_leftovers(place / "*")
+                with disk_errors(path), atomic_target(path) as temporary:
+                    temporary.write_text(recipe.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            except UserError:
+                _remove_empty(folder)
+                raise
+
+        on_main(accelerator, begin)
+        yield
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder in which there is no more than a lock."""
+    if folder.is_dir() and [path.name for path in folder.iterdir()] == [_LOCK_FILE]:
+        (folder / _LOCK_FILE).unlink()
+        folder.rmdir()

@@ -1,0 +1,107 @@
+"""Losses and accuracies on validation rows, summed over all processes."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from facial_attributes_training.data.datasets import Batch
+from facial_attributes_training.data.manifest import Manifest
+from facial_attributes_training.fit.objective import Objective
+from facial_attributes_training.measure.metrics import accuracy, balanced_accuracy
+from numpy.typing import NDArray
+
+from facial_attributes_ros.attributes import AGE, LABELS, MISSING
+from facial_attributes_ros.errors import UserError
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Validation:
+    """Figures of one epoch.
+
+    Attributes:
+        rows: per task, how many rows with a label could be read.
+        losses: mean loss per task; not a number for a task without rows.
+        confusions: int64 (classes, classes) per task of classes: rows by true and predicted class.
+        errors: mean absolute error in years per task that is learned in years.
+    """
+
+    rows: dict[str, int]
+    losses: dict[str, float]
+    confusions: dict[str, NDArray[np.int64]]
+    errors: dict[str, float]
+
+    @property
+    def loss(self) -> float:
+        """Mean of the losses of all tasks that have rows."""
+        return float(np.mean([loss for task, loss in self.losses.items() if self.rows[task]]))
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures of all tasks that have rows by name."""
+        measured = [task for task, rows in self.rows.items() if rows]
+        found = {"loss": self.loss} | {f"loss_{task}": self.losses[task] for task in measured}
+        for task in measured:
+            if task in self.errors:
+                found[f"error_{task}"] = self.errors[task]
+            else:
+                found[f"accuracy_{task}"] = float(accuracy(self.confusions[task]))
+                found[f"balanced_accuracy_{task}"] = float(balanced_accuracy(self.confusions[task]))
+        return found
+
+
+@torch.inference_mode()
+def validate(
+    objective: Objective,
+    loader: Iterable[Batch],
+    manifest: Manifest,
+    tasks: tuple[str, ...],
+    accelerator: Accelerator,
+) -> Validation:
+    """Measure a model in evaluation mode on the rows that the processes' loaders give.
+
+    Raises:
+        UserError: a task has labels, but none of their pictures can be read.
+    """
+    device, ages = accelerator.device, objective.loss.ages
+    in_years = [task for task in tasks if task == AGE and ages is not None]
+    sums = torch.zeros(len(tasks), device=device, dtype=torch.float64)
+    rows, errors = torch.zeros_like(sums), torch.zeros_like(sums)
+    sizes = {task: len(LABELS[task]) for task in tasks if task not in in_years}
+    cells = {task: torch.zeros(size**2, device=device, dtype=torch.int64) for task, size in sizes.items()}
+    for batch in loader:
+        for error in batch.errors:
+            _LOGGER.warning("A validation picture is passed over: %s", error)
+        labels = {task: column.to(device) for task, column in batch.labels(manifest, tasks, ages is not None).items()}
+        with accelerator.autocast():
+            logits = objective.forward_logits(batch.inputs.to(device))
+            sums += objective.loss.sums(logits, labels)
+        for place, task in enumerate(tasks):
+            known = labels[task] >= 0
+            rows[place] += known.sum()
+            if ages is not None and task in in_years:
+                errors[place] += (ages.years(logits[task][:, 0].float()) - labels[task])[known].abs().sum()
+            else:
+                found = labels[task][known] * sizes[task] + logits[task][known].argmax(1)
+                cells[task] += torch.bincount(found, minlength=sizes[task] ** 2)
+    sums, rows, errors = (accelerator.reduce(total, "sum").cpu() for total in (sums, rows, errors))
+    counts = {task: int(count) for task, count in zip(tasks, rows.tolist(), strict=True)}
+    _check_readable(counts, manifest, in_years)
+    means, years = (dict(zip(tasks, (total / rows).tolist(), strict=True)) for total in (sums, errors))
+    confusions = {
+        task: accelerator.reduce(found, "sum").cpu().numpy().reshape(sizes[task], -1) for task, found in cells.items()
+    }
+    return Validation(counts, means, confusions, {task: years[task] for task in in_years})
+
+
+def _check_readable(counts: dict[str, int], manifest: Manifest, in_years: list[str]) -> None:
+    for task, count in counts.items():
+        labelled = ~np.isnan(manifest.age_years) if task in in_years else manifest.labels[task] != MISSING
+        if not count and labelled.any():
+            raise UserError(
+                f"none of the {int(labelled.sum())} validation pictures with a label of {task} can be read, so nothing "
+                "can be measured; the log above says why."
+            )

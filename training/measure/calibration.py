@@ -1,0 +1,314 @@
+"""Confidences that are honest, and from which confidence on a label is named.
+
+A temperature a task (C. Guo and others, 2017) is fitted on one half of the validation rows, and so is the threshold
+below which a label is left unknown. What they are worth is measured on the other half, and the other way round, so
+that neither a lucky half nor the fitting itself flatters them.
+
+The temperature is the most probable one under a normal prior on its logarithm. Without a prior, rows that are all right
+(or all wrong in the same way) drive it to zero or to infinity, as separable data do the coefficients of a logistic
+regression; a weakly informative prior is the remedy there (A. Gelman and others, 2008, A weakly informative default
+prior distribution for logistic and other regression models) and here. It is centred on 1, no change, and its deviation
+of a factor of 2 spans what networks need (Guo and others report 1.1 to 3). A thousand rows outweigh it; twenty don't.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from facial_attributes_training.data.manifest import Manifest
+from facial_attributes_training.data.subsets import data_sets, first_half, strata
+from facial_attributes_training.measure.metrics import Estimate, honesty, wilson
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from scipy.stats import norm
+
+from facial_attributes_ros.attributes import EMOTION, GENDER, MISSING
+
+LOWEST, HIGHEST = 0.05, 20.0
+"""Between which temperatures the best is looked for; one that ends at a bound is refused."""
+PRIOR_DEVIATION: Final = math.log(2)
+"""Of the logarithm of a temperature, around 0."""
+MIN_ROWS = 20
+"""With fewer labelled rows nothing is fitted."""
+FEW_ROWS = 100
+"""With fewer labelled rows a fit comes with a warning."""
+WANTED_PRECISION: Final[dict[str, float]] = {GENDER: 0.95, EMOTION: 0.70}
+"""Share of the named labels that are to be right. About 70 % of the emotion labels that people gave are clearly right
+themselves, so that more can't be shown on such data. Age groups are always named: years come with their deviation."""
+LUCK = 0.8
+"""Two-sided level of the interval whose lower end must reach the wanted precision, so that it holds on other rows too;
+in one of ten halves it would not."""
+
+Logits = Mapping[str, NDArray[np.floating]]
+Labels = Mapping[str, NDArray[np.int64]]
+
+
+class NotFittedError(Exception):
+    """A task can't be calibrated on these rows; the text says why, without a full stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What is fitted; a task that can't be is in neither table, and keeps whatever it had.
+
+    Attributes:
+        temperatures: per task, what logits are divided by.
+        thresholds: per task, below which confidence the label is unknown.
+        rows: per task, how many labelled rows there were to fit on.
+        refused: per task, why it was not fitted.
+    """
+
+    temperatures: dict[str, float]
+    thresholds: dict[str, float]
+    rows: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def warnings(self) -> list[str]:
+        """Return a sentence on every task that was not fitted, or on few rows."""
+        told = [f"{task} was not calibrated: {reason}." for task, reason in self.refused.items()]
+        return told + [
+            f"{task} was calibrated on {self.rows[task]} rows only; with fewer than {FEW_ROWS} it is uncertain."
+            for task in self.temperatures
+            if self.rows.get(task, FEW_ROWS) < FEW_ROWS
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The labels that are named at a threshold.
+
+    Attributes:
+        rows: with a label, named or not.
+        coverage: share of them that is named.
+        precision: share of the named ones that is right; None if none is named.
+    """
+
+    rows: int
+    coverage: Estimate
+    precision: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """A task's fit, measured on rows that nothing was fitted on.
+
+    Attributes:
+        rows: of the measurement.
+        before, after: expected calibration error at temperature 1 and at the fitted one.
+        nll, brier: negative log-likelihood and Brier score at both.
+        named: per data set, what is named at the fitted threshold.
+    """
+
+    rows: int
+    before: float
+    after: float
+    nll: tuple[float, float]
+    brier: tuple[float, float]
+    named: dict[str, Named]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Fitted on one half and measured on the other.
+
+    Attributes:
+        fitted_on, measured_on: names of the halves.
+        fit: what was fitted.
+        tasks: the figures.
+    """
+
+    fitted_on: str
+    measured_on: str
+    fit: Fit
+    tasks: dict[str, HeldOut]
+
+
+def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> float:
+    """Return the most probable temperature given the labels and the prior.
+
+    Args:
+        logits: float (rows, classes), not divided by any temperature; minus infinity for classes that the model was
+            not trained on. Rows of such a class say nothing about the temperature and do not count.
+        truth: int64 (rows,): class indices; rows with `MISSING` do not count.
+
+    Raises:
+        NotFittedError: there are too few rows, or the temperature ends at a bound.
+    """
+    labelled = np.flatnonzero(truth != MISSING)
+    labelled = labelled[np.isfinite(logits[labelled, truth[labelled]])]
+    values, classes = np.asarray(logits[labelled], np.float64), truth[labelled]
+    _check_rows(len(classes))
+    rows = np.arange(len(classes))
+
+    def loss(log_temperature: float) -> float:
+        likelihood = log_softmax(values / np.exp(log_temperature), axis=1)[rows, classes].sum()
+        return float(log_temperature**2 / (2 * PRIOR_DEVIATION**2) - likelihood)
+
+    low, high = np.log(LOWEST), np.log(HIGHEST)
+    best = float(minimize_scalar(loss, bounds=(low, high), method="bounded").x)
+    # The search never ends exactly at a bound.
+    if not low + 0.01 < best < high - 0.01:
+        raise NotFittedError(
+            f"the temperature that fits {len(classes)} rows is at its bound of {LOWEST if best < 0 else HIGHEST:g}, so "
+            "the confidences there have little to do with being right"
+        )
+    return float(np.exp(best))
+
+
+def fit_threshold(confidence: NDArray[np.floating], right: NDArray[np.bool_], wanted: float) -> float:
+    """Return the lowest confidence from which on labels are right often enough.
+
+    Often enough is where the lower end of an interval of level `LUCK` reaches the wanted precision; if it never does,
+    where the precision itself does; and 1 if that never does.
+
+    Args:
+        confidence: float (rows,): highest probability, calibrated.
+        right: bool (rows,): whether the most probable label is right.
+        wanted: precision, 0 to 1.
+
+    Raises:
+        NotFittedError: there are too few rows to show that precision, even if all of them were right.
+    """
+    _check_rows(len(right), rows_to_show(wanted))
+    order = np.argsort(-confidence, kind="stable")
+    hits, named = np.cumsum(right[order]), np.arange(1, len(order) + 1)
+    for precision in (wilson(hits, named, LUCK)[0], hits / named):
+        if len(enough := np.flatnonzero(precision >= wanted)):
+            # Rounded down, so that the row that the threshold was read from is named itself.
+            return float(np.floor(confidence[order][enough[-1]] * 1000) / 1000)
+    return 1.0
+
+
+def rows_to_show(wanted: float) -> int:
+    """Return with how many rows, all of them right, an interval of level `LUCK` lies above a precision."""
+    z = float(norm.ppf((1 + LUCK) / 2))
+    return max(MIN_ROWS, math.ceil(z**2 * wanted / (1 - wanted)))
+
+
+def rows_needed(task: str) -> int:
+    """Return how many labelled rows a task needs to be calibrated."""
+    return rows_to_show(WANTED_PRECISION[task]) if task in WANTED_PRECISION else MIN_ROWS
+
+
+def _check_rows(there: int, needed: int = MIN_ROWS) -> None:
+    if there < needed:
+        raise NotFittedError(f"there are {there} labelled rows to fit on, and {needed} are needed")
+
+
+def calibrate(logits: Logits, manifest: Manifest, rows: NDArray[np.bool_]) -> Fit:
+    """Fit temperatures and thresholds on some rows.
+
+    Args:
+        logits: float (rows, classes) per task.
+        manifest: labels, sources and origins of the rows.
+        rows: bool (rows,): which to fit on.
+    """
+    fit = Fit({}, {})
+    groups = strata(manifest)
+    for task, values in logits.items():
+        truth = np.where(rows, manifest.labels[task], MISSING)
+        fit.rows[task] = int((truth != MISSING).sum())
+        try:
+            temperature = fit_temperature(values, truth)
+            threshold = _threshold(task, *_confidence(values, temperature, truth), groups, truth != MISSING)
+        except NotFittedError as error:
+            fit.refused[task] = str(error)
+        else:
+            fit.temperatures[task], fit.thresholds[task] = temperature, threshold
+    return fit
+
+
+def _threshold(
+    task: str,
+    confidence: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    known: NDArray[np.bool_],
+) -> float:
+    """Return the highest threshold that any source and origin of pictures needs by itself, 0 for age groups.
+
+    It would otherwise hold on the average of an accidental mix. Those with too few rows count together.
+    """
+    if task not in WANTED_PRECISION:
+        return 0.0
+    wanted = WANTED_PRECISION[task]
+    needed, counts = rows_to_show(wanted), np.bincount(groups[known])
+    large = [known & (groups == group) for group in np.flatnonzero(counts >= needed)]
+    small = known & (counts[groups * known] < needed)
+    parts = large if large and small.sum() < needed else [*large, small]
+    return max(fit_threshold(confidence[part], right[part], wanted) for part in parts if part.any())
+
+
+def both_ways(logits: Logits, manifest: Manifest) -> tuple[Way, Way]:
+    """Fit on each half of the rows and measure on the other; the fit of the first way is the one that is shipped.
+
+    Args:
+        logits: float (rows, classes) per task.
+        manifest: labels, sources and origins of the rows.
+    """
+    half = first_half(manifest)
+    return (
+        _way(logits, manifest, half, ("first half", "second half")),
+        _way(logits, manifest, ~half, ("second half", "first half")),
+    )
+
+
+def named(confidence: NDArray[np.floating], right: NDArray[np.bool_], threshold: float) -> Named:
+    """Return which share of some rows is named at a threshold, and how often rightly.
+
+    Args:
+        confidence: float (rows,): highest probability, calibrated.
+        right: bool (rows,): whether the most probable label is right.
+        threshold: the lowest confidence that is named.
+    """
+    chosen = confidence >= threshold
+    count, hits = int(chosen.sum()), int((chosen & right).sum())
+    return Named(len(right), Estimate.of_share(count, len(right)), Estimate.of_share(hits, count) if count else None)
+
+
+def _way(logits: Logits, manifest: Manifest, half: NDArray[np.bool_], names: tuple[str, str]) -> Way:
+    fit = calibrate(logits, manifest, half)
+    tasks = {
+        task: _held_out(logits[task], manifest, task, ~half, temperature, fit.thresholds[task])
+        for task, temperature in fit.temperatures.items()
+        if (~half & (manifest.labels[task] != MISSING)).any()
+    }
+    return Way(*names, fit, tasks)
+
+
+def _held_out(
+    logits: NDArray[np.floating],
+    manifest: Manifest,
+    task: str,
+    rows: NDArray[np.bool_],
+    temperature: float,
+    threshold: float,
+) -> HeldOut:
+    truth = manifest.labels[task]
+    rows = rows & (truth != MISSING)
+    confidence, right = _confidence(logits, temperature, truth)
+    values = np.asarray(logits[rows], np.float64)
+    before, after = (honesty(truth[rows], softmax(values / each, axis=1)) for each in (1.0, temperature))
+    return HeldOut(
+        rows=int(rows.sum()),
+        before=before.error,
+        after=after.error,
+        nll=(before.nll, after.nll),
+        brier=(before.brier, after.brier),
+        named={
+            name: named(confidence[part], right[part], threshold)
+            for name, chosen in data_sets(manifest)
+            if (part := rows & chosen).any()
+        },
+    )
+
+
+def _confidence(
+    logits: NDArray[np.floating], temperature: float, truth: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the highest probability, float64 (rows,), and whether it is the truth's, bool (rows,)."""
+    probabilities = softmax(np.asarray(logits, np.float64) / temperature, axis=1)
+    return probabilities.max(axis=1), probabilities.argmax(axis=1) == truth

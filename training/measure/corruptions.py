@@ -1,0 +1,125 @@
+"""What spoils a view of a face, to measure how far a model bears it: few pixels, blur, darkness, tilt, covering.
+
+Unlike augmentation, which mixes such things at random while a model is trained, each of these does one thing at one
+strength, and the same to the same picture every time.
+"""
+
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facial_attributes_ros.imaging.crop import crop_face
+
+Crop = NDArray[np.uint8]
+Cut = Callable[[Crop, ArrayLike, int, float], Crop]
+"""Cuts a face out of a picture; takes and returns what `imaging.crop.crop_face` does."""
+
+_NOISE = 4.0
+"""Standard deviation in grey levels of a small sensor's noise when it is dark."""
+_COVER_GREY = 110
+_COVERED: Final[dict[str, tuple[float, float, float, float]]] = {
+    "eyes": (0.0, 0.25, 1.0, 0.52),
+    "mouth": (0.0, 0.6, 1.0, 1.0),
+    "one side": (0.0, 0.0, 0.5, 1.0),
+}
+"""Left, top, right and bottom in shares of the crop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """One thing that spoils a face, at one strength; called, it cuts a spoilt face out of a picture.
+
+    Attributes:
+        kind: what it does, a key of `STRENGTHS`.
+        strength: as the kind counts it; what is covered, for the kind `cover`.
+    """
+
+    kind: str
+    strength: float | str
+
+    @property
+    def label(self) -> str:
+        """The strength for people to read."""
+        if isinstance(self.strength, str):
+            return self.strength
+        return _UNITS[self.kind].format(self.strength)
+
+    def __call__(self, image: Crop, box: ArrayLike, size: int, margin: float) -> Crop:
+        """Cut a face out, as `imaging.crop.crop_face` does, and spoil it."""
+        if isinstance(self.strength, str):
+            return _cover(crop_face(image, box, size, margin), self.strength)
+        return _CUTS[self.kind](image, box, size, margin, self.strength)
+
+
+def _reduced(image: Crop, box: ArrayLike, size: int, margin: float, pixels: float) -> Crop:
+    small = crop_face(image, box, round(pixels), margin)
+    return np.asarray(cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _blurred(image: Crop, box: ArrayLike, size: int, margin: float, share: float) -> Crop:
+    return np.asarray(cv2.GaussianBlur(crop_face(image, box, size, margin), (0, 0), share * size), np.uint8)
+
+
+def _dark(image: Crop, box: ArrayLike, size: int, margin: float, brightness: float) -> Crop:
+    crop = crop_face(image, box, size, margin)
+    # Seeded by the picture, so that the same one is spoilt in the same way.
+    noise = np.random.default_rng(zlib.crc32(crop.tobytes())).normal(0, _NOISE, crop.shape)
+    return np.asarray(np.clip(np.rint(crop * brightness + noise), 0, 255), np.uint8)
+
+
+def _tilted(image: Crop, box: ArrayLike, size: int, margin: float, degrees: float) -> Crop:
+    # Cut more than the face, so that what comes in at the corners is what is beside it.
+    border = math.ceil(size / 4)
+    wide = size + 2 * border
+    crop = crop_face(image, box, wide, (wide / size * (1 + 2 * margin) - 1) / 2)
+    turn = cv2.getRotationMatrix2D(((wide - 1) / 2, (wide - 1) / 2), degrees, 1.0)
+    turned = cv2.warpAffine(crop, turn, (wide, wide), flags=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(turned[border : border + size, border : border + size])
+
+
+def _off_centre(image: Crop, box: ArrayLike, size: int, margin: float, share: float) -> Crop:
+    x, y, width, height = np.asarray(box, np.float64)
+    move = share * max(width, height) / math.sqrt(2)
+    return crop_face(image, (x + move, y + move, width, height), size, margin)
+
+
+def _cover(crop: Crop, what: str) -> Crop:
+    left, top, right, bottom = (round(share * len(crop)) for share in _COVERED[what])
+    crop[top:bottom, left:right] = _COVER_GREY
+    return crop
+
+
+_CUTS: Final[dict[str, Callable[[Crop, ArrayLike, int, float, float], Crop]]] = {
+    "resolution": _reduced,
+    "blur": _blurred,
+    "darkness": _dark,
+    "tilt": _tilted,
+    "off centre": _off_centre,
+}
+_UNITS: Final[dict[str, str]] = {
+    "resolution": "{:g} px",
+    "blur": "{:.1%} of the side",
+    "darkness": "{:.0%} of the light",
+    "tilt": "{:g}°",
+    "off centre": "{:.0%} of the side",
+}
+STRENGTHS: Final[dict[str, tuple[float | str, ...]]] = {
+    "resolution": (64, 48, 32, 24),
+    "blur": (0.01, 0.02, 0.04),
+    "darkness": (0.5, 0.25, 0.1),
+    "tilt": (10, 20, 30, 45),
+    "off centre": (0.05, 0.1, 0.2),
+    "cover": tuple(_COVERED),
+}
+"""What is measured of each kind: pixels a side, standard deviation, light that is left, degrees, and so on."""
+
+
+def degradations() -> tuple[Degradation, ...]:
+    """Return everything that is measured, from mild to strong within a kind."""
+    return tuple(Degradation(kind, strength) for kind, strengths in STRENGTHS.items() for strength in strengths)

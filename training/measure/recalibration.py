@@ -1,0 +1,210 @@
+"""A copy of a model with temperatures and thresholds fitted anew, and what that changes."""
+
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from facial_attributes_training.data.subsets import first_half
+from facial_attributes_training.measure.calibration import Fit, named
+from facial_attributes_training.measure.evaluation import Evaluation
+from facial_attributes_training.measure.metrics import honesty
+from facial_attributes_training.measure.predictions import Predictions
+from numpy.typing import NDArray
+
+from facial_attributes_ros.attributes import MISSING
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import disk_errors
+from facial_attributes_ros.models.backbones.papers import moved_weights
+from facial_attributes_ros.models.provenance import Parent, today
+from facial_attributes_ros.models.registry import is_shipped
+from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec
+
+_MARK = "+calibrated"
+"""Ends the version of a model that was calibrated anew; its weights are those of the version before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a temperature and a threshold of a task are worth on some rows.
+
+    Attributes:
+        rows: with a label of the task.
+        temperature, threshold: that are measured; the threshold is infinite if nothing is ever named.
+        calibration_error, nll, brier: as in `metrics.Honesty`.
+        coverage: share of the rows that are named.
+        precision: share of the named ones that are right, None if none is named.
+    """
+
+    rows: int
+    temperature: float
+    threshold: float
+    calibration_error: float
+    nll: float
+    brier: float
+    coverage: float
+    precision: float | None
+
+    def record(self) -> dict[str, Any]:
+        """Return the figures for `model.json`, rounded."""
+        values = {name: value for name, value in asdict(self).items() if value is not None and math.isfinite(value)}
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A task that was calibrated anew: both calibrations, measured on the rows that neither was fitted on here."""
+
+    task: str
+    before: Measured
+    after: Measured
+
+
+def measure(
+    predictions: Predictions, task: str, rows: NDArray[np.bool_], temperature: float, threshold: float
+) -> Measured | None:
+    """Return what a task's temperature and threshold are worth on rows, None if none of them has a label.
+
+    Args:
+        predictions: of the rows.
+        task: which.
+        rows: bool (rows,): to measure on.
+        temperature: what logits are divided by.
+        threshold: below which confidence the label is unknown.
+    """
+    truth = predictions.manifest.labels[task]
+    rows = rows & (truth != MISSING)
+    if not rows.any():
+        return None
+    probabilities = predictions.probabilities(task, temperature)[rows]
+    found = honesty(truth[rows], probabilities)
+    right = probabilities.argmax(axis=1) == truth[rows]
+    chosen = named(probabilities.max(axis=1), right, threshold)
+    return Measured(
+        rows=int(rows.sum()),
+        temperature=temperature,
+        threshold=threshold,
+        calibration_error=found.error,
+        nll=found.nll,
+        brier=found.brier,
+        coverage=chosen.coverage.value,
+        precision=chosen.precision.value if chosen.precision else None,
+    )
+
+
+def calibration_records(fit: Fit, predictions: Predictions, rows: NDArray[np.bool_]) -> dict[str, dict[str, Any]]:
+    """Return, for the field `calibration` of `model.json`, what every fitted task was fitted on and does on other rows.
+
+    Args:
+        fit: of the tasks.
+        predictions: to measure on.
+        rows: bool (rows,): which of them.
+    """
+    records: dict[str, dict[str, Any]] = {}
+    for task, temperature in fit.temperatures.items():
+        measured = measure(predictions, task, rows, temperature, fit.thresholds[task])
+        records[task] = {"rows": fit.rows[task], "date": today()}
+        records[task]["measured"] = None if measured is None else measured.record()
+    return records
+
+
+def check_target(source: Path, target: Path) -> None:
+    """Check that a calibrated copy of a model can be written to a folder.
+
+    Raises:
+        UserError: the folder is the model's own, belongs to the package, or has something in it.
+    """
+    resolved = target.resolve()
+    if resolved == source.resolve():
+        raise UserError(f"--save-calibration writes a copy and leaves {target} as it is: give another folder.")
+    if is_shipped(resolved):
+        raise UserError(f"{target} is a folder of models that come with the package: give one of your own.")
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UserError(f"{target} is there already: give a folder that is not there yet.")
+
+
+def save_calibration(
+    source: Path, target: Path, evaluation: Evaluation, predictions: Predictions, command: str = ""
+) -> list[Change]:
+    """Write a copy of a model with the temperatures and thresholds that could be fitted; other tasks stay as they are.
+
+    Metrics and everything else that the model's description says stay, too; its papers name the model as the parent.
+
+    Args:
+        source: folder of the model.
+        target: folder to write, which must not be there yet.
+        evaluation: with what was fitted.
+        predictions: that it is of.
+        command: the command line that does it, for the model's papers.
+
+    Returns:
+        What changed, measured on the half of the rows that nothing was fitted on.
+
+    Raises:
+        UserError: nothing could be fitted, or the folder can't be written.
+    """
+    if not evaluation.fitted:
+        raise UserError("only a calibration that is fitted here can be saved: add --calibrate.")
+    check_target(source, target)
+    spec, fit = ModelSpec.identified(source), evaluation.ways[0].fit
+    changes = list(_changes(spec, fit, predictions))
+    if not changes:
+        reasons = "; ".join(f"{task}: {reason}" for task, reason in fit.refused.items())
+        raise UserError(f"no task could be calibrated, so nothing is written ({reasons}).")
+    _copy(source, target, _calibrated(spec, fit, changes, source, target, command))
+    return changes
+
+
+def _changes(spec: ModelSpec, fit: Fit, predictions: Predictions) -> Iterator[Change]:
+    other_half = ~first_half(predictions.manifest)
+    for task, temperature in fit.temperatures.items():
+        before = measure(predictions, task, other_half, spec.temperatures[task], spec.thresholds[task])
+        after = measure(predictions, task, other_half, temperature, fit.thresholds[task])
+        if before and after:
+            yield Change(task, before, after)
+
+
+def _calibrated(
+    spec: ModelSpec, fit: Fit, changes: list[Change], source: Path, target: Path, command: str
+) -> ModelSpec:
+    tasks = [change.task for change in changes]
+    records = {
+        change.task: {
+            "rows": fit.rows[change.task],
+            "date": today(),
+            "measured": change.after.record(),
+            "before": change.before.record(),
+        }
+        for change in changes
+    }
+    weights = moved_weights(spec.backbone, source.resolve(), target.resolve())
+    return replace(
+        spec,
+        backbone=replace(spec.backbone, weights=weights),
+        temperatures=spec.temperatures | {task: fit.temperatures[task] for task in tasks},
+        thresholds=spec.thresholds | {task: fit.thresholds[task] for task in tasks},
+        uncalibrated=tuple(task for task in spec.uncalibrated if task not in tasks),
+        calibration=spec.calibration | records,
+        version=spec.version.removesuffix(_MARK) + _MARK,
+        parent=Parent(spec.name, spec.version, spec.sha256),
+        date=today(),
+        commands=(*spec.commands, *([command] if command else [])),
+    )
+
+
+def _copy(source: Path, target: Path, spec: ModelSpec) -> None:
+    """Write all files of a model's folder with another description, whole or not at all."""
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
+            copy = Path(folder) / "model"
+            copy.mkdir()
+            for file in source.iterdir():
+                if file.is_file() and file.name != SPEC_FILE:
+                    shutil.copyfile(file, copy / file.name)
+            spec.write(copy)
+            copy.replace(target)

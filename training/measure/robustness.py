@@ -1,0 +1,117 @@
+"""How accurate a model stays when the view of a face is spoilt."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from facial_attributes_training.data.manifest import Manifest
+from facial_attributes_training.data.subsets import data_sets
+from facial_attributes_training.measure.corruptions import Degradation, degradations
+from facial_attributes_training.measure.evaluation import expected_ages
+from facial_attributes_training.measure.metrics import (
+    Estimate,
+    accuracy,
+    balanced_accuracy,
+    bootstrap_confusion,
+    bootstrap_mean,
+    confusion_matrix,
+)
+from facial_attributes_training.measure.predictions import CropMode, Predictions, Progress, predict_manifest
+from numpy.typing import NDArray
+
+from facial_attributes_ros.attributes import AGE, LABELS, MISSING
+from facial_attributes_ros.detection.base import FaceDetector
+from facial_attributes_ros.engines.base import Engine
+
+CLEAN = "as it is"
+"""Kind of the condition in which nothing is spoilt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One task's figures on one data set.
+
+    Attributes:
+        rows: with a label.
+        accuracy, balanced_accuracy: with bootstrap intervals.
+        mae: mean absolute error in years; ages only, None without true ages.
+    """
+
+    rows: int
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    mae: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Figures under one degradation.
+
+    Attributes:
+        kind, label: of the degradation; `CLEAN` without one.
+        results: per data set, per task.
+    """
+
+    kind: str
+    label: str
+    results: dict[str, dict[str, Figures]]
+
+
+def measure_robustness(
+    engine: Engine,
+    manifest: Manifest,
+    temperatures: Mapping[str, float],
+    crop: CropMode = "box",
+    detector: FaceDetector | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Condition]:
+    """Measure a model on the same rows as they are and under every degradation.
+
+    Args:
+        engine: the model.
+        manifest: the rows.
+        temperatures: per task; expected ages depend on that of the age.
+        crop: as in `predict_manifest`.
+        detector: likewise.
+        progress: told how many faces of all conditions are done.
+
+    Raises:
+        UserError: no row can be predicted, or an archive can't be read.
+    """
+    kinds: tuple[Degradation | None, ...] = (None, *degradations())
+    total, conditions = len(manifest) * len(kinds), []
+    for number, kind in enumerate(kinds):
+        tell = _shifted(progress, number * len(manifest), total)
+        predictions = predict_manifest(engine, manifest, crop, detector, tell, kind)
+        name, label = (kind.kind, kind.label) if kind else (CLEAN, "")
+        ages = expected_ages(predictions, engine.spec, temperatures.get(AGE, 1.0))
+        conditions.append(Condition(name, label, _figures(predictions, ages)))
+    return conditions
+
+
+def _shifted(progress: Callable[[int, int], None] | None, before: int, total: int) -> Progress | None:
+    return None if progress is None else lambda done, _rows: progress(before + done, total)
+
+
+def _figures(predictions: Predictions, ages: NDArray[np.float64] | None) -> dict[str, dict[str, Figures]]:
+    manifest = predictions.manifest
+    found: dict[str, dict[str, Figures]] = {}
+    for name, chosen in data_sets(manifest):
+        for task, logits in predictions.logits.items():
+            rows = chosen & (manifest.labels[task] != MISSING)
+            if not rows.any():
+                continue
+            predicted = logits[rows].argmax(axis=1).astype(np.int64)
+            confusion = confusion_matrix(manifest.labels[task][rows], predicted, len(LABELS[task]))
+            found.setdefault(name, {})[task] = Figures(
+                int(rows.sum()),
+                bootstrap_confusion(confusion, accuracy),
+                bootstrap_confusion(confusion, balanced_accuracy),
+                _years(manifest, rows, ages) if task == AGE and ages is not None else None,
+            )
+    return found
+
+
+def _years(manifest: Manifest, rows: NDArray[np.bool_], ages: NDArray[np.float64]) -> Estimate | None:
+    known = rows & ~np.isnan(manifest.age_years)
+    return bootstrap_mean(np.abs(ages[known] - manifest.age_years[known])) if known.any() else None

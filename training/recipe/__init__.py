@@ -1,0 +1,1 @@
+"""Recipes: the typed schema of a training run, and its YAML."""

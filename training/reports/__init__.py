@@ -1,0 +1,1 @@
+"""Everything that presents results: tables, plots, pages and model cards."""
