@@ -63,7 +63,7 @@ def _build_engine() -> None:
     if stamp.valid() or not weights.is_dir():
         return
     say("Building the inference engine of the model (half a minute) ...")
-    code = "from facial_attributes_ros.engines.base import load_engine; load_engine('small')"
+    code = "from facial_attributes_ros.engines.load import load_engine; load_engine('small')"
     command("build the inference engine", [VENV / "bin" / "python", "-c", code])
     stamp.set()
 

@@ -223,7 +223,7 @@ def test_logits_that_are_not_finite_never_become_a_distribution(value: float, ye
 def test_a_cached_engine_starts_without_torch(tiny_model: Path) -> None:
     build_engine(tiny_model)
     script = (
-        "import sys\nfrom facial_attributes_ros.engines.base import load_engine\n"
+        "import sys\nfrom facial_attributes_ros.engines.load import load_engine\n"
         f"load_engine({str(tiny_model)!r}, device='cpu', engine='onnx').warm_up()\nprint('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "False"
