@@ -1,85 +1,184 @@
-"""Every setting of the frame pipeline. All times are in seconds, so that nothing depends on the frame rate."""
+"""Every setting of the pipeline, once: default, range, unit and description. Times are in seconds, not in frames.
+
+`setting.settings_of` reads the descriptions; the parameters of the perception node and their YAML are made from them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar, Final
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, TASKS
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.setting import check, setting
 
 
-def _check_positive(section: str, values: Mapping[str, float]) -> None:
-    for name, value in values.items():
-        if not value > 0:
-            raise UserError(f"{section} {name} must be above 0, not {value}.")
+class _Checked:
+    """Options whose values are checked when they are made."""
 
-
-@dataclass(frozen=True, slots=True)
-class TrackingOptions:
-    """How detections become tracks.
-
-    Attributes:
-        birth_score: detections from this score on may begin a track; weaker ones only continue one.
-        birth_within: seconds within which a face must be seen twice to become a track. Of a camera that is slower than
-            that, two frames in a row do.
-        death_after: seconds without a detection, and one frame, after which a track ends. Raising it bridges longer
-            occlusions and risks giving a newcomer somebody else's id.
-        acceleration: how quickly faces change their velocity, in face sizes per second and square root of second.
-            Raising it follows sudden motion better and keeps a course through occlusions worse.
-        box_noise: standard deviation of a detected box's centre and size, as a share of the face size.
-        gate: largest distance, in standard deviations, between a detection and the track it continues.
-    """
-
-    birth_score: float = 0.7
-    birth_within: float = 0.15
-    death_after: float = 1.0
-    acceleration: float = 1.8
-    box_noise: float = 0.05
-    gate: float = 4.5
+    __slots__ = ()
 
     def __post_init__(self) -> None:
-        """Check the ranges.
+        """Check the values.
 
         Raises:
             UserError: a value is out of its range.
         """
-        if not 0 <= self.birth_score <= 1:
-            raise UserError(f"Tracking birth_score must be between 0 and 1, not {self.birth_score}.")
-        names = ("birth_within", "death_after", "acceleration", "box_noise", "gate")
-        _check_positive("Tracking", {name: getattr(self, name) for name in names})
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)
-class FusionOptions:
-    """How estimates of one track become one belief.
+class DetectorOptions(_Checked):
+    """How a detector searches an image."""
 
-    Attributes:
-        age_memory: seconds after which an age estimate counts e times less. Raising it makes the age surer and
-            steadier, and an error at the beginning lasts longer.
-        gender_memory: the same for the gender.
-        emotion_memory: mean seconds for which an emotion lasts. Raising it flickers less and follows changes later.
-        correlation: seconds over which the model's errors on one face resemble each other; estimates closer than that
-            count less. Raising it makes the belief surer later.
-        emotion_correlation: the same for the emotion. Raising it flickers less and follows changes later.
-        switch_odds: how many times as probable as the label another one must be to take its place. Raising it
-            flickers less and follows changes later.
-    """
+    group: ClassVar[str] = "detection"
 
-    age_memory: float = 60.0
-    gender_memory: float = 60.0
-    emotion_memory: float = 3.0
-    correlation: float = 0.5
-    emotion_correlation: float = 0.5
-    switch_odds: float = 6.5
+    detection_size: int = setting(
+        640,
+        "Longest side of the scaled copy that is searched. "
+        "A smaller one is faster, by the square, and misses small faces.",
+        low=32,
+        high=8192,
+        unit="pixels",
+        name="detection.size",
+    )
+    score_threshold: float = setting(
+        0.4,
+        "Lowest score of a detection that is kept. A higher value gives fewer false positives and misses more faces.",
+        low=0,
+        high=1,
+        name="detection.score",
+    )
+    min_face: float = setting(
+        16.0,
+        "Smallest face that is kept: longer side of its box in the full image.",
+        low=0,
+        high=10_000,
+        unit="pixels",
+    )
+    overlap_threshold: float = setting(
+        0.3, "Boxes whose intersection over union is above this are one face.", low=0.001, high=1
+    )
+    enlarge_to: int = setting(
+        0,
+        "A smaller image is scaled up until its longest side has this length, which makes boxes in small images more "
+        "exact; 0 never enlarges.",
+        low=0,
+        high=8192,
+        unit="pixels",
+    )
+    padding: float = setting(
+        0.0,
+        "If no face is found, the image is searched again with a black border of this width, which finds faces that "
+        "fill the image or reach past its border; 0 searches once.",
+        low=0,
+        high=10,
+        unit="fraction of the image's longest side",
+    )
 
-    def __post_init__(self) -> None:
-        """Check the ranges.
 
-        Raises:
-            UserError: a value is out of its range.
-        """
-        _check_positive("Fusion", {name: getattr(self, name) for name in self.__dataclass_fields__})
-        if not self.switch_odds >= 1:
-            raise UserError(f"Fusion switch_odds must be at least 1, not {self.switch_odds}.")
+CLOSE_UP: Final = DetectorOptions(detection_size=192, score_threshold=0.4, enlarge_to=192, padding=0.5)
+"""For images that are loose crops of one face, as data sets have them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingOptions(_Checked):
+    """How detections become tracks."""
+
+    group: ClassVar[str] = "tracking"
+
+    birth_score: float = setting(
+        0.7,
+        "Lowest score of a detection that begins a track. Detections with a lower score only continue one.",
+        low=0,
+        high=1,
+    )
+    birth_within: float = setting(
+        0.15,
+        "Time within which a face must be detected twice to become a track. "
+        "If the camera is slower than that, two successive images suffice.",
+        low=0.001,
+        high=10,
+        unit="s",
+    )
+    death_after: float = setting(
+        1.0,
+        "Time without a detection, of at least one image, after which a track and its id end. "
+        "A higher value bridges longer occlusions and may give a newcomer the id of somebody else.",
+        low=0.01,
+        high=60,
+        unit="s",
+    )
+    acceleration: float = setting(
+        1.8,
+        "Process noise of the motion model. "
+        "A higher value follows sudden motion better and predicts worse through occlusions.",
+        low=0.01,
+        high=100,
+        unit="face sizes / s^1.5",
+    )
+    box_noise: float = setting(
+        0.05,
+        "Standard deviation of the centre and of the size of a detected box.",
+        low=0.001,
+        high=1,
+        unit="face sizes",
+    )
+    gate: float = setting(
+        4.5,
+        "Gating distance: largest Mahalanobis distance between a detection and a predicted track.",
+        low=0.5,
+        high=100,
+        unit="standard deviations",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FusionOptions(_Checked):
+    """How the estimates of one track are fused."""
+
+    group: ClassVar[str] = "fusion"
+
+    age_memory: float = setting(
+        60.0,
+        "Time constant with which age estimates lose their weight. "
+        "A higher value gives a steadier age and corrects an early error later.",
+        low=0.01,
+        high=3600,
+        unit="s",
+    )
+    gender_memory: float = setting(
+        60.0, "Time constant with which gender estimates lose their weight.", low=0.01, high=3600, unit="s"
+    )
+    emotion_memory: float = setting(
+        3.0,
+        "Mean duration of an emotion. A higher value gives fewer label changes and follows real changes later.",
+        low=0.01,
+        high=3600,
+        unit="s",
+    )
+    correlation: float = setting(
+        0.5,
+        "Correlation time of the model's age and gender errors on one face. "
+        "A higher value needs more time to become confident.",
+        low=0.001,
+        high=60,
+        unit="s",
+    )
+    emotion_correlation: float = setting(
+        0.5,
+        "Correlation time of the model's emotion errors on one face. "
+        "A higher value gives fewer label changes and follows real changes later.",
+        low=0.001,
+        high=60,
+        unit="s",
+    )
+    switch_odds: float = setting(
+        6.5,
+        "Hysteresis: odds by which another label must exceed the present one to replace it. "
+        "A higher value gives fewer label changes and follows real changes later.",
+        low=1,
+        high=1000,
+    )
 
     @property
     def memory(self) -> dict[str, float]:
@@ -88,74 +187,76 @@ class FusionOptions:
 
     @property
     def correlations(self) -> dict[str, float]:
-        """Correlation in seconds of every task."""
+        """Correlation time in seconds of every task."""
         return {AGE: self.correlation, GENDER: self.correlation, EMOTION: self.emotion_correlation}
 
 
 @dataclass(frozen=True, slots=True)
-class SchedulingOptions:
-    """How many estimates are made, and of whom.
+class SchedulingOptions(_Checked):
+    """How many estimates are made, and of which tracks.
 
-    Attributes:
-        budget: seconds of model time a frame; at least one face a frame is estimated whatever it costs.
-        age_rate: estimates a second of each track's age; likewise for the other tasks. All switched-on tasks of a face
-            are estimated together, at the highest of their rates.
-        gender_rate: estimates a second of the gender.
-        emotion_rate: estimates a second of the emotion.
-        max_wait: a track that has waited this many seconds goes before all others, in turns with new ones.
-        max_batch: most faces in one batch.
+    All tasks of a face that are switched on are estimated together, at the highest of their rates.
     """
 
-    budget: float = 0.03
-    age_rate: float = 2.0
-    gender_rate: float = 2.0
-    emotion_rate: float = 10.0
-    max_wait: float = 1.0
-    max_batch: int = 32
+    group: ClassVar[str] = "scheduling"
 
-    def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            UserError: a value is out of its range.
-        """
-        names = ("budget", "age_rate", "gender_rate", "emotion_rate", "max_wait", "max_batch")
-        _check_positive("Scheduling", {name: getattr(self, name) for name in names})
+    budget: float = setting(
+        0.03,
+        "Model time for one image. At least one face is estimated, however long it takes.",
+        low=0.001,
+        high=10,
+        unit="s",
+    )
+    age_rate: float = setting(2.0, "Age estimates of each face.", low=0.01, high=1000, unit="Hz")
+    gender_rate: float = setting(2.0, "Gender estimates of each face.", low=0.01, high=1000, unit="Hz")
+    emotion_rate: float = setting(10.0, "Emotion estimates of each face.", low=0.01, high=1000, unit="Hz")
+    max_wait: float = setting(
+        1.0,
+        "Waiting time after which a face is estimated before all others, in turns with new faces.",
+        low=0.01,
+        high=60,
+        unit="s",
+    )
+    max_batch: int = setting(32, "Largest number of faces in one batch.", low=1, high=1024, unit="faces")
 
     @property
     def rates(self) -> dict[str, float]:
-        """Estimates a second of every task."""
+        """Estimates per second of every task."""
         return {AGE: self.age_rate, GENDER: self.gender_rate, EMOTION: self.emotion_rate}
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineOptions:
-    """Every setting of the frame pipeline.
+    """Every setting of the pipeline.
 
     Attributes:
         tasks: the tasks that are switched on; the others cost nothing and stay unknown.
-        detect_every: the detector runs on every n-th frame, tracks are predicted on the others.
         tracking: how detections become tracks.
-        fusion: how estimates become one belief.
-        scheduling: how many estimates are made, and of whom.
+        fusion: how the estimates of one track are fused.
+        scheduling: how many estimates are made, and of which tracks.
         thresholds: per task, the probability below which a label is unknown; the model's own where there is none.
     """
 
     tasks: tuple[str, ...] = TASKS
-    detect_every: int = 1
+    detect_every: int = setting(
+        1,
+        "Faces are detected in every n-th image; tracks are predicted in the others.",
+        low=1,
+        high=100,
+        unit="images",
+        name="detection.every",
+    )
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     fusion: FusionOptions = field(default_factory=FusionOptions)
     scheduling: SchedulingOptions = field(default_factory=SchedulingOptions)
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the ranges.
+        """Check the values.
 
         Raises:
-            UserError: a value is out of its range.
+            UserError: a value is out of its range, or there is no such task.
         """
-        unknown = set(self.tasks) - set(TASKS)
-        if unknown:
+        check(self)
+        if unknown := set(self.tasks) - set(TASKS):
             raise UserError(f"There is no task {', '.join(sorted(unknown))}; the tasks are {', '.join(TASKS)}.")
-        if self.detect_every < 1:
-            raise UserError(f"detect_every must be at least 1, not {self.detect_every}.")

@@ -156,7 +156,7 @@ def whole_way(detector: "FaceDetector", engine: Engine, frame: Image) -> Callabl
     from facial_attributes_ros.options import PipelineOptions, SchedulingOptions
     from facial_attributes_ros.pipeline import FramePipeline
 
-    always = SchedulingOptions(budget=1e3, age_rate=1e3, gender_rate=1e3, emotion_rate=1e3)
+    always = SchedulingOptions(budget=10.0, age_rate=1e3, gender_rate=1e3, emotion_rate=1e3)
     pipeline = FramePipeline(detector, engine, PipelineOptions(scheduling=always))
     stamps = iter(np.arange(0, 1e6, 1 / 30))
 

@@ -224,8 +224,8 @@ def _read(args: argparse.Namespace) -> "Manifest":
 def _detector(name: str) -> "FaceDetector":
     from dataclasses import asdict
 
-    from facial_attributes_ros.detection.base import CLOSE_UP
     from facial_attributes_ros.detection.load import load_detector
+    from facial_attributes_ros.options import CLOSE_UP
 
     return load_detector(name, **asdict(CLOSE_UP))
 

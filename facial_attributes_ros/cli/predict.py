@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from facial_attributes_ros.attributes import Distribution, FaceAttributes
     from facial_attributes_ros.cli.annotated import AnnotatedCopies
-    from facial_attributes_ros.detection.base import DetectorOptions
     from facial_attributes_ros.models.spec import ModelSpec
+    from facial_attributes_ros.options import DetectorOptions
     from facial_attributes_ros.pipeline import FramePipeline
 
 HELP = "find faces in pictures, folders and videos and print their age, gender and emotion as JSON lines"
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 def still_options() -> "DetectorOptions":
     """Return how still pictures are searched: finely, and as training pictures are where a face fills the picture."""
-    from facial_attributes_ros.detection.base import CLOSE_UP
+    from facial_attributes_ros.options import CLOSE_UP
 
     return replace(CLOSE_UP, detection_size=1024, score_threshold=SCORE)
 
@@ -187,8 +187,8 @@ def _predict(
 
 
 def _predict_video(pipeline: "FramePipeline", path: Path, copies: "AnnotatedCopies") -> Iterator[dict[str, Any]]:
-    from facial_attributes_ros.detection.base import DetectorOptions
     from facial_attributes_ros.imaging.sources import read_video
+    from facial_attributes_ros.options import DetectorOptions
 
     pipeline.reset()
     pipeline.detector.options = DetectorOptions()

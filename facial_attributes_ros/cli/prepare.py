@@ -147,8 +147,8 @@ def _detector(args: argparse.Namespace, source: "Source") -> tuple[Any, dict[str
     from dataclasses import asdict, replace
     from functools import partial
 
-    from facial_attributes_ros.detection.base import CLOSE_UP, DetectorOptions
     from facial_attributes_ros.detection.load import load_detector
+    from facial_attributes_ros.options import CLOSE_UP, DetectorOptions
 
     close_up = source.close_up if args.view is None else args.view == "close-up"
     chosen = {"detection_size": args.detection_size, "score_threshold": args.score_threshold}

@@ -1,7 +1,6 @@
 """What a face detector is, its options, and the scaled copy of the frame that every detector looks at."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -9,51 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
-from facial_attributes_ros.errors import UserError
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorOptions:
-    """How a detector looks at a frame.
-
-    Attributes:
-        detection_size: longest side in pixels of the copy that is searched. Lowering it makes detection faster, by the
-            square, and loses small faces.
-        score_threshold: smallest score, 0 to 1, of a detection that is kept. Raising it loses faces and false alarms.
-        min_face: shortest longer box side, in pixels of the full frame, of a face that is kept.
-        overlap_threshold: boxes that overlap by more than this (intersection over union) are one face.
-        enlarge_to: a picture whose longest side is below this is scaled up to it, which makes the boxes of a face that
-            fills a small picture more exact; 0 never to enlarge.
-        padding: if nothing is found, look once more with a black border of this share of the picture's longest side,
-            which finds faces that fill the picture or reach past its border; 0 to look once.
-    """
-
-    detection_size: int = 640
-    score_threshold: float = 0.4
-    min_face: float = 16.0
-    overlap_threshold: float = 0.3
-    enlarge_to: int = 0
-    padding: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            UserError: a value is out of its range.
-        """
-        if self.detection_size < 32:
-            raise UserError(f"detection_size must be at least 32 pixels, not {self.detection_size}.")
-        if not 0 <= self.score_threshold <= 1:
-            raise UserError(f"score_threshold must be between 0 and 1, not {self.score_threshold}.")
-        if not 0 < self.overlap_threshold <= 1:
-            raise UserError(f"overlap_threshold must be above 0 and at most 1, not {self.overlap_threshold}.")
-        if min(self.min_face, self.padding, self.enlarge_to) < 0:
-            raise UserError("min_face, padding and enlarge_to cannot be negative.")
-
-
-CLOSE_UP = DetectorOptions(detection_size=192, score_threshold=0.4, enlarge_to=192, padding=0.5)
-"""For pictures that are loose crops of one face, as data sets have them."""
-
+from facial_attributes_ros.options import DetectorOptions
 
 _LARGEST = 520
 """Networks box a face of more pixels badly or miss it; it is looked for once more in a copy of half the size."""

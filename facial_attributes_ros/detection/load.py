@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from facial_attributes_ros.detection.base import DetectorOptions, FaceDetector
+from facial_attributes_ros.detection.base import FaceDetector
 from facial_attributes_ros.detection.scrfd import ScrfdDetector
 from facial_attributes_ros.detection.yunet import YuNetDetector
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.options import DetectorOptions
 
 
 def load_detector(name: str = "yunet", **options: Any) -> FaceDetector:

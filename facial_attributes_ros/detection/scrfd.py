@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
-from facial_attributes_ros.detection.base import DetectorOptions, detect_scaled
+from facial_attributes_ros.detection.base import detect_scaled
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import expanded
+from facial_attributes_ros.options import DetectorOptions
 
 _LOG = logging.getLogger(__name__)
 _SIZE_STEP = 64

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
-from facial_attributes_ros.detection.base import DetectorOptions, detect_scaled
+from facial_attributes_ros.detection.base import detect_scaled
 from facial_attributes_ros.detection.yunet_onnx import CANDIDATES, OnnxYuNet
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import utf8_name
+from facial_attributes_ros.options import DetectorOptions
 
 ENGINES: Final = ("auto", "onnx", "opencv")
 """Both find the same faces; auto takes ONNX Runtime, the faster one, where it is installed."""

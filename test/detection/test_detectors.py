@@ -4,12 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from facial_attributes_ros.detection.base import CLOSE_UP, DetectorOptions, detect_scaled
+from facial_attributes_ros.detection.base import detect_scaled
 from facial_attributes_ros.detection.load import load_detector
 from facial_attributes_ros.detection.yunet import YuNetDetector
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.boxes import overlaps
 from facial_attributes_ros.imaging.crop import crop_face
+from facial_attributes_ros.options import CLOSE_UP, DetectorOptions
 
 SHARED_SCRFD = Path(__file__).parents[3] / "shared" / "models" / "scrfd_500m_kps.onnx"
 

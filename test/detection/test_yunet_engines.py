@@ -5,11 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from facial_attributes_ros.detection.base import DetectorOptions
 from facial_attributes_ros.detection.load import load_detector
 from facial_attributes_ros.detection.yunet import YuNetDetector
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.sample_camera import SampleCamera
+from facial_attributes_ros.options import DetectorOptions
 
 
 @pytest.fixture(scope="module")

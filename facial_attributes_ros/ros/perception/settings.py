@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from facial_attributes_ros.attributes import TASKS
-from facial_attributes_ros.detection.base import DetectorOptions
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.options import (
+    DetectorOptions,
     FusionOptions,
     PipelineOptions,
     SchedulingOptions,

@@ -16,8 +16,8 @@ from facial_attributes_training.reports.evaluation import Run, summary_rows, to_
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE, GENDER, LABELS, MISSING, Detection
-from facial_attributes_ros.detection.base import DetectorOptions
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.options import DetectorOptions
 
 if TYPE_CHECKING:
     from conftest import ShadeEngine

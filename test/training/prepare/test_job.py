@@ -21,9 +21,9 @@ from facial_attributes_training.prepare.splits import assign_splits, parse_share
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
-from facial_attributes_ros.detection.base import DetectorOptions
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import locked
+from facial_attributes_ros.options import DetectorOptions
 
 MALE, FEMALE = {"gender": "male"}, {"gender": "female"}
 

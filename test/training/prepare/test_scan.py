@@ -13,8 +13,8 @@ from facial_attributes_training.prepare.scan import fingerprint, scan, scan_pict
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
-from facial_attributes_ros.detection.base import DetectorOptions
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.options import DetectorOptions
 
 
 class SquareFinder:
