@@ -1,6 +1,6 @@
 """Run a command in the environment that ROS nodes need on a machine without a ROS install.
 
-    .venv/bin/python scripts/ros_env.py python -m facial_attributes_ros.ros.listener.entry
+    .venv/bin/python scripts/ros_env.py python -m facial_attributes_ros.ros listener
 
 `python` in the command is the environment's own. Nodes keep to this machine: see `ros_environment`.
 """

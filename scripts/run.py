@@ -108,7 +108,7 @@ def _start_nodes(group: Group, source: str, args: argparse.Namespace, env: dict[
     python = str(ROOT / ".venv" / "bin" / "python")
 
     def node(name: str, *arguments: str) -> list[str]:
-        return [python, "-m", f"facial_attributes_ros.ros.{name}", *arguments]
+        return [python, "-m", "facial_attributes_ros.ros", name, *arguments]
 
     # The slowest to get ready goes first.
     parameters = ["--ros-args", "--params-file", config, *_parameters(perception)]

@@ -255,7 +255,7 @@ def slope_after(settle: float, memory: list[Memory], field: str) -> float | None
 @contextmanager
 def _node(name: str, **parameters: object) -> Iterator[int]:
     """Run a node as a process of its own and give its process id; it is ended with the block."""
-    command = [sys.executable, "-m", f"facial_attributes_ros.ros.{name}", "--ros-args", "--log-level", "warn"]
+    command = [sys.executable, "-m", "facial_attributes_ros.ros", name, "--ros-args", "--log-level", "warn"]
     for key, value in parameters.items():
         command += ["-p", f"{key}:={value}"]
     with child(command, end=signal.SIGINT, stdout=subprocess.DEVNULL) as process:

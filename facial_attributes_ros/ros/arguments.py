@@ -1,11 +1,12 @@
 """Arguments of a node's process: its own and those of ROS. Needs no ROS, so that `--help` answers at once."""
 
 import argparse
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
-from facial_attributes_ros.ros.setting import Setting
+from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
 
 ROS_ARGUMENTS = """\
 ROS arguments:
@@ -35,11 +36,57 @@ class NodeParser(argparse.ArgumentParser):
         )
 
 
-def parameter_lines(settings: Iterable[Setting]) -> str:
-    """Return a line for each parameter: name, default and what it does."""
-    rows = [(setting.name, str(setting.default), setting.text) for setting in settings]
-    width = max(len(name) for name, _, _ in rows)
-    return "\n".join(f"  {name:{width}}  {text} [{default}]" for name, default, text in rows)
+def _perception() -> NodeParser:
+    parser = NodeParser(
+        "perception",
+        "Publish age, gender and emotion of every face in the newest image: image in, faces out.",
+        """\
+All parameters are listed in config/perception.yaml of the package's share folder, with default, unit and range;
+`ros2 param describe /perception NAME` prints the same while the node runs. The node is a lifecycle node: it configures
+and activates itself unless autostart is false.""",
+    )
+    parser.add_argument(
+        "--must-start",
+        action="store_true",
+        help="exit with code 2 if the node cannot configure itself at the start; by default it waits to be repaired",
+    )
+    return parser
+
+
+def _camera() -> NodeParser:
+    width = max(len(setting.name) for setting in CAMERA_SETTINGS)
+    lines = [f"  {setting.name:{width}}  {setting.text} [{setting.default}]" for setting in CAMERA_SETTINGS]
+    return NodeParser(
+        "camera",
+        "Publish a webcam, the sample, an image, a folder or a video on the topic image, as a camera would.",
+        "\n".join(["parameters, all read-only:", *lines]),
+    )
+
+
+def _listener() -> NodeParser:
+    parser = NodeParser(
+        "listener", "Print the attributes of every face on the topic faces.", "It has no parameters of its own."
+    )
+    parser.add_argument(
+        "--duration", type=_seconds, metavar="SECONDS", help="end this long after the first message; by default never"
+    )
+    parser.add_argument("--jsonl", type=Path, metavar="FILE", help="write one JSON object per message to this file")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return seconds
+
+
+PARSERS: Final[Mapping[str, Callable[[], NodeParser]]] = {
+    "perception": _perception,
+    "camera": _camera,
+    "listener": _listener,
+}
+"""Makes the parser of each node, by the name of the node's folder and executable."""
 
 
 def own_arguments(argv: Sequence[str]) -> list[str]:

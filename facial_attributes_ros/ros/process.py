@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from facial_attributes_ros.child_processes import end_children
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.privacy import keep_to_own_cache
-from facial_attributes_ros.ros.arguments import NodeParser, named_nodes, own_arguments, params_files
+from facial_attributes_ros.ros.arguments import PARSERS, NodeParser, named_nodes, own_arguments, params_files
 
 GRACE = 1.0
 """Seconds the node has to end after a signal; then the process ends without it."""
@@ -210,16 +210,15 @@ def run_node(module: str, argv: Sequence[str] | None = None, parser: NodeParser 
     """Run the node of a module as this process and end the process; see `NodeProcess`.
 
     Args:
-        module: as of `NodeProcess`, such as `….perception_node`.
+        module: as of `NodeProcess`, such as `facial_attributes_ros.ros.perception.node`.
         argv: all arguments, without the process's name; those of this process by default.
-        parser: of the arguments that are not ROS's; that of the entry point, such as `….perception`, by default.
+        parser: of the arguments that are not ROS's; by default that of the node whose folder the module is in.
 
     The interpreter's own end would take libraries and models apart piece by piece, and wait for one that is busy, as
     with loading a model; the node has closed by now what must be closed.
     """
     argv = sys.argv[1:] if argv is None else argv
-    if parser is None:
-        parser = importlib.import_module(module.removesuffix("_node")).build_parser()
+    parser = PARSERS[module.split(".")[-2]]() if parser is None else parser
     options = parser.parse_args(own_arguments(argv))
     code = NodeProcess(module, parser.prog, options, argv).run()
     for stream in (sys.stdout, sys.stderr):

@@ -13,6 +13,7 @@ import pytest
 
 import facial_attributes_ros
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, UNKNOWN
+from facial_attributes_ros.ros.arguments import PARSERS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
@@ -124,44 +125,78 @@ def test_cmake_generates_every_message():
         assert f'"msg/{message.name}"' in cmake
 
 
-@pytest.mark.parametrize("name", ["perception", "camera", "listener"])
-def test_executables_start_with_the_active_python(name):
-    script = ROOT / "scripts" / "nodes" / name
+NODES = ("perception", "camera", "listener")
+
+
+@pytest.fixture
+def run_executable(tmp_path):
+    """Runs the installed script under a name, after some lines of Python."""
+
+    def run(name, *arguments, before=""):
+        (tmp_path / name).symlink_to(ROOT / "scripts" / "executable")
+        program = f"""
+{before}
+import runpy, sys
+sys.argv[1:] = {list(arguments)}
+runpy.run_path({str(tmp_path / name)!r}, run_name="__main__")
+"""
+        return subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_one_executable_is_installed_under_every_name_and_starts_with_the_active_python():
+    script = ROOT / "scripts" / "executable"
     assert script.read_text().splitlines()[0] == "#!/usr/bin/env python3"
     assert script.stat().st_mode & 0o111
-    assert f"scripts/nodes/{name}" in (ROOT / "CMakeLists.txt").read_text()
+    cmake = (ROOT / "CMakeLists.txt").read_text()
+    assert f"foreach(NAME {' '.join(NODES)} facial-attributes)" in cmake
+    assert set(PARSERS) == set(NODES)
 
 
-@pytest.mark.parametrize("name", ["perception", "camera", "listener"])
-def test_ctrl_c_while_an_executable_imports_the_package_ends_it_without_a_word(name):
-    """The signal is sent when the import of the package begins."""
-    program = f"""
-import os, runpy, signal, sys
+INTERRUPT = """
+import os, signal, sys
 def interrupt(event, arguments):
     if event == "import" and arguments[0] == "facial_attributes_ros":
         os.kill(os.getpid(), signal.SIGINT)
 sys.addaudithook(interrupt)
-sys.argv = ["{name}"]
-runpy.run_path("scripts/nodes/{name}", run_name="__main__")
 """
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(("name", "code"), [*((name, 0) for name in NODES), ("facial-attributes", 130)])
+def test_ctrl_c_while_an_executable_imports_the_package_ends_it_without_a_word(run_executable, name, code):
+    """The signal is sent when the import of the package begins."""
+    ended = run_executable(name, before=INTERRUPT)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "")
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("perception", "--must-start"), ("camera", "frame_id"), ("listener", "--jsonl")]
+    ("name", "told"),
+    [("perception", "--must-start"), ("camera", "frame_id"), ("listener", "--jsonl"), ("facial-attributes", "predict")],
 )
-def test_help_is_given_at_once_where_nothing_heavy_is_imported(name, told):
-    program = f"""
-import runpy, sys
-sys.modules.update(dict.fromkeys(["rclpy", "numpy", "cv2", "torch"]))
-sys.argv = ["{name}", "--help"]
-runpy.run_path("scripts/nodes/{name}", run_name="__main__")
-"""
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+def test_help_is_given_at_once_where_nothing_heavy_is_imported(run_executable, name, told):
+    node = name in NODES
+    heavy = ["rclpy", "cv2", "torch", *(["numpy"] if node else [])]
+    ended = run_executable(name, "--help", before=f"import sys; sys.modules.update(dict.fromkeys({heavy}))")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert told in ended.stdout
-    assert "--ros-args -p NAME:=VALUE" in ended.stdout
+    assert ("--ros-args -p NAME:=VALUE" in ended.stdout) == node
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--help"], 0, "{perception,camera,listener}"),
+        ([], 2, "usage"),
+        (["percepton"], 2, "no node percepton"),
+        (["camera", "--help"], 0, "frame_id"),
+    ],
+)
+def test_nodes_are_started_as_a_module_too(arguments, code, told):
+    command = [sys.executable, "-m", "facial_attributes_ros.ros", *arguments]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == code
+    assert told in ended.stdout + ended.stderr
 
 
 @pytest.mark.parametrize("profile", ["fastdds_shm.xml", "fastdds_shm_local.xml"])

@@ -80,7 +80,7 @@ def test_those_that_do_not_hear_are_killed_in_time(tmp_path):
 
 def test_ctrl_c_at_the_start_of_a_node_is_kept_for_it_and_shows_no_traceback(monkeypatch, capfd):
     monkeypatch.setattr(process_group, "GRACE", DEADLINE)
-    arguments = [sys.executable, "-m", "facial_attributes_ros.ros.listener.entry"]
+    arguments = [sys.executable, "-m", "facial_attributes_ros.ros", "listener"]
     with Group() as group:
         group.start("listener", arguments, dict(os.environ), ROOT, blocked=(signal.SIGINT, signal.SIGTERM))
     assert group._members[0].process.returncode == 0

@@ -247,7 +247,7 @@ class Graph:
         return self._start(Peer, [str(PROCESSES / "peer.py")], {})
 
     def node(self, name, *arguments, prefix=(), **env):
-        return self._start(Process, ["-m", f"facial_attributes_ros.ros.{name}", *arguments], env, prefix)
+        return self._start(Process, ["-m", "facial_attributes_ros.ros", name, *arguments], env, prefix)
 
     def stub(self, *arguments, **env):
         """The perception node with stand-ins; see processes/stub_perception.py."""

@@ -148,7 +148,7 @@ def create(finish: Finish, options: argparse.Namespace) -> Listener:
 
     Args:
         finish: ends the process.
-        options: as `listener.build_parser` gives them.
+        options: as the parser of `listener` in `arguments` gives them.
 
     Raises:
         UserError: the JSON file cannot be written, or a parameter was given, of which the listener has none.

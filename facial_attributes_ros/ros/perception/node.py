@@ -165,7 +165,6 @@ def create(finish: Finish, options: argparse.Namespace) -> Perception:
 
     Args:
         finish: ends the process.
-        options: as `perception.build_parser` gives them; with `must_start`, a node that cannot configure itself at the
-            start ends with code 2.
+        options: parsed arguments; with `must_start`, a node that cannot configure itself at the start ends with code 2.
     """
     return Perception(refused=partial(finish, 2)) if options.must_start else Perception()
