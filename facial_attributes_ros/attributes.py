@@ -2,13 +2,19 @@
 
 The label order is the class index everywhere: in tensors, in messages and in files. Results hold arrays, so they are
 compared by identity (`eq=False`): `==`, `in` and sets work on them, and two results of the same values differ.
+
+`face_dict` and `image_dict` are the only place that knows the JSON form of a face and of an image.
 """
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from facial_attributes_ros.text import plus_minus
 
 AGE: Final = "age"
 GENDER: Final = "gender"
@@ -23,6 +29,9 @@ TASKS: Final[tuple[str, ...]] = tuple(LABELS)
 
 AGE_GROUP_STARTS: Final[tuple[int, ...]] = (0, 3, 10, 20, 30, 40, 50, 60, 70)
 """First year of every age group."""
+
+_KEYS: Final = {AGE: "age_group"}
+"""Names of tasks in JSON where they differ: `age` is the age in years there."""
 
 MISSING: Final = -100
 """Class index of a label that a row does not have; losses and metrics ignore it."""
@@ -57,6 +66,18 @@ class Detection:
     box: NDArray[np.float32]
     score: float
     landmarks: NDArray[np.float32] = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
+
+    def __repr__(self) -> str:
+        """Return box and score, rounded."""
+        return f"Detection(box={_numbers(self.box, 1)}, score={self.score:.2f})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form: box and landmarks (x, y of the five points in turn) in pixels, None where NaN."""
+        return {
+            "box": _numbers(self.box, 2),
+            "detection_confidence": _number(self.score, 4),
+            "landmarks": _numbers(self.landmarks, 2),
+        }
 
 
 def names_label(probability: float | np.floating, threshold: float) -> bool:
@@ -105,6 +126,15 @@ class Distribution:
         classes = len(LABELS[task])
         return cls(task, np.full(classes, 1 / classes, np.float32), threshold=1.0)
 
+    def __repr__(self) -> str:
+        """Return task, label and probabilities, rounded."""
+        values = _by_label(self.task, self.probabilities, 3)
+        return f"Distribution(task={self.task!r}, label={self.label!r}, probabilities={values})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form: the label, None while it is unknown, and the probabilities by label."""
+        return _task_dict(self.task, self.label, self.probabilities)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceAttributes:
@@ -131,3 +161,88 @@ class FaceAttributes:
     emotion: Distribution
     observations: int
     updated: float
+
+    def __repr__(self) -> str:
+        """Return id, box, age and labels."""
+        return (
+            f"FaceAttributes(id={self.id!r}, box={_numbers(self.detection.box, 1)}, "
+            f"age={plus_minus(self.age, self.age_stddev, 'years')!r}, age_group={self.age_group.label!r}, "
+            f"gender={self.gender.label!r}, emotion={self.emotion.label!r}, observations={self.observations})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form of the face, see `face_dict`."""
+        distributions = (self.age_group, self.gender, self.emotion)
+        return face_dict(
+            face_id=self.id,
+            detection=self.detection,
+            age=self.age,
+            age_stddev=self.age_stddev,
+            labels={distribution.task: distribution.label for distribution in distributions},
+            probabilities={distribution.task: distribution.probabilities for distribution in distributions},
+            observations=self.observations,
+        )
+
+
+def face_dict(
+    *,
+    face_id: str,
+    detection: Detection,
+    age: float,
+    age_stddev: float,
+    labels: Mapping[str, str | None],
+    probabilities: Mapping[str, ArrayLike],
+    observations: int,
+) -> dict[str, Any]:
+    """Return the JSON form of a face; numbers are rounded, and None where they are not finite.
+
+    Args:
+        face_id: as in `FaceAttributes`.
+        detection: likewise.
+        age: expected age in years.
+        age_stddev: its standard deviation in years.
+        labels: per task, None where the label is unknown.
+        probabilities: per task, (classes,).
+        observations: as in `FaceAttributes`.
+    """
+    result: dict[str, Any] = {
+        "id": face_id,
+        **detection.to_dict(),
+        "age": _number(age, 4),
+        "age_stddev": _number(age_stddev, 4),
+    }
+    for task in TASKS:
+        result |= _task_dict(task, labels[task], probabilities[task])
+    return result | {"observations": int(observations)}
+
+
+def image_dict(
+    faces: Sequence[Mapping[str, Any]], width: int, height: int, model: str, **source: Any
+) -> dict[str, Any]:
+    """Return the JSON form of an image or a frame.
+
+    Args:
+        faces: the JSON form of every face, see `face_dict`.
+        width: of the image in pixels.
+        height: of the image in pixels.
+        model: name of the model.
+        source: where the image comes from: `path`, or `stamp` in seconds, or both.
+    """
+    return {**source, "width": width, "height": height, "faces": list(faces), "model": model}
+
+
+def _task_dict(task: str, label: str | None, probabilities: ArrayLike) -> dict[str, Any]:
+    key = _KEYS.get(task, task)
+    return {key: label, f"{key}_probabilities": _by_label(task, probabilities, 6)}
+
+
+def _by_label(task: str, probabilities: ArrayLike, digits: int) -> dict[str, float | None]:
+    return dict(zip(LABELS[task], _numbers(probabilities, digits), strict=True))
+
+
+def _numbers(values: ArrayLike, digits: int) -> list[float | None]:
+    return [_number(value, digits) for value in np.asarray(values).ravel().tolist()]
+
+
+def _number(value: float, digits: int) -> float | None:
+    return round(float(value), digits) if math.isfinite(value) else None

@@ -1,6 +1,7 @@
-"""Text that goes out: to a terminal, where names may hold anything, and as JSON lines."""
+"""Text that goes out: to a terminal, where names may hold anything, as JSON lines, and estimates with their errors."""
 
 import json
+import math
 import unicodedata
 from typing import Any
 
@@ -42,3 +43,30 @@ def json_line(document: Any, encoding: str = "utf-8") -> str:
     except UnicodeEncodeError:
         return json.dumps(document, allow_nan=False) + "\n"
     return line
+
+
+def plus_minus(value: float, deviation: float, unit: str = "", digits: int = 0) -> str:
+    """Return an estimate with its standard deviation, as `31 ± 6 years`; `unknown` where the estimate is NaN."""
+    if math.isnan(value):
+        return "unknown"
+    spread = "" if math.isnan(deviation) else f" ± {deviation:.{digits}f}"
+    return f"{value:.{digits}f}{spread}{unit and f' {unit}'}"
+
+
+def with_interval(
+    value: float, low: float, high: float, digits: int = 1, *, percent: bool = False, unit: str = "", sign: bool = False
+) -> str:
+    """Return an estimate with its confidence interval, as `53.9 % [51.6, 55.6]`.
+
+    Args:
+        value: the estimate.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        digits: after the point.
+        percent: all three are fractions, written as percentages.
+        unit: written after the estimate; a table has it in its head instead.
+        sign: write a plus before positive numbers, as for differences.
+    """
+    form = f"{'+' if sign else ''}.{digits}f"
+    number, *ends = (format(100 * one if percent else one, form) for one in (value, low, high))
+    return f"{number}{unit and f' {unit}'} [{', '.join(ends)}]"

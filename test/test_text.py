@@ -1,4 +1,5 @@
 import json
+import math
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facial_attributes_ros.files import utf8_name
-from facial_attributes_ros.text import json_line, printable
+from facial_attributes_ros.text import json_line, plus_minus, printable, with_interval
 
 
 @given(st.binary(max_size=20).map(os.fsdecode), st.sampled_from(["utf-8", "ascii", "latin-1"]))
@@ -40,3 +41,20 @@ def test_a_library_that_wants_utf8_reads_and_writes_any_name(tmp_path, name):
         with Path(given_name).open("w") as file:
             file.write("hello")
     assert (tmp_path / name).read_text() == "hello"
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (plus_minus(31.4, 5.6, "years"), "31 ± 6 years"),
+        (plus_minus(0.12, 0.034, digits=2), "0.12 ± 0.03"),
+        (plus_minus(31.4, math.nan, "years"), "31 years"),
+        (plus_minus(math.nan, math.nan, "years"), "unknown"),
+        (with_interval(0.539, 0.516, 0.556, percent=True, unit="%"), "53.9 % [51.6, 55.6]"),
+        (with_interval(0.539, 0.516, 0.556, percent=True), "53.9 [51.6, 55.6]"),
+        (with_interval(5.123, 4.9, 5.4, 2, unit="years"), "5.12 years [4.90, 5.40]"),
+        (with_interval(0.01, -0.002, 0.02, percent=True, sign=True), "+1.0 [-0.2, +2.0]"),
+    ],
+)
+def test_estimates_are_written_with_their_errors(written, expected):
+    assert written == expected
