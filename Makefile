@@ -3,7 +3,7 @@
 
 PYTHON ?=
 ARGS ?=
-PY = "$(shell sh scripts/find_python.sh "$(PYTHON)")"
+PY = "$(shell sh scripts/setup/find_python.sh "$(PYTHON)")"
 ROS = .venv/bin/python scripts/ros_env.py
 UV = .venv/bin/uv
 COMPILE = $(UV) pip compile --universal --generate-hashes --quiet \
@@ -19,26 +19,26 @@ help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: ## show the faces of the webcam or, without one, of sample photographs; ARGS="--help" lists the options
-	@sh scripts/find_python.sh --check "$(PYTHON)"
-	@$(PY) scripts/run.py $(ARGS)
+	@sh scripts/setup/find_python.sh --check "$(PYTHON)"
+	@$(PY) scripts/setup/run.py $(ARGS)
 
 setup: ## install everything into .venv and build the messages
-	@sh scripts/find_python.sh --check "$(PYTHON)"
-	@$(PY) scripts/set_up.py
+	@sh scripts/setup/find_python.sh --check "$(PYTHON)"
+	@$(PY) scripts/setup/set_up.py
 
 test: setup ## run the tests; ARGS="test/vision -k crop" runs some of them
-	@.venv/bin/python scripts/shared_memory.py
+	@.venv/bin/python scripts/setup/shared_memory.py
 	$(ROS) python -m pytest $(PARALLEL) $(ARGS)
 
 test-oldest: setup ## run the tests that need no ROS with the oldest supported versions
-	@$(PY) scripts/set_up.py --oldest
+	@$(PY) scripts/setup/set_up.py --oldest
 	.venv-oldest/bin/python -m pytest $(PARALLEL) $(NO_ROS_TESTS) $(ARGS)
 
 lint: setup ## check the code with ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	@mkdir -p build/lint && ln -sfn ../../training build/lint/facial_attributes_training
-	MYPYPATH=build/lint:scripts .venv/bin/mypy facial_attributes_ros build/lint/facial_attributes_training scripts
+	MYPYPATH=build/lint:scripts/setup:scripts/figures:scripts/peers .venv/bin/mypy facial_attributes_ros build/lint/facial_attributes_training scripts
 
 lock: setup ## remake the locked requirements; ARGS=--upgrade takes the newest versions
 	$(COMPILE) --python-version 3.11 --all-extras -c requirements/pins.txt -o requirements/lock.txt

@@ -89,7 +89,7 @@ def test_ctrl_c_at_the_start_of_a_node_is_kept_for_it_and_shows_no_traceback(mon
 
 def test_a_script_that_is_interrupted_while_it_imports_ends_without_a_word():
     code = "import quiet_start, os, signal; os.kill(os.getpid(), signal.SIGINT)"
-    env = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    env = os.environ | {"PYTHONPATH": str(ROOT / "scripts" / "setup")}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
@@ -101,7 +101,7 @@ def test_the_processes_hear_when_the_one_that_started_them_is_killed(tmp_path):
         f"group.start('camera', [sys.executable, '-c', {OBEDIENT!r}], dict(os.environ), Path('.'))\n"
         "print(group._members[0].process.pid, flush=True); time.sleep(600)"
     )
-    env = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    env = os.environ | {"PYTHONPATH": str(ROOT / "scripts" / "setup")}
     starter = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
     child = int(starter.stdout.readline())
     starter.send_signal(signal.SIGKILL)

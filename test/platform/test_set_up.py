@@ -190,7 +190,7 @@ def test_a_broken_off_command_leaves_no_children(tmp_path):
 
 def find_python(path, *arguments):
     """Run find_python.sh with a PATH of one folder."""
-    script = ROOT / "scripts" / "find_python.sh"
+    script = ROOT / "scripts" / "setup" / "find_python.sh"
     env = {"PATH": str(path)}
     return subprocess.run(
         ["/bin/sh", script, *arguments],

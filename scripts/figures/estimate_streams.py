@@ -33,7 +33,7 @@ CENTROIDS = tuple((ENDS[:-1] + ENDS[1:]) / 2)
 Noise = Literal["drifting", "jumping"]
 NOISES: tuple[Noise, ...] = get_args(Noise)
 
-MEASURED = Path(__file__).resolve().parent.parent / "docs/models/small/evaluation/evaluation.json"
+MEASURED = Path(__file__).resolve().parents[2] / "docs/models/small/evaluation/evaluation.json"
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 `trackers` needs numpy 2, so give it an environment of its own, in which our tracker runs as well:
 
     python -m venv /tmp/trackers && /tmp/trackers/bin/pip install trackers==2.6.1 scipy
-    PYTHONPATH=. /tmp/trackers/bin/python scripts/compare_trackers.py --crossings 100
+    PYTHONPATH=. /tmp/trackers/bin/python scripts/peers/compare_trackers.py --crossings 100
 """
 
 import argparse

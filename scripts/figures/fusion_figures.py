@@ -1,6 +1,6 @@
 """Print the tables of `docs/fusion.md`: how fusion does on streams of estimates whose truth is known.
 
-.venv/bin/python scripts/fusion_figures.py
+.venv/bin/python scripts/figures/fusion_figures.py
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Install everything that this checkout needs; what is there already is left alone.
 
-python3 scripts/set_up.py            the environment, the ROS messages and the model files
-python3 scripts/set_up.py --oldest   the environment with the oldest supported versions, for tests without ROS
+python3 scripts/setup/set_up.py            the environment, the ROS messages and the model files
+python3 scripts/setup/set_up.py --oldest   the environment with the oldest supported versions, for tests without ROS
 """
 
 import quiet_start  # isort: split

