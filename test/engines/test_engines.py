@@ -343,7 +343,7 @@ def test_a_wrong_choice_is_told(tiny_model: Path, options: dict[str, object], se
 def test_auto_takes_int8_only_where_the_model_allows_it(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facial_attributes_ros.engines.base._has_int8_instructions", lambda: True)
+    monkeypatch.setattr("facial_attributes_ros.engines.load._has_int8_instructions", lambda: True)
     allowed = copy_of(tiny_model, tmp_path / "allowed", int8=True)
     assert load_engine(tiny_model, device="cpu").name == "onnx"
     assert load_engine(allowed, device="cpu").name == "onnx-int8"

@@ -25,7 +25,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 MEASURED = ROOT / "docs" / "models" / "small"
 MANIFEST = ROOT / "work" / "faces" / "manifest-val.csv"
 SPEC = ModelSpec(
