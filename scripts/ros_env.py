@@ -1,6 +1,6 @@
 """Run a command in the environment that ROS nodes need: the short name of `setup/ros_env.py`.
 
-    .venv/bin/python scripts/ros_env.py python -m facial_attributes_ros.ros listener
+.venv/bin/python scripts/ros_env.py python -m facial_attributes_ros.ros listener
 """
 
 import runpy

@@ -1,6 +1,6 @@
 """The model card of `small`: measure, write it, and check that it still holds. No figure in it is typed by hand.
 
-.venv/bin/python scripts/figures/model_card.py measure     # evaluates, calibrates, decides on int8; writes docs/models/small
+.venv/bin/python scripts/figures/model_card.py measure   # evaluate, calibrate, decide on int8; writes docs/models/small
 .venv/bin/python scripts/figures/model_card.py write       # docs/model-card-small.md and its pictures
 .venv/bin/python scripts/figures/model_card.py check       # all of it again, compared with what is written
 
@@ -68,7 +68,7 @@ def main() -> int:
     parser.add_argument(
         "--robustness", type=int, help=f"rows for every spoilt view (default: {SPOILT_ROWS}, or those of the card)"
     )
-    parser.add_argument("--peers", type=Path, default=Path("work/peers/accuracy.md"), help="table of scripts/peers/peers.py")
+    parser.add_argument("--peers", type=Path, default=Path("work/peers/accuracy.md"), help="table that peers.py writes")
     parser.add_argument("--work", type=Path, default=Path("work/card"), help="for raw results (default: %(default)s)")
     parser.add_argument("--measured", type=Path, default=MEASURED, help="folder of the figures (default: %(default)s)")
     parser.add_argument("--card", type=Path, default=CARD, help="the card itself (default: %(default)s)")
