@@ -2,8 +2,8 @@
 
 `trackers` needs numpy 2, so give it an environment of its own, in which our tracker runs as well:
 
-    python -m venv /tmp/trackers && /tmp/trackers/bin/pip install trackers==2.6.1 scipy
-    PYTHONPATH=. /tmp/trackers/bin/python scripts/peers/compare_trackers.py --crossings 100
+    python3 -m venv work/trackers && work/trackers/bin/pip install trackers==2.6.1 scipy
+    PYTHONPATH=. work/trackers/bin/python scripts/peers/compare_trackers.py --crossings 100
 """
 
 import argparse
@@ -21,7 +21,7 @@ KINDS = {
     "apart": Crossing(overlap=False),
     "hidden": Crossing(),
     "hidden, sizes ±30 %": Crossing(alike=0.3),
-    "hidden, nobody seen up to 0.9 s": Crossing(blackout=0.9),
+    "hidden, no detection up to 0.9 s": Crossing(blackout=0.9),
     "hidden, 20 % missed": Crossing(missed=0.2),
 }
 Maker = Callable[[float], Follow]
