@@ -74,7 +74,7 @@ def make_nodes(context: LaunchContext) -> list[LogInfo | LifecycleNode | Node]:
     if not value["camera"]:
         return [*warnings, perception]
     source = {"source": ParameterValue(value["camera"], value_type=str)}
-    sizes = {setting.name: setting.number(value[name]) for name, setting in SIZES.items()}
+    sizes = {setting.name: setting.parse(value[name]) for name, setting in SIZES.items()}
     camera = Node(name="camera", executable="camera", parameters=[clock | source | sizes], **shared)
     return [*warnings, perception, camera]
 

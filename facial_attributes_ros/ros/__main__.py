@@ -12,7 +12,9 @@ from facial_attributes_ros.ros.process import run_node
 
 _USAGE = f"""\
 usage: python -m facial_attributes_ros.ros {{{",".join(PARSERS)}}} [option ...] [--ros-args ...]
---help after the name of a node prints its options and parameters.
+       python -m facial_attributes_ros.ros parameters {{--yaml,--page}}
+--help after the name of a node prints its options and parameters. `parameters` prints what config/perception.yaml and
+docs/parameters.md hold.
 """
 
 
@@ -25,11 +27,22 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     name, *arguments = (sys.argv[1:] if argv is None else argv) or [""]
     if name in PARSERS:
         run_node(f"facial_attributes_ros.ros.{name}.node", arguments)
+    if name == "parameters" and arguments in (["--yaml"], ["--page"]):
+        sys.stdout.write(_parameters(arguments[0]))
+        sys.exit(0)
     if name in ("-h", "--help"):
         sys.stdout.write(_USAGE)
         sys.exit(0)
-    sys.stderr.write(_USAGE + (f"There is no node {name}.\n" if name else ""))
+    sys.stderr.write(_USAGE + (f"There is no node {name}.\n" if name not in ("", "parameters") else ""))
     sys.exit(2)
+
+
+def _parameters(form: str) -> str:
+    from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
+    from facial_attributes_ros.ros.parameter_pages import parameter_page, perception_yaml
+    from facial_attributes_ros.ros.perception.settings import SETTINGS
+
+    return perception_yaml(SETTINGS) if form == "--yaml" else parameter_page(SETTINGS, CAMERA_SETTINGS)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Final
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
-from facial_attributes_ros.ros.setting import Setting
+from facial_attributes_ros.setting import Setting
 
 _YES_OR_NO: Final = ("", "true", "false", "True", "False")
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -56,7 +56,7 @@ def check_arguments(given: Mapping[str, str], names: Collection[str]) -> None:
         if not re.fullmatch(form, given[name], re.ASCII):
             raise _unfit(name, wanted, given[name])
     for name, setting in SIZES.items():
-        replace(setting, name=f"The launch argument {name}").number(given[name])
+        replace(setting, name=f"The launch argument {name}").parse(given[name])
 
 
 def node_name(node: str, namespace: str, pushed: str = "") -> str:

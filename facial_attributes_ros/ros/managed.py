@@ -12,6 +12,7 @@ from rclpy.task import Future
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.loading import Loading, Stages
+from facial_attributes_ros.ros.rclpy_internals import Callback, state_machine, wrap_change_state
 
 PRIMARY: Final = frozenset((State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE))
 """The states in which a transition may begin; in all others one is under way, or the node is finalized."""
@@ -46,10 +47,11 @@ class ManagedNode(LifecycleNodeMixin, Node):
         LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
         self.problem: str | None = None
         self.loading: Loading | None = None
-        service = getattr(self, "_service_change_state", None)
-        if service is not None:  # a name of rclpy's own; without it transitions work as rclpy has them
-            self._rclpy_change_state = service.callback
-            service.callback = self._change_state
+        self._machine = state_machine(self)
+        if not wrap_change_state(self, self._safe_change_state):
+            self.get_logger().warning(
+                "This rclpy hides its service change_state: the node is silent while it configures."
+            )
 
     def load(self, stages: Stages) -> Any:
         """Return what `configure` needs; runs in a thread of its own and must not touch anything of ROS."""
@@ -69,12 +71,12 @@ class ManagedNode(LifecycleNodeMixin, Node):
     @property
     def state(self) -> str:
         """Label of the lifecycle's state, such as unconfigured or configuring."""
-        return str(self._state_machine.current_state[1])
+        return str(self._machine.current_state[1])
 
     @property
     def between_transitions(self) -> bool:
         """Whether a transition may begin now."""
-        return self._state_machine.current_state[0] in PRIMARY
+        return self._machine.current_state[0] in PRIMARY
 
     def start(self) -> bool:
         """Configure and activate the node, and return whether it is active.
@@ -166,24 +168,31 @@ class ManagedNode(LifecycleNodeMixin, Node):
         self.get_logger().error(f"Not {what}: {self.problem}")
         return otherwise
 
-    async def _change_state(self, request: Any, response: Any) -> Any:
-        """Answer a request for a transition: refuse what the state does not allow, and load beside the executor."""
-        wish = request.transition.label or request.transition.id
-        try:
-            if not self.between_transitions:
-                raise RuntimeError("no transition may begin in this state")
-            if self.state == "unconfigured" and wish in ("configure", Transition.TRANSITION_CONFIGURE):
-                response.success = await self._configure() == SUCCESS
+    def _safe_change_state(self, rclpy_change_state: Callback) -> Callback:
+        """Return a callback of the service change_state that refuses what the state does not allow, in a response.
+
+        rclpy's own ends the node then. And this one loads beside the executor.
+        """
+
+        async def change_state(request: Any, response: Any) -> Any:
+            wish = request.transition.label or request.transition.id
+            try:
+                if not self.between_transitions:
+                    raise RuntimeError("no transition may begin in this state")
+                if self.state == "unconfigured" and wish in ("configure", Transition.TRANSITION_CONFIGURE):
+                    response.success = await self._configure() == SUCCESS
+                    return response
+                return rclpy_change_state(request, response)
+            except RuntimeError as error:
+                self.get_logger().warning(f"Transition {wish} is refused while {self.state}: {error}")
+                response.success = False
                 return response
-            return self._rclpy_change_state(request, response)
-        except RuntimeError as error:
-            self.get_logger().warning(f"Transition {wish} is refused while {self.state}: {error}")
-            response.success = False
-            return response
+
+        return change_state
 
     async def _configure(self) -> TransitionCallbackReturn:
         """Do what `trigger_configure` does, but load beside the executor, which can do other things meanwhile."""
-        machine, executor = self._state_machine, self.executor
+        machine, executor = self._machine, self.executor
         number, label = machine.current_state
         machine.trigger_transition_by_id(Transition.TRANSITION_CONFIGURE, True)
         loaded = Future(executor=executor)

@@ -1,81 +1,145 @@
-"""The table of settings as ROS parameters: declared, read and checked, changed while the node runs."""
+"""Settings as parameters of a node: declared with range and description, and every other name refused.
 
-from collections.abc import Sequence
-from typing import Any
+rclpy accepts values for parameters that a node does not have, without a message, and then a task that
+`tasks.emotions: false` was to switch off stays on. So here every unknown name is refused, also under `/**` in a file
+for many nodes: a mistyped name cannot be distinguished from another node's, and what is meant for another node can
+stand under the name of that node.
+"""
 
-from rcl_interfaces.msg import SetParametersResult
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any, Final
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterNotDeclaredException,
+)
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import HistoryPolicy, ReliabilityPolicy
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.ros.declare import declare
-from facial_attributes_ros.ros.overrides import ParameterNames
-from facial_attributes_ros.ros.perception.settings import SETTINGS, Settings, settings_from
-from facial_attributes_ros.ros.topics import compressed_twin, qos_parameters
+from facial_attributes_ros.ros.rclpy_internals import given_parameters
+from facial_attributes_ros.setting import Setting, When
 
-_NAMES = frozenset(setting.name for setting in SETTINGS)
-_DEFAULTS: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
-_CONFIGURE = frozenset(setting.name for setting in SETTINGS if setting.when == "configure")
+APPLIED: Final[Mapping[When, str]] = {
+    "start": "Read-only.",
+    "configure": "A change is applied by the next configure.",
+    "live": "A change is applied at once.",
+}
+FOR_EVERY_NODE = ("/clock", "/parameter_events", "/rosout")
+"""Topics that every node has; a robot may set their quality of service for all of its nodes alike."""
+QOS = "qos_overrides."
+QOS_WORDS: Mapping[str, Any] = {"history": HistoryPolicy, "reliability": ReliabilityPolicy}
+FEW = 10
+"""Largest number of parameters of a node that a message lists."""
+ALIKE = 0.5
+"""Smallest similarity, 0 to 1, at which a name is suggested for an unknown one."""
 
 
-class ParameterTable:
-    """Declares the table's parameters on a node and answers for their values.
+def declare(node: Node, setting: Setting) -> None:
+    """Declare a parameter on a node.
 
-    A value given at the start that cannot be does not end the node: `read` says what is wrong until somebody sets a
-    good one.
+    It takes the value that was given to the node from outside, if there is one; its default if that cannot be.
+
+    Raises:
+        UserError: the given value cannot be.
+    """
+    try:
+        node.declare_parameter(setting.name, setting.default, descriptor(setting))
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        node.declare_parameter(setting.name, setting.default, descriptor(setting), ignore_override=True)
+        raise UserError(f"The parameter {setting.name} {setting.takes}.") from error
+
+
+def descriptor(setting: Setting) -> ParameterDescriptor:
+    """Return how ROS tools see a setting."""
+    result = ParameterDescriptor(description=setting.text, read_only=setting.when == "start")
+    constraints = [f"One of {', '.join(setting.choices)}."] if setting.choices else []
+    result.additional_constraints = " ".join([*constraints, APPLIED[setting.when]])
+    if setting.low is not None and setting.high is not None:
+        if isinstance(setting.default, int):
+            result.integer_range = [IntegerRange(from_value=int(setting.low), to_value=int(setting.high))]
+        else:
+            limits = FloatingPointRange(from_value=float(setting.low), to_value=float(setting.high))
+            result.floating_point_range = [limits]
+    return result
+
+
+class NoSuchParameterError(ParameterNotDeclaredException):
+    """Somebody sets a parameter that the node lacks; rclpy answers with the text of this."""
+
+    def __init__(self, sentence: str) -> None:
+        Exception.__init__(self, sentence)
+
+
+class ParameterNames:
+    """Knows the parameters that a node has or will have, and refuses every other name.
 
     Args:
-        node: the node that has the parameters.
+        node: the node; it has declared its parameters.
+        later: names of parameters that it will declare when they are needed, as `qos_overrides`.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, later: Iterable[str] = ()) -> None:
         self._node = node
-        self._problems: dict[str, str] = {}
-        for setting in SETTINGS:
-            try:
-                declare(node, setting)
-            except UserError as error:
-                self._problems[setting.name] = str(error)
-        self._names = ParameterNames(node, later=_qos_parameters(node))
+        self._later = tuple(later)
+        node.add_pre_set_parameters_callback(self._refuse_undeclared)
 
-    def read(self) -> Settings:
-        """Return the values of all parameters.
+    def check_overrides(self) -> None:
+        """Check what was given to the node at its start.
 
         Raises:
-            UserError: one was given a value that cannot be, or a value was given for one that there is not.
+            UserError: there is a name that no parameter has, or a quality of service that cannot be.
         """
-        self._names.check_overrides()
-        for problem in self._problems.values():
-            raise UserError(problem)
-        return settings_from({name: self._node.get_parameter(name).value for name in _NAMES})
+        overrides = given_parameters(self._node)
+        if overrides is None:
+            self._node.get_logger().warning("This rclpy does not show which parameters were given: check their names.")
+            return
+        unknown = [name for name in overrides if not self._is_known(name)]
+        if unknown:
+            raise UserError(self._no_such(unknown))
+        for name, override in overrides.items():
+            if name.startswith(QOS):
+                _check_qos(name, override.value)
 
-    def check(self, changes: Sequence[Parameter], configured: bool) -> SetParametersResult:
-        """Answer whether parameters may be changed.
+    def _is_known(self, name: str) -> bool:
+        if self._node.has_parameter(name) or name in self._later:
+            return True
+        return name.startswith(tuple(f"{QOS}{topic}." for topic in FOR_EVERY_NODE))
 
-        Args:
-            changes: name and value of each.
-            configured: whether the node has been configured; then what configure reads is fixed.
-        """
-        ours = {change.name: change.value for change in changes if change.name in _NAMES}
-        # A file that is loaded may well repeat what holds already.
-        fixed = sorted(name for name in set(ours) & _CONFIGURE if ours[name] != self._node.get_parameter(name).value)
-        if configured and fixed:
-            reason = f"{', '.join(fixed)} is read in configure: clean the node up first, then set and configure it."
-            return SetParametersResult(successful=False, reason=reason)
-        try:
-            # Against the defaults: a bad value elsewhere must not keep a good one from being set.
-            settings_from(_DEFAULTS | ours)
-        except UserError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
+    def _refuse_undeclared(self, changes: Sequence[Parameter]) -> Sequence[Parameter]:
+        """Answer a change of a parameter that is not there; rclpy's own answer leaves out its name."""
+        unknown = [change.name for change in changes if not self._node.has_parameter(change.name)]
+        if unknown:
+            raise NoSuchParameterError(self._no_such(unknown))
+        return changes
 
-    def settled(self, changes: Sequence[Parameter]) -> None:
-        """Take note that parameters have been set to good values."""
-        for change in changes:
-            self._problems.pop(change.name, None)
+    def _no_such(self, unknown: Sequence[str]) -> str:
+        declared = self._node.list_parameters([], 0).names
+        told = ", ".join(f"{name}{_hint(name, [*declared, *self._later])}" for name in unknown)
+        rest = f"it has {', '.join(declared)}" if len(declared) <= FEW else "`ros2 param list` names those that it has"
+        return f"The node {self._node.get_name()} has no parameter {told}; {rest}."
 
 
-def _qos_parameters(node: Node) -> list[str]:
-    """Return the names of the parameters that the publishers and the subscription will declare."""
-    images, pictures = ("image", compressed_twin(node, "image")), ("faces/image", compressed_twin(node, "faces/image"))
-    return qos_parameters(node, "subscription", images) + qos_parameters(node, "publisher", ("faces", *pictures))
+def _hint(name: str, known: Sequence[str]) -> str:
+    (likeness, _), nearest = max(((_likeness(name, other), other) for other in known), default=((0.0, 0.0), ""))
+    return f" (did you mean {nearest}?)" if likeness >= ALIKE else ""
+
+
+def _likeness(name: str, other: str) -> tuple[float, float]:
+    """Return how alike two names are, 0 to 1, as a whole or behind the last dot; and then, to decide, as a whole."""
+    whole = SequenceMatcher(None, name, other).ratio()
+    last = SequenceMatcher(None, name.rpartition(".")[2], other.rpartition(".")[2]).ratio()
+    return max(whole, 0.9 * last), whole
+
+
+def _check_qos(name: str, value: Any) -> None:
+    policy = name.rpartition(".")[2]
+    words = [word.lower() for word in QOS_WORDS[policy].__members__ if word != "UNKNOWN"] if policy in QOS_WORDS else []
+    if words and value not in words:
+        raise UserError(f"The parameter {name} takes one of {', '.join(words)}, not '{value}'.")
+    if policy == "depth" and (type(value) is not int or value < 0):
+        raise UserError(f"The parameter {name} takes a whole number from 0, not '{value}'.")

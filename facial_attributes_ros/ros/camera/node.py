@@ -16,8 +16,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.sources import Frame, open_source
 from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
 from facial_attributes_ros.ros.conversion import bgr_fields
-from facial_attributes_ros.ros.declare import declare
-from facial_attributes_ros.ros.overrides import ParameterNames
+from facial_attributes_ros.ros.parameters import ParameterNames, declare
 from facial_attributes_ros.ros.process import Finish
 from facial_attributes_ros.ros.topics import qos_parameters
 

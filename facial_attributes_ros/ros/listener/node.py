@@ -18,7 +18,7 @@ from rclpy.time import Time
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.msg import FaceAttributesArray
-from facial_attributes_ros.ros.overrides import ParameterNames
+from facial_attributes_ros.ros.parameters import ParameterNames
 from facial_attributes_ros.ros.process import Finish
 from facial_attributes_ros.ros.records import array_record, face_line
 

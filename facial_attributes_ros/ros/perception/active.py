@@ -84,7 +84,7 @@ class Active:
             steps.callback(self._node.destroy_subscription, self._subscription)
 
     def _subscribe(self) -> Any:
-        compressed = self._configured.settings.compressed
+        compressed = self._configured.settings.node.image_transport == "compressed"
         return self._node.create_subscription(
             CompressedImage if compressed else Image,
             compressed_twin(self._node, "image") if compressed else "image",

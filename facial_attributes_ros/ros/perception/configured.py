@@ -59,12 +59,13 @@ def load(settings: Settings, stages: Stages) -> Loaded:
     Raises:
         UserError: something is not there, or does not fit.
     """
-    stages.enter(1, STEPS, f"loading the detector {settings.detector}")
-    detector = load_detector(settings.detector, **asdict(settings.detection))
+    node = settings.node
+    stages.enter(1, STEPS, f"loading the detector {node.detector}")
+    detector = load_detector(node.detector, **asdict(settings.detection))
     detector.detect(np.zeros(WARM_FRAME, np.uint8))
-    stages.enter(2, STEPS, f"loading the model {settings.model}")
-    engine = load_engine(settings.model, settings.device, settings.engine, settings.threads)
-    stages.enter(3, STEPS, f"warming up the model {settings.model}")
+    stages.enter(2, STEPS, f"loading the model {node.model}")
+    engine = load_engine(node.model, node.device, node.engine, node.threads or None)
+    stages.enter(3, STEPS, f"warming up the model {node.model}")
     # A task that is off is not even loaded; one that is switched on later loads its own part in milliseconds.
     engine.warm_up(WARM_BATCHES, [task for task in settings.pipeline.tasks if task in engine.spec.tasks])
     stages.enter(4, STEPS, "choosing the conversion of images")
@@ -73,7 +74,9 @@ def load(settings: Settings, stages: Stages) -> Loaded:
 
 def _converter(settings: Settings) -> Callable[[Any], NDArray[np.uint8]]:
     """Return the function that turns an image message into BGR."""
-    return partial(compressed_to_bgr, max_pixels=settings.max_pixels) if settings.compressed else image_converter()
+    if settings.node.image_transport == "compressed":
+        return partial(compressed_to_bgr, max_pixels=settings.node.max_pixels)
+    return image_converter()
 
 
 class Configured:
@@ -113,7 +116,7 @@ class Configured:
             "commercial use": engine.spec.licence.commercial_use,
             "device": engine.device,
             "engine": engine.name,
-            "detector": self.settings.detector,
+            "detector": self.settings.node.detector,
         }
         self.late: NewestWorker[Any] | None = None
         self._camera: str | None = None

@@ -16,11 +16,11 @@ from rclpy.parameter import Parameter
 
 from facial_attributes_ros.ros.loading import Stages
 from facial_attributes_ros.ros.managed import ManagedNode
-from facial_attributes_ros.ros.parameters import ParameterTable
 from facial_attributes_ros.ros.perception.active import Active
 from facial_attributes_ros.ros.perception.configured import Configured, Loaded, free_memory, load
 from facial_attributes_ros.ros.perception.diagnostics import Statistics
 from facial_attributes_ros.ros.perception.health import ERROR, OK, WARN, Situation, assess
+from facial_attributes_ros.ros.perception.parameters import ParameterTable
 from facial_attributes_ros.ros.process import Finish
 
 STOP_TIMEOUT = 5.0

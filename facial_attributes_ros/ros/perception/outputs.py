@@ -52,7 +52,7 @@ class Outputs:
     """
 
     def __init__(self, node: LifecycleNodeMixin, settings: Settings, model: str) -> None:
-        hri = load_hri_messages(settings.rep155)
+        hri = load_hri_messages(settings.node.rep155)
         self.settings = settings
         self._node = node
         self._model = model
@@ -112,7 +112,7 @@ class Outputs:
         if raw:
             self._picture.publish(Image(header=header, **bgr_fields(drawn)))
         if compressed:
-            data = jpeg_bytes(drawn, self.settings.jpeg_quality)
+            data = jpeg_bytes(drawn, self.settings.debug.jpeg_quality)
             self._compressed.publish(CompressedImage(header=header, format="bgr8; jpeg compressed bgr8", data=data))
 
     def close_lists(self) -> None:

@@ -1,8 +1,12 @@
-"""The parameters of the perception node: one table, and what their values mean. Needs no ROS."""
+"""The parameters of the perception node, and what their values mean. Needs no ROS.
+
+Parameters of the pipeline are described in `options`; those of the node alone here, in the same form. From them follow
+the declaration (`parameters`), `config/perception.yaml` and `docs/parameters.md` (`parameter_pages`).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.errors import UserError
@@ -14,95 +18,100 @@ from facial_attributes_ros.options import (
     TrackingOptions,
 )
 from facial_attributes_ros.ros.conversion import MAX_COMPRESSED_PIXELS
-from facial_attributes_ros.ros.setting import Setting
+from facial_attributes_ros.setting import Setting, check, setting, settings_of
 
-_DETECTION, _TRACKING, _FUSION, _SCHEDULING = DetectorOptions(), TrackingOptions(), FusionOptions(), SchedulingOptions()
+Options = TypeVar("Options")
 
-SETTINGS: Final[tuple[Setting, ...]] = (
-    Setting("autostart", True, "Configure and activate by itself at the start.", when="start"),
-    Setting("model", "small", "Name, folder or hub reference of the model.", when="configure"),
-    Setting("device", "auto", "Where the model runs: auto, cpu, cuda or cuda:N.", when="configure"),
-    Setting(
-        "engine",
-        "auto",
-        "What runs the model.",
-        choices=("auto", "onnx", "onnx-int8", "torch"),
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """What the node itself is told: which model runs where, on which images, and what else is published."""
+
+    autostart: bool = setting(True, "The node configures and activates itself at the start.", when="start")
+    model: str = setting(
+        "small", "Model: the name of one that ships, a model folder or a hub reference.", when="configure"
+    )
+    device: str = setting("auto", "Where the model runs: auto, cpu, cuda or cuda:N.", when="configure")
+    engine: str = setting(
+        "auto", "What runs the model.", choices=("auto", "onnx", "onnx-int8", "torch"), when="configure"
+    )
+    threads: int = setting(
+        0, "CPU threads of the model; 0 for one per core.", low=0, high=256, unit="threads", when="configure"
+    )
+    detector: str = setting(
+        "yunet",
+        "Face detector: yunet, scrfd:FILE.onnx, or scrfd:PACK, whose licence is for non-commercial research only.",
         when="configure",
-    ),
-    Setting("threads", 0, "CPU threads of the model; 0 for one per core.", 0, 256, when="configure"),
-    Setting("detector", "yunet", "Face detector: yunet, scrfd:FILE.onnx or scrfd:PACK.", when="configure"),
-    Setting(
-        "image_transport",
+    )
+    image_transport: str = setting(
         "raw",
-        "Listen to the topic image (raw) or image/compressed (compressed).",
+        "Topic of the images: image (raw) or image/compressed (compressed).",
         choices=("raw", "compressed"),
         when="configure",
-    ),
-    Setting(
-        "max_pixels",
+    )
+    max_pixels: int = setting(
         MAX_COMPRESSED_PIXELS,
-        "Compressed images of more pixels are refused before they are decoded.",
-        1,
-        1_000_000_000,
+        "A larger compressed image is refused before it is decoded: a few kilobytes can hold gigabytes.",
+        low=1,
+        high=1_000_000_000,
+        unit="pixels",
         when="configure",
-    ),
-    Setting(
-        "rep155",
+    )
+    rep155: str = setting(
         "auto",
-        "Publish the REP-155 topics under /humans/faces: auto does where hri_msgs is installed.",
+        "Whether the REP-155 topics under /humans/faces are published; auto publishes them if hri_msgs is installed.",
         choices=("auto", "always", "never"),
         when="configure",
-    ),
-    Setting("tasks.age", True, "Estimate the age."),
-    Setting("tasks.gender", True, "Estimate the gender."),
-    Setting("tasks.emotion", True, "Estimate the emotion."),
-    Setting("thresholds.age", -1.0, "The age group is unknown below this probability; -1 for the model's own.", -1, 1),
-    Setting("thresholds.gender", -1.0, "The gender is unknown below this probability; -1 for the model's own.", -1, 1),
-    Setting(
-        "thresholds.emotion", -1.0, "The emotion is unknown below this probability; -1 for the model's own.", -1, 1
-    ),
-    Setting("detection.size", _DETECTION.detection_size, "Longest side in pixels of the searched copy.", 32, 8192),
-    Setting("detection.score", _DETECTION.score_threshold, "Lowest score of a detection that is kept.", 0, 1),
-    Setting("detection.min_face", _DETECTION.min_face, "Smallest face in pixels of the full image.", 0, 10000),
-    Setting("detection.every", 1, "Detect on every n-th image; tracks are predicted between.", 1, 100),
-    Setting("tracking.birth_score", _TRACKING.birth_score, "Lowest score of a detection that begins a track.", 0, 1),
-    Setting(
-        "tracking.birth_within", _TRACKING.birth_within, "Seconds within which a new face is seen twice.", 0.001, 10
-    ),
-    Setting("tracking.death_after", _TRACKING.death_after, "Seconds unseen after which a track ends.", 0.01, 60),
-    Setting(
-        "tracking.acceleration", _TRACKING.acceleration, "How suddenly faces move; higher follows sooner.", 0.01, 100
-    ),
-    Setting("tracking.box_noise", _TRACKING.box_noise, "Noise of a box, as a share of the face size.", 0.001, 1),
-    Setting("tracking.gate", _TRACKING.gate, "Farthest a detection is from its track, in deviations.", 0.5, 100),
-    Setting("fusion.age_memory", _FUSION.age_memory, "Seconds an age estimate counts.", 0.01, 3600),
-    Setting("fusion.gender_memory", _FUSION.gender_memory, "Seconds a gender estimate counts.", 0.01, 3600),
-    Setting("fusion.emotion_memory", _FUSION.emotion_memory, "Seconds an emotion lasts.", 0.01, 3600),
-    Setting("fusion.correlation", _FUSION.correlation, "Seconds over which errors on a face resemble.", 0.001, 60),
-    Setting(
-        "fusion.emotion_correlation",
-        _FUSION.emotion_correlation,
-        "Seconds over which errors on the emotion of a face resemble.",
-        0.001,
-        60,
-    ),
-    Setting(
-        "fusion.switch_odds",
-        _FUSION.switch_odds,
-        "How many times as probable as the label another must be to take its place.",
-        1,
-        1000,
-    ),
-    Setting("scheduling.budget", _SCHEDULING.budget, "Seconds of model time an image.", 0.001, 10),
-    Setting("scheduling.age_rate", _SCHEDULING.age_rate, "Age estimates a second of each face.", 0.01, 1000),
-    Setting("scheduling.gender_rate", _SCHEDULING.gender_rate, "Gender estimates a second of each face.", 0.01, 1000),
-    Setting(
-        "scheduling.emotion_rate", _SCHEDULING.emotion_rate, "Emotion estimates a second of each face.", 0.01, 1000
-    ),
-    Setting("scheduling.max_wait", _SCHEDULING.max_wait, "Seconds after which a waiting face goes first.", 0.01, 60),
-    Setting("scheduling.max_batch", _SCHEDULING.max_batch, "Most faces in one batch.", 1, 1024),
-    Setting("debug.jpeg_quality", 80, "JPEG quality of the compressed debug picture.", 1, 100),
+    )
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UserError: a value is out of its range.
+        """
+        check(self)
+
+
+@dataclass(frozen=True, slots=True)
+class DebugOptions:
+    """How the annotated image is published."""
+
+    group: ClassVar[str] = "debug"
+
+    jpeg_quality: int = setting(80, "JPEG quality of faces/image/compressed.", low=1, high=100)
+
+
+_TASK_SETTINGS: Final = tuple(
+    Setting(f"tasks.{task}", True, f"The {task} is estimated. A task that is off, or has no subscriber, costs nothing.")
+    for task in TASKS
 )
+_THRESHOLDS: Final = tuple(
+    Setting(
+        f"thresholds.{task}",
+        -1.0,
+        f"The {'age group' if task == 'age' else task} is unknown if its probability is below this; -1.0 for the "
+        "model's own threshold.",
+        -1,
+        1,
+    )
+    for task in TASKS
+)
+_FOR_STILLS: Final = ("detection.overlap_threshold", "detection.enlarge_to", "detection.padding")
+"""Settings of the detector that help with still images, and that the node leaves at their defaults."""
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    *settings_of(NodeOptions).values(),
+    *_TASK_SETTINGS,
+    *_THRESHOLDS,
+    *(one for one in settings_of(DetectorOptions).values() if one.name not in _FOR_STILLS),
+    *settings_of(PipelineOptions).values(),
+    *settings_of(TrackingOptions).values(),
+    *settings_of(FusionOptions).values(),
+    *settings_of(SchedulingOptions).values(),
+    *settings_of(DebugOptions).values(),
+)
+"""Every parameter of the perception node, in the order of its YAML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,73 +119,44 @@ class Settings:
     """The values of all parameters, checked.
 
     Attributes:
-        model: as in `models.registry.model_folder`.
-        device: as in `engines.base.load_engine`.
-        engine: likewise.
-        threads: likewise.
-        detector: as in `detection.load_detector`.
-        compressed: whether to listen to image/compressed.
-        max_pixels: limit of a compressed image's width times its height.
-        rep155: auto, always or never.
-        detection: how the detector looks at a frame.
+        node: which model runs where, and on which images.
+        detection: how the detector searches an image.
         pipeline: everything else about the way of a frame.
-        jpeg_quality: of the debug picture, 1 to 100.
+        debug: how the annotated image is published.
     """
 
-    model: str
-    device: str
-    engine: str
-    threads: int | None
-    detector: str
-    compressed: bool
-    max_pixels: int
-    rep155: str
+    node: NodeOptions
     detection: DetectorOptions
     pipeline: PipelineOptions
-    jpeg_quality: int
+    debug: DebugOptions
 
 
 def settings_from(values: Mapping[str, Any]) -> Settings:
     """Check the values of all parameters.
 
     Args:
-        values: by name, one for every row of `SETTINGS`.
+        values: by name, one for every entry of `SETTINGS`.
 
     Raises:
-        UserError: a value cannot be.
+        UserError: a value has another type than its parameter, or is out of range.
     """
-    for setting in SETTINGS:
-        if setting.choices and values[setting.name] not in setting.choices:
-            choices = ", ".join(setting.choices)
-            raise UserError(f"The parameter {setting.name} must be one of {choices}, not '{values[setting.name]}'.")
+    for one in SETTINGS:
+        if not one.allows(values[one.name]):
+            raise UserError(f"The parameter {one.name} {one.takes}, not '{values[one.name]}'.")
     thresholds = {task: values[f"thresholds.{task}"] for task in TASKS}
-    detection = DetectorOptions(
-        detection_size=values["detection.size"],
-        score_threshold=values["detection.score"],
-        min_face=values["detection.min_face"],
-    )
     pipeline = PipelineOptions(
         tasks=tuple(task for task in TASKS if values[f"tasks.{task}"]),
         detect_every=values["detection.every"],
-        tracking=TrackingOptions(**_group(values, "tracking")),
-        fusion=FusionOptions(**_group(values, "fusion")),
-        scheduling=SchedulingOptions(**_group(values, "scheduling")),
+        tracking=_options(TrackingOptions, values),
+        fusion=_options(FusionOptions, values),
+        scheduling=_options(SchedulingOptions, values),
         thresholds={task: value for task, value in thresholds.items() if value >= 0},
     )
     return Settings(
-        model=values["model"],
-        device=values["device"],
-        engine=values["engine"],
-        threads=values["threads"] or None,
-        detector=values["detector"],
-        compressed=values["image_transport"] == "compressed",
-        max_pixels=values["max_pixels"],
-        rep155=values["rep155"],
-        detection=detection,
-        pipeline=pipeline,
-        jpeg_quality=values["debug.jpeg_quality"],
+        _options(NodeOptions, values), _options(DetectorOptions, values), pipeline, _options(DebugOptions, values)
     )
 
 
-def _group(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {name.partition(".")[2]: value for name, value in values.items() if name.startswith(f"{prefix}.")}
+def _options(kind: type[Options], values: Mapping[str, Any]) -> Options:
+    """Return the options of a class with the values that their parameters have."""
+    return kind(**{field: values[one.name] for field, one in settings_of(kind).items() if one.name in values})

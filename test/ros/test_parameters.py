@@ -1,4 +1,4 @@
-"""Values from outside that no parameter takes are refused, and the name that was meant is told."""
+"""Parameters of a node: what is given from outside is read and checked, and every unknown name is refused."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def table(ros_context):
     """Make the table of parameters of a node that was given ROS arguments."""
     from rclpy.node import Node
 
-    from facial_attributes_ros.ros.parameters import ParameterTable
+    from facial_attributes_ros.ros.perception.parameters import ParameterTable
 
     def made(*arguments, name="perception"):
         node = Node(name, context=ros_context(*arguments))
@@ -88,7 +88,7 @@ def test_what_ros_itself_reads_is_taken_and_other_nodes_keep_what_is_theirs(tabl
         ("thresholds.age:=.nan", "thresholds.age takes a number with a point"),
         ("threads:=[1, 2]", "threads takes a whole number from 0 to 256"),
         ("model:=3", "model takes a text"),
-        ("engine:=warp", "engine must be one of"),
+        ("engine:=warp", "engine takes one of"),
     ],
 )
 def test_a_value_that_cannot_be_is_a_sentence(table, parameter, reason):
@@ -105,6 +105,18 @@ def test_the_shipped_file_serves_a_node_of_any_name_and_the_tools(table, tmp_pat
     assert table("--params-file", str(copy), name=name)[1].read().pipeline.tasks == ("age", "gender")
     # `ros2 param load` reads with this.
     assert set(parameter_dict_from_yaml_file(str(FILE), use_wildcard=True)) == {setting.name for setting in SETTINGS}
+
+
+def test_tools_see_the_description_the_range_and_when_a_change_is_applied(table):
+    node, _ = table()
+    gate, model = node.describe_parameter("tracking.gate"), node.describe_parameter("model")
+    assert gate.description.startswith("Gating distance: largest Mahalanobis distance")
+    assert gate.description.endswith("Unit: standard deviations.")
+    assert [(limit.from_value, limit.to_value) for limit in gate.floating_point_range] == [(0.5, 100.0)]
+    assert gate.additional_constraints == "A change is applied at once."
+    assert model.additional_constraints == "A change is applied by the next configure."
+    assert node.describe_parameter("autostart").read_only
+    assert node.describe_parameter("engine").additional_constraints.startswith("One of auto, onnx, onnx-int8, torch.")
 
 
 def test_setting_what_there_is_not_is_answered_with_the_name_that_was_meant(table):

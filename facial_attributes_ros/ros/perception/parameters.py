@@ -1,0 +1,80 @@
+"""The table of settings as ROS parameters: declared, read and checked, changed while the node runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.ros.parameters import ParameterNames, declare
+from facial_attributes_ros.ros.perception.settings import SETTINGS, Settings, settings_from
+from facial_attributes_ros.ros.topics import compressed_twin, qos_parameters
+
+_NAMES = frozenset(setting.name for setting in SETTINGS)
+_DEFAULTS: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
+_CONFIGURE = frozenset(setting.name for setting in SETTINGS if setting.when == "configure")
+
+
+class ParameterTable:
+    """Declares the table's parameters on a node and answers for their values.
+
+    A value given at the start that cannot be does not end the node: `read` says what is wrong until somebody sets a
+    good one.
+
+    Args:
+        node: the node that has the parameters.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._problems: dict[str, str] = {}
+        for setting in SETTINGS:
+            try:
+                declare(node, setting)
+            except UserError as error:
+                self._problems[setting.name] = str(error)
+        self._names = ParameterNames(node, later=_qos_parameters(node))
+
+    def read(self) -> Settings:
+        """Return the values of all parameters.
+
+        Raises:
+            UserError: one was given a value that cannot be, or a value was given for one that there is not.
+        """
+        self._names.check_overrides()
+        for problem in self._problems.values():
+            raise UserError(problem)
+        return settings_from({name: self._node.get_parameter(name).value for name in _NAMES})
+
+    def check(self, changes: Sequence[Parameter], configured: bool) -> SetParametersResult:
+        """Answer whether parameters may be changed.
+
+        Args:
+            changes: name and value of each.
+            configured: whether the node has been configured; then what configure reads is fixed.
+        """
+        ours = {change.name: change.value for change in changes if change.name in _NAMES}
+        # A file that is loaded may well repeat what holds already.
+        fixed = sorted(name for name in set(ours) & _CONFIGURE if ours[name] != self._node.get_parameter(name).value)
+        if configured and fixed:
+            reason = f"{', '.join(fixed)} is read in configure: clean the node up first, then set and configure it."
+            return SetParametersResult(successful=False, reason=reason)
+        try:
+            # Against the defaults: a bad value elsewhere must not keep a good one from being set.
+            settings_from(_DEFAULTS | ours)
+        except UserError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def settled(self, changes: Sequence[Parameter]) -> None:
+        """Take note that parameters have been set to good values."""
+        for change in changes:
+            self._problems.pop(change.name, None)
+
+
+def _qos_parameters(node: Node) -> list[str]:
+    """Return the names of the parameters that the publishers and the subscription will declare."""
+    images, pictures = ("image", compressed_twin(node, "image")), ("faces/image", compressed_twin(node, "faces/image"))
+    return qos_parameters(node, "subscription", images) + qos_parameters(node, "publisher", ("faces", *pictures))
