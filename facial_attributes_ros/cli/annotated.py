@@ -1,4 +1,4 @@
-"""Annotated copies of pictures and videos in a folder that the user named."""
+"""Annotated copies of images and videos in a folder that the user named."""
 
 import logging
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import FaceAttributes
+from facial_attributes_ros.cli.common import make_folder
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import utf8_name
 from facial_attributes_ros.imaging.drawing import annotate
@@ -20,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 _IN_COLOUR = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pnm", ".jp2"}
 )
-"""Endings under which OpenCV writes whole pictures in colour."""
+"""Suffixes of the formats that OpenCV writes in colour."""
 
 
 class AnnotatedCopies:
@@ -31,14 +32,14 @@ class AnnotatedCopies:
     """
 
     def __init__(self, folder: Path | None, inputs: list[Path]) -> None:
-        """Take the folder in use.
+        """Make the folder.
 
         Args:
-            folder: where the copies go, made if missing; None to write none.
-            inputs: the paths that the user named; what lies in a folder keeps its place below it.
+            folder: for the copies, made if missing; None to write none.
+            inputs: the paths that the user named; a file in a folder keeps its place below it.
 
         Raises:
-            UserError: the folder cannot be made, or the copies would replace the pictures.
+            UserError: the folder cannot be made, or the copies would replace the images.
         """
         self.failed = 0
         self._folder = folder
@@ -49,11 +50,10 @@ class AnnotatedCopies:
             return
         homes = {path.resolve() if path.is_dir() else path.resolve().parent for path in inputs}
         if folder.resolve() in homes:
-            raise UserError(f"The annotated copies would replace the pictures in {folder}; choose another folder.")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+            raise UserError(
+                f"The annotated copies would replace the images in {folder}: give another folder with --annotate."
+            )
+        make_folder(folder, "--annotate")
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -65,8 +65,8 @@ class AnnotatedCopies:
         """End a video that is being written."""
         self._end_video()
 
-    def picture(self, path: Path, image: NDArray[np.uint8], faces: list[FaceAttributes]) -> None:
-        """Write the copy of a picture, uint8 (H, W, 3) BGR; in its own format if that holds colours, or as PNG."""
+    def image(self, path: Path, image: NDArray[np.uint8], faces: list[FaceAttributes]) -> None:
+        """Write the copy of an image, uint8 (H, W, 3) BGR: in its own format if that holds colours, else as PNG."""
         if self._folder is None:
             return
         try:
@@ -109,13 +109,13 @@ class AnnotatedCopies:
         self._video = None
 
     def _fail(self, path: Path, reason: Exception | str) -> None:
-        """Say that a copy is not written; the faces are, and the pictures behind it are done."""
+        """Log that a copy is not written; its faces are listed all the same, and the images after it follow."""
         self.failed += 1
-        said = (reason.strerror if isinstance(reason, OSError) else "") or reason
-        _LOG.error("The annotated copy of %s is not written: %s.", path, said)
+        why = (reason.strerror if isinstance(reason, OSError) else "") or reason
+        _LOG.error("The annotated copy of %s is not written: %s.", path, why)
 
     def _target(self, to: Path, path: Path, suffix: str) -> Path:
-        """Return where in a folder a copy goes; two pictures of the same name do not share a place."""
+        """Return the path of a copy in a folder; two images of the same name get different ones."""
         root = next((folder for folder in self._inputs if path.is_relative_to(folder)), path.parent)
         wanted = to / path.relative_to(root).with_suffix(suffix)
         target, number = wanted, 1
@@ -137,6 +137,6 @@ def _encoded(suffix: str, image: NDArray[np.uint8]) -> tuple[str, bytes]:
             good, data = cv2.imencode(suffix, image)
             if good:
                 return suffix, data.tobytes()
-        except cv2.error:  # a side too long for the format, or a codec that this OpenCV lacks
+        except cv2.error:  # a side too long for the format, or this OpenCV has no such codec
             pass
     return ".png", cv2.imencode(".png", image)[1].tobytes()

@@ -1,13 +1,13 @@
 """`facial-attributes compare`: several runs in one table."""
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 
-from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.cli.common import add_overrides, command_line, training_extra
+from facial_attributes_ros.progress import ProgressBar
 
-HELP = "train or read several runs and write their accuracies and costs side by side"
+HELP = "train or read several runs, and write their accuracies and costs in one table"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,44 +17,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--single-task",
         action="store_true",
-        help="train one model a task as well for every recipe, on as many rows of each task as its own run draws",
+        help="also train one model per task for every recipe, on as many samples of each task as the run itself draws",
     )
     parser.add_argument("--runs", type=Path, help="folder for the runs (default: as the recipes say)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change a field of every recipe, such as data.rows=4000; may be repeated",
-    )
+    add_overrides(parser, "data.rows=4000")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train what is not trained yet, write the tables after every training, and print them; 1 if a run failed."""
-    try:
+    with training_extra("compare"):
         from facial_attributes_training.fit.run import train
         from facial_attributes_training.recipe.schema import Recipe
         from facial_attributes_training.reports.comparison import Failure, FinishedRun, run_all
         from facial_attributes_training.reports.comparison_tables import write_comparison
-        from facial_attributes_training.reports.progress import FeatureBar, RunReport
+        from facial_attributes_training.reports.progress import RunReport
         from facial_attributes_training.reports.run import write_reports
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"compare needs the training extra ({error.name} is missing): pip install '.[train]'."
-        ) from error
 
     new: list[Recipe] = []
 
     def trained(recipe: Recipe) -> Path:
         print(f"Training {recipe.name} in {recipe.folder}.", file=sys.stderr)
         new.append(recipe)
-        with FeatureBar() as bar:
+        with ProgressBar("images", title="preparing") as bar:
             return train(recipe, True, RunReport, bar, write_report=write_reports)
 
     runs: list[FinishedRun] = []
     failures: list[Failure] = []
-    command = shlex.join(["facial-attributes", *sys.argv[1:]])
+    command = command_line()
     for found in run_all(args.paths, trained, args.overrides, args.runs, args.single_task):
         if isinstance(found, Failure):
             failures.append(found)

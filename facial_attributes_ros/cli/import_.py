@@ -1,9 +1,9 @@
 """`facial-attributes import`: a checkpoint of the reference's author to a model folder."""
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
+
+from facial_attributes_ros.cli.common import command_line
 
 HELP = "Turn a checkpoint folder of the reference's author into a model folder; nothing in it is executed."
 
@@ -29,8 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Import the checkpoint and return the exit code."""
     from facial_attributes_ros.models.reference_import import import_reference
 
-    command = shlex.join(["facial-attributes", *sys.argv[1:]])
-    checkpoint = import_reference(args.folder, args.out, args.backbone, args.weights, command)
+    checkpoint = import_reference(args.folder, args.out, args.backbone, args.weights, command_line())
     print(
         f"{args.out}: {checkpoint.adaptation.name} of rank {checkpoint.adaptation.rank} with heads for "
         f"{', '.join(checkpoint.tasks)}, {len(checkpoint.tensors)} tensors."

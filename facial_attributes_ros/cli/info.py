@@ -1,4 +1,4 @@
-"""`facial-attributes info`: what a model and each adaptation of it cost, counted without any weights."""
+"""`facial-attributes info`: a model's provenance, and what each of its adaptations costs, counted without weights."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facial_attributes_ros.attributes import AGE, TASKS
+from facial_attributes_ros.cli.common import print_table, whole_number
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.backbones.architecture import NAMED_MODELS
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from facial_attributes_ros.models.counts import Counts
     from facial_attributes_ros.models.spec import ModelSpec
 
-HELP = "a model's version, hash, origin and licence; parameters, operations and checkpoint size of its adaptations"
+HELP = "a model's version, hash, provenance and licence; parameters, operations and checkpoint size of adaptations"
 _LOGGER = logging.getLogger(__name__)
 
 _NOTE = (
@@ -37,11 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adaptation",
         metavar="NAME",
-        help="zero-shot, lp, ft-K, lora, lora-plain, lora-reference, mtlora or full; every rung if left out",
+        help="zero-shot, lp, ft-K, lora, lora-plain, lora-reference, mtlora or full; all if not given",
     )
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, metavar="TASK", help="heads to count, all by default")
-    parser.add_argument("--rank", type=int, metavar="R", help="rank of the low-rank matrices instead of 64")
-    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the input, if not the model's own")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, metavar="TASK", help="heads to count (default: all)")
+    parser.add_argument("--rank", type=whole_number, metavar="R", help="rank of the low-rank matrices (default: 64)")
+    parser.add_argument(
+        "--image-size", type=whole_number, metavar="PIXELS", help="side of the input (default: the model's own)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -49,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
     """Print the counts and return the exit code."""
     from facial_attributes_ros.models.counts import ladder
 
-    if args.rank is not None and args.rank < 1:
-        raise UserError(f"a rank is a whole number from 1 on, not {args.rank}.")
     backbone, network, own_tasks = _network(args.model)
     network["image_size"] = args.image_size or network["image_size"]
     tasks = args.tasks or own_tasks
@@ -60,13 +61,14 @@ def run(args: argparse.Namespace) -> int:
         rows = _one_adaptation(backbone, args.adaptation, args.rank, tasks, network)
     spec = _description(args.model)
     if args.json:
-        document: dict[str, Any] = {"model": args.model, "backbone": backbone, "rungs": [row.to_dict() for row in rows]}
+        adaptations = [row.to_dict() for row in rows]
+        document: dict[str, Any] = {"model": args.model, "backbone": backbone, "adaptations": adaptations}
         if spec is not None:
-            document["papers"] = _papers(spec)
+            document["provenance"] = _provenance(spec)
         print(json.dumps(document, indent=2))
     else:
         if spec is not None:
-            _print_papers(spec)
+            _print_provenance(spec)
         _print_table(args.model, backbone, rows)
     return 0
 
@@ -85,46 +87,44 @@ def _description(model: str) -> "ModelSpec | None":
     return ModelSpec.identified(Path(model)) if Path(model).is_dir() else None
 
 
-def _papers(spec: "ModelSpec") -> dict[str, Any]:
-    """Return where a model comes from, what it may be used for, and how it is calibrated, as plain data for JSON."""
+def _provenance(spec: "ModelSpec") -> dict[str, Any]:
+    """Return a model's version, parent, data, licence and calibration as plain data for JSON."""
     names = ("name", "version", "sha256", "date", "parent", "licence", "samples", "commands")
     known = spec.to_json()
     calibration = ("temperatures", "thresholds", "uncalibrated", "untrained_labels", "calibration")
     return {name: known[name] for name in (*names, *calibration)}
 
 
-def _print_papers(spec: "ModelSpec") -> None:
+def _print_provenance(spec: "ModelSpec") -> None:
     parent, licence = spec.parent, spec.licence
-    made_from = f"{parent.name} {parent.version} ({(parent.sha256 or 'unknown hash')[:12]})" if parent else "not known"
+    derived = f"{parent.name} {parent.version} ({(parent.sha256 or 'unknown hash')[:12]})" if parent else "not known"
+    samples = ", ".join(f"{count:,} samples of {name}" for name, count in spec.samples.items())
+    untrained = "; ".join(f"{task}: {', '.join(labels)}" for task, labels in spec.untrained_labels.items())
     lines = {
         "date": spec.date or "not known",
-        "made from": made_from,
-        "trained on": ", ".join(f"{rows:,} rows of {name}" for name, rows in spec.samples.items()) or "not known",
+        "derived from": derived,
+        "trained on": samples or "not known",
         "licence": licence.spdx,
         "commercial use": licence.commercial_use,
         "terms of": ", ".join(licence.sources) or "not known",
-        "in words": licence.text or "nothing stated",
-        "named from": ", ".join(_named_from(spec, task) for task in spec.tasks),
-        "never trained": "; ".join(f"{task}: {', '.join(each)}" for task, each in spec.untrained_labels.items())
-        or "no label",
+        "licence text": licence.text or "not stated",
+        "thresholds": ", ".join(_threshold(spec, task) for task in spec.tasks),
+        "untrained": untrained or "no label",
     }
     print(spec.title)
     for name, text in lines.items():
-        if text:
-            print(f"  {name:<15} {text}")
+        print(f"  {name:<15} {text}")
     for command in spec.commands:
         print(f"  {'command':<15} {command}")
     print()
 
 
-def _named_from(spec: "ModelSpec", task: str) -> str:
-    if task in spec.uncalibrated:
-        return f"{task} never (not calibrated)"
-    return f"{task} {spec.thresholds[task]:g}"
+def _threshold(spec: "ModelSpec", task: str) -> str:
+    return f"{task} none (not calibrated)" if task in spec.uncalibrated else f"{task} {spec.thresholds[task]:g}"
 
 
 def _network(model: str) -> "tuple[str, dict[str, Any], Sequence[str] | None]":
-    """Return the backbone, what else `counts.count` takes of the network, and the tasks of a model folder."""
+    """Return the backbone, further arguments of `counts.count`, and the tasks of a model folder."""
     if model in NAMED_MODELS:
         backbone, image_size = NAMED_MODELS[model]
         return backbone, {"image_size": image_size}, None
@@ -145,7 +145,7 @@ def _one_adaptation(
 
     adaptation = Adaptation.named(name)
     if rank is not None and not adaptation.rank:
-        raise UserError(f"{name} has no low-rank matrices, so --rank says nothing of it: leave it out.")
+        raise UserError(f"{name} has no low-rank matrices: leave out --rank.")
     default = [(AGE,), TASKS] if adaptation.name in SINGLE_HEAD else [TASKS]
     heads = [tuple(tasks)] if tasks else default
     return [count(backbone, with_rank(adaptation, rank), each, **network) for each in heads]
@@ -153,14 +153,24 @@ def _one_adaptation(
 
 def _print_table(model: str, backbone: str, rows: "list[Counts]") -> None:
     print(f"{model}: {backbone}")
-    header = ("adaptation", "heads", "parameters", "trained", "share", "merged", "GFLOPs", "+ attention", "checkpoint")
+    header = (
+        "adaptation",
+        "heads",
+        "parameters",
+        "trained",
+        "trained, %",
+        "merged",
+        "GFLOPs",
+        "+ attention",
+        "checkpoint",
+    )
     cells = [
         (
             row.adaptation,
             "+".join(row.tasks) if len(row.tasks) < len(TASKS) else "all",
             f"{row.parameters:,}",
             f"{row.trained:,}",
-            f"{row.share:.2f} %",
+            f"{row.share:.2f}",
             f"{row.merged:,}",
             f"{row.gflops_linear:.2f}",
             f"{row.gflops_attention:.2f}",
@@ -168,9 +178,5 @@ def _print_table(model: str, backbone: str, rows: "list[Counts]") -> None:
         )
         for row in rows
     ]
-    widths = [max(len(line[column]) for line in (header, *cells)) for column in range(len(header))]
-    for line in (header, *cells):
-        left = [cell.ljust(width) for cell, width in zip(line[:2], widths[:2], strict=True)]
-        right = [cell.rjust(width) for cell, width in zip(line[2:], widths[2:], strict=True)]
-        print("  ".join(left + right))
+    print_table(header, cells, left=2)
     print(_NOTE)

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from facial_attributes_ros import __version__
+from facial_attributes_ros.cli.common import PROGRAM, Parser
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.privacy import keep_to_own_cache
 from facial_attributes_ros.text import printable
@@ -27,11 +28,9 @@ SUBCOMMANDS = ("predict", "evaluate", "prepare", "train", "compare", "info", "be
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command with every subcommand added."""
-    parser = argparse.ArgumentParser(
-        prog="facial-attributes", description="Age, gender and emotion of faces: predict, train, measure."
-    )
-    parser.add_argument("--version", action="version", version=f"facial-attributes {__version__}")
-    parser.add_argument("-v", "--verbose", action="store_true", help="log what happens inside")
+    parser = Parser(prog=PROGRAM, description="Age, gender and emotion of faces: predict, train, measure.")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log every step")
     subparsers = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", required=True)
     for name in SUBCOMMANDS:
         # `import` is a word of the language, so that its module has an underscore behind.
@@ -47,23 +46,21 @@ def command() -> int:
     try:
         keep_to_own_cache()
     except UserError as error:
-        print(f"facial-attributes: {error}", file=sys.stderr)
-        return 2
+        return _mistake(error)
     return main()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 after a failure, 2 after a mistake, 3 if unfinished, 130 after Ctrl-C."""
-    args = build_parser().parse_args(argv)
-    _set_up_output(verbose=args.verbose)
     try:
+        args = build_parser().parse_args(argv)
+        _set_up_output(verbose=args.verbose)
         with _exit_when_terminated():
             code: int = args.run(args)
         sys.stdout.flush()
         return code
     except UserError as error:
-        print(f"facial-attributes: {printable(str(error))}", file=sys.stderr)
-        return 2
+        return _mistake(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -74,8 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise
         _forget_output()
-        print(f"facial-attributes: The output cannot be written: {error.strerror}.", file=sys.stderr)
-        return 2
+        return _mistake(UserError(f"The output cannot be written: {error.strerror}."))
+
+
+def _mistake(error: UserError) -> int:
+    """Print what the user can mend, on one line, and return the exit code."""
+    print(f"{PROGRAM}: {printable(str(error))}", file=sys.stderr)
+    return 2
 
 
 class _OneLine(logging.Formatter):
@@ -103,7 +105,7 @@ def _forget_output() -> None:
 
 @contextmanager
 def _exit_when_terminated() -> Iterator[None]:
-    """Let a process that is told to end remove what is half written, and end what it has started."""
+    """Let a process that a signal ends remove what is half written, and end what it has started."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

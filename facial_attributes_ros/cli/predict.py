@@ -1,29 +1,35 @@
-"""`facial-attributes predict`: faces and attributes in pictures, folders and videos, as JSON lines."""
+"""`facial-attributes predict`: faces and attributes in images, folders and videos, as JSON lines."""
 
 import argparse
-import math
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
+from facial_attributes_ros.cli.common import (
+    add_detector,
+    add_device_and_engine,
+    add_model,
+    files_of,
+    output_file,
+    whole_number,
+    words,
+)
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import disk_errors
+from facial_attributes_ros.progress import ProgressBar
 from facial_attributes_ros.text import json_line
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from facial_attributes_ros.attributes import Distribution, FaceAttributes
+    from facial_attributes_ros.attributes import FaceAttributes
     from facial_attributes_ros.cli.annotated import AnnotatedCopies
     from facial_attributes_ros.models.spec import ModelSpec
     from facial_attributes_ros.options import DetectorOptions
     from facial_attributes_ros.pipeline import FramePipeline
 
-HELP = "find faces in pictures, folders and videos and print their age, gender and emotion as JSON lines"
+HELP = "estimate age, gender and emotion of the faces in images, folders and videos, as JSON lines"
 
 SCORE = 0.6
 """Lowest detector score of a face that is listed."""
@@ -31,145 +37,107 @@ SCORE = 0.6
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this subcommand."""
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="picture, folder (searched whole) or video")
-    parser.add_argument("--model", default="small", help="name or folder of the model (default: %(default)s)")
     parser.add_argument(
-        "--detector", default="yunet", help="yunet, scrfd:FILE.onnx or scrfd:PACK (default: %(default)s)"
+        "paths", nargs="+", type=Path, metavar="PATH", help="image, video, or folder (with all its subfolders)"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
-    parser.add_argument("--engine", default="auto", help="auto, torch, onnx or onnx-int8 (default: %(default)s)")
+    add_model(parser)
+    add_detector(parser)
+    add_device_and_engine(parser)
     parser.add_argument(
         "--max-pixels",
-        type=int,
+        type=whole_number,
         default=150_000_000,
         metavar="N",
-        help="pictures of more pixels are refused before they are decoded (default: %(default)s)",
+        help="images of more pixels are refused before they are decoded (default: %(default)s)",
     )
     parser.add_argument(
-        "--tasks", metavar="TASKS", help="comma-separated, such as age,gender; no others are computed (default: all)"
+        "--tasks",
+        type=words,
+        metavar="TASKS",
+        help="comma-separated, such as age,gender; no others are computed (default: all)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON lines there, not to standard output")
     parser.add_argument(
-        "--annotate", type=Path, metavar="DIR", help="write copies with the faces drawn in; off unless asked for"
+        "--annotate",
+        type=Path,
+        metavar="DIR",
+        help="write copies of the images with the faces drawn in (default: none)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one JSON line per picture or video frame; return 1 if nothing was read or a copy not written, else 0."""
+    """Print one JSON line per image or video frame; return 1 if nothing was read or a copy not written, else 0."""
     from facial_attributes_ros.cli.annotated import AnnotatedCopies
     from facial_attributes_ros.detection.load import load_detector
     from facial_attributes_ros.engines.load import load_engine
+    from facial_attributes_ros.imaging import formats
+    from facial_attributes_ros.imaging.decoder import VIDEO_SUFFIXES
     from facial_attributes_ros.models.registry import check_tasks
     from facial_attributes_ros.options import PipelineOptions, TrackingOptions
     from facial_attributes_ros.pipeline import FramePipeline
 
-    files = list(_files(args.paths))
+    files = files_of(args.paths, formats.SUFFIXES | VIDEO_SUFFIXES, "images or videos")
     detector = load_detector(args.detector)
     engine = load_engine(args.model, args.device, args.engine)
-    tasks = check_tasks(engine.spec, args.tasks.split(",") if args.tasks else None)
+    tasks = check_tasks(engine.spec, args.tasks)
     options = PipelineOptions(tasks=tasks, tracking=TrackingOptions(birth_score=SCORE))
     pipeline = FramePipeline(detector, engine, options)
-    read = 0
-    with _output(args.out) as output, AnnotatedCopies(args.annotate, args.paths) as copies:
-        for path in files:
-            for line in _predict(pipeline, path, args.max_pixels, copies):
-                read += "error" not in line
-                output.write(json_line(line, output.encoding))
-                output.flush()
+    with output_file(args.out) as output, AnnotatedCopies(args.annotate, args.paths) as copies:
+        read = 0
+        for line in _lines(pipeline, files, args.max_pixels, copies, show=not output.isatty()):
+            read += "error" not in line
+            output.write(json_line(line, output.encoding))
+            output.flush()
     return 0 if read and not copies.failed else 1
 
 
+def _lines(
+    pipeline: "FramePipeline", files: list[Path], max_pixels: int, copies: "AnnotatedCopies", show: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield the lines of all files, with a progress bar unless they scroll on the same terminal."""
+    from facial_attributes_ros.imaging.decoder import is_video
+    from facial_attributes_ros.imaging.sources import frame_count
+
+    counts = [frame_count(path) if is_video(path) else 1 for path in files]
+    total, before = sum(counts), 0
+    with ProgressBar("images", total, shown=show) as bar:
+        for path, count in zip(files, counts, strict=True):
+            for number, line in enumerate(_predict(pipeline, path, max_pixels, copies), 1):
+                yield line
+                bar(before + min(number, count), total)  # a video may have more frames than its header says
+            before += count
+            bar(before, total)
+
+
 def still_options() -> "DetectorOptions":
-    """Return how still pictures are searched: finely, and as training pictures are where a face fills the picture."""
+    """Return how images are searched: finely, and as training images are where a face fills the image."""
     from facial_attributes_ros.options import CLOSE_UP
 
     return replace(CLOSE_UP, detection_size=1024, score_threshold=SCORE)
 
 
-def picture_line(
-    path: str, image: "NDArray[np.uint8]", faces: "list[FaceAttributes]", model: "ModelSpec"
+def image_line(
+    image: "NDArray[np.uint8]", faces: "list[FaceAttributes]", model: "ModelSpec", **source: Any
 ) -> dict[str, Any]:
-    """Return the JSON object of a picture.
+    """Return the JSON object of an image or a frame.
 
     Args:
-        path: as the user gave it.
         image: uint8 (H, W, 3).
         faces: found in it.
         model: that estimated them.
+        source: `path` as the user gave it, and for a frame `stamp`, its time in seconds.
     """
+    from facial_attributes_ros.attributes import image_dict
+
     height, width = image.shape[:2]
-    return {
-        "path": path,
-        "width": width,
-        "height": height,
-        "faces": [_face(face) for face in faces],
-        "model": model.name,
-        "model_version": model.version,
-        "model_hash": model.short_hash,
-    }
-
-
-def _face(face: "FaceAttributes") -> dict[str, Any]:
-    return {
-        "box": [round(float(value), 2) for value in face.detection.box],
-        "detection_confidence": _number(face.detection.score),
-        "age": _number(face.age),
-        "age_stddev": _number(face.age_stddev),
-        **_distribution("age_group", face.age_group),
-        **_distribution("gender", face.gender),
-        **_distribution("emotion", face.emotion),
-    }
-
-
-def _distribution(name: str, distribution: "Distribution") -> dict[str, Any]:
-    from facial_attributes_ros.attributes import LABELS
-
-    pairs = zip(LABELS[distribution.task], distribution.probabilities, strict=True)
-    return {
-        name: distribution.label,
-        f"{name}_probabilities": {label: round(float(value), 6) for label, value in pairs},
-    }
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)
-
-
-@contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
-    if path is None:
-        yield sys.stdout
-        return
-    try:
-        file = path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
-    with disk_errors(path), file:
-        yield file
-
-
-def _files(paths: list[Path]) -> Iterator[Path]:
-    """Yield pictures and videos: what was named as it is, and what folders hold by its suffix."""
-    from facial_attributes_ros.imaging import formats
-    from facial_attributes_ros.imaging.decoder import VIDEO_SUFFIXES
-    from facial_attributes_ros.imaging.folders import files_in
-
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"There is no file or folder {path}.")
-        if not path.is_dir():
-            yield path
-            continue
-        inside = files_in(path, formats.SUFFIXES | VIDEO_SUFFIXES)
-        if not inside:
-            raise UserError(f"There are no pictures or videos in {path}.")
-        yield from inside
+    line = image_dict([face.to_dict() for face in faces], width, height, model.name, **source)
+    return line | {"model_version": model.version, "model_hash": model.short_hash}
 
 
 def _predict(
     pipeline: "FramePipeline", path: Path, max_pixels: int, copies: "AnnotatedCopies"
 ) -> Iterator[dict[str, Any]]:
-    """Yield the line of a picture, or one for each frame of a video; a file that cannot be read makes an error line."""
+    """Yield the line of an image, or one for each frame of a video; a file that cannot be read makes an error line."""
     from facial_attributes_ros.imaging.decoder import is_video, read_picture
 
     try:
@@ -182,8 +150,8 @@ def _predict(
     except UserError as error:
         yield {"path": str(path), "error": str(error)}
         return
-    copies.picture(path, image, faces)
-    yield picture_line(str(path), image, faces, pipeline.engine.spec)
+    copies.image(path, image, faces)
+    yield image_line(image, faces, pipeline.engine.spec, path=str(path))
 
 
 def _predict_video(pipeline: "FramePipeline", path: Path, copies: "AnnotatedCopies") -> Iterator[dict[str, Any]]:
@@ -195,7 +163,4 @@ def _predict_video(pipeline: "FramePipeline", path: Path, copies: "AnnotatedCopi
     for image, seconds in read_video(path):
         faces = pipeline.process(image, seconds).faces
         copies.frame(path, image, faces)
-        line = picture_line(str(path), image, faces, pipeline.engine.spec)
-        for entry, face in zip(line["faces"], faces, strict=True):
-            entry["id"] = face.id
-        yield {**line, "time": round(seconds, 4)}
+        yield image_line(image, faces, pipeline.engine.spec, path=str(path), stamp=round(seconds, 4))

@@ -130,6 +130,17 @@ def video_rate(path: Path) -> float:
     return rate
 
 
+def frame_count(path: Path) -> int:
+    """Return the number of frames that a video file names, 1 if it names none or cannot be read."""
+    try:
+        capture = _open_video(path)
+    except UserError:
+        return 1
+    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    capture.release()
+    return max(count, 1)
+
+
 def _video(path: Path, capture: cv2.VideoCapture, loop: bool) -> Iterator[Frame]:
     period = 1 / (capture.get(cv2.CAP_PROP_FPS) or 25.0)
     start, seconds = 0.0, -period

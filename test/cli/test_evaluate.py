@@ -140,7 +140,7 @@ def test_a_fitted_calibration_is_kept_in_a_copy(
     assert "3.000 → " in out
     assert "0.100 → " in out
     assert "Brier" in out
-    assert "left as it was: gender" in out
+    assert "unchanged: gender" in out
     assert not list(copy.parent.glob(".*"))
 
 

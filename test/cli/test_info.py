@@ -12,39 +12,43 @@ from facial_attributes_ros.models.spec import ModelSpec
 COMMAND = ["info", "--adaptation", "lp"]
 
 
-def test_the_papers_of_a_model_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_provenance_of_a_model_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     spec = ModelSpec.identified(model_folder("small"))
     assert main(COMMAND) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert spec.parent is not None
-    for text in (spec.title, spec.parent.version, spec.licence.spdx, "commercial use  no", "33,792 rows of fairface"):
-        assert text in told
-    assert "gender 0.802" in told
-    assert all(command in told for command in spec.commands)
+    for text in (
+        spec.title,
+        spec.parent.version,
+        spec.licence.spdx,
+        "commercial use  no",
+        "33,792 samples of fairface",
+    ):
+        assert text in printed
+    assert "gender 0.802" in printed
+    assert all(command in printed for command in spec.commands)
 
 
 def test_json_has_the_fields_of_the_description(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*COMMAND, "--json"]) == 0
-    papers = json.loads(capsys.readouterr().out)["papers"]
+    provenance = json.loads(capsys.readouterr().out)["provenance"]
     spec = ModelSpec.identified(model_folder("small"))
-    assert (papers["version"], papers["sha256"]) == (spec.version, spec.sha256)
-    assert papers["licence"]["commercial_use"] == "no"
-    assert papers["parent"]["sha256"] == spec.backbone.sha256
+    assert (provenance["version"], provenance["sha256"]) == (spec.version, spec.sha256)
+    assert provenance["licence"]["commercial_use"] == "no"
+    assert provenance["parent"]["sha256"] == spec.backbone.sha256
 
 
-def test_a_model_of_before_there_were_papers_says_that_nothing_is_known(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_provenance_of_an_old_model_is_not_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads((model_folder("small") / "model.json").read_text())
     for name in ("version", "parent", "sha256", "date", "samples", "commands", "uncalibrated", "untrained_labels"):
         del document[name]
     (tmp_path / "model.json").write_text(json.dumps(document | {"licence": ""}))
     assert main([*COMMAND, "--model", str(tmp_path)]) == 0
-    told = capsys.readouterr().out
-    assert "commercial use  unknown" in told
-    assert "made from       not known" in told
+    printed = capsys.readouterr().out
+    assert "commercial use  unknown" in printed
+    assert "derived from    not known" in printed
 
 
-def test_a_backbone_alone_has_no_papers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_backbone_alone_has_no_provenance(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*COMMAND, "--model", "dinov2-vits14", "--json"]) == 0
-    assert "papers" not in json.loads(capsys.readouterr().out)
+    assert "provenance" not in json.loads(capsys.readouterr().out)

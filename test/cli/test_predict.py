@@ -17,8 +17,10 @@ from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
 SPEC = ModelSpec("fake", BackboneReference("none"), image_size=112, mean=(0.5,) * 3, std=(0.5,) * 3)
 FACE_KEYS = [
+    "id",
     "box",
     "detection_confidence",
+    "landmarks",
     "age",
     "age_stddev",
     "age_group",
@@ -27,6 +29,7 @@ FACE_KEYS = [
     "gender_probabilities",
     "emotion",
     "emotion_probabilities",
+    "observations",
 ]
 
 
@@ -161,7 +164,7 @@ def test_a_video_gives_a_line_a_frame_with_tracks(capsys, tmp_path, six_faces):
     code, lines, _ = predict(capsys, path, "--annotate", tmp_path / "out")
     assert code == 0
     assert len(lines) == 6
-    assert [line["time"] for line in lines] == pytest.approx([k / 15 for k in range(6)], abs=0.01)
+    assert [line["stamp"] for line in lines] == pytest.approx([k / 15 for k in range(6)], abs=0.01)
     assert {face["id"] for face in lines[-1]["faces"]} == {face["id"] for face in lines[2]["faces"]}
     assert (tmp_path / "out" / "clip.mp4").stat().st_size > 0
 

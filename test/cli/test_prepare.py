@@ -83,8 +83,8 @@ def test_people_of_any_column_stay_together_and_are_told_of(
         (["fairface", ".", "--keep", "2"], "--keep"),
         (["fairface", ".", "--splits", "half"], "splits are given as"),
         (["fairface", ".", "--splits", "train=nan,test=0.5"], "above 0 and add up to 1"),
-        (["fairface", ".", "--limit", "0"], "--limit must be at least 1"),
-        (["fairface", ".", "--limit", "-1"], "--limit must be at least 1"),
+        (["fairface", ".", "--limit", "0"], "--limit must be a whole number from 1 on"),
+        (["fairface", ".", "--limit", "-1"], "--limit must be a whole number from 1 on"),
         (["csv", ".", "--column", "gender"], "OURS=YOURS is the form"),
         (["csv", ".", "--column", "identiy=subject"], "no column identiy; it has path, split"),
         (["csv", ".", "--value", "split:1=train"], "only the values of age_group, gender, emotion can be mapped"),
@@ -103,4 +103,4 @@ def test_mistakes_end_with_a_sentence(
 def test_a_csv_without_rows_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "people.csv").write_text("path,gender\n")
     assert main(["prepare", "csv", str(tmp_path / "people.csv"), "--out", str(tmp_path / "out")]) == 2
-    assert "people.csv has no rows" in capsys.readouterr().err
+    assert "people.csv has no samples" in capsys.readouterr().err

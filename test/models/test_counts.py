@@ -94,8 +94,8 @@ def test_the_command_prints_a_table_or_json(capsys: pytest.CaptureFixture[str]) 
     assert "linear and convolution layers only" in table
     document = json.loads(_run(capsys, "--model", "small", "--adaptation", "lora", "--rank", "8", "--json"))
     assert document["backbone"] == "dinov2-vits14"
-    (rung,) = document["rungs"]
+    (rung,) = document["adaptations"]
     assert rung["tasks"] == list(TASKS)
     assert rung["merged"] < rung["parameters"]
     one = json.loads(_run(capsys, "--model", "timm:test_vit", "--adaptation", "ft-2", "--tasks", AGE, "--json"))
-    assert [row["tasks"] for row in one["rungs"]] == [[AGE]]
+    assert [row["tasks"] for row in one["adaptations"]] == [[AGE]]

@@ -5,24 +5,17 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
 
 from facial_attributes_training.fit.checkpointing import Progress
 from facial_attributes_training.fit.loop import StepReport
 from facial_attributes_training.fit.run_files import HISTORY_FILE
 from facial_attributes_training.fit.step_log import StepLog
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from facial_attributes_ros.files import atomic_target, disk_errors
+from facial_attributes_ros.progress import ProgressBar
 
 _LOG_EVERY = 20
-
-
-def _bar(what: str, total: int, unit: str) -> Any:
-    # In a log file a line now and then is enough.
-    pause = 0.5 if sys.stderr.isatty() else 30.0
-    return tqdm(total=total, desc=what, unit=unit, dynamic_ncols=True, mininterval=pause, file=sys.stderr)
 
 
 def _told(task: str, figures: dict[str, float]) -> str:
@@ -31,34 +24,6 @@ def _told(task: str, figures: dict[str, float]) -> str:
     if f"error_{task}" in figures:
         return f"{task} wrong by {figures[f'error_{task}']:.2f} years"
     return f"{task} {figures[f'accuracy_{task}']:.1%} ({figures[f'balanced_accuracy_{task}']:.1%} balanced)"
-
-
-class FeatureBar:
-    """Shows how many pictures are prepared (looked at, given features), how fast, and the time left."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._close()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show that so many of all pictures are done."""
-        if self._bar is None or self._bar.total != total or done < self._bar.n:
-            self._close()
-            self._bar = _bar("preparing", total, " pictures")
-            self._bar.initial = self._bar.n = done
-        self._bar.update(done - self._bar.n)
-        if done >= total:
-            self._close()
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        self._bar = None
 
 
 class RunReport(StepReport):
@@ -74,14 +39,14 @@ class RunReport(StepReport):
         self._active = int(os.environ.get("RANK", "0")) == 0
         self._writer = SummaryWriter(str(folder / "tensorboard")) if self._active else None
         self._log = StepLog(folder, _LOG_EVERY)
-        self._bar: Any = None
+        self._bar = ProgressBar("steps")
         self._waited = self._worked = 0.0
 
     def start_epoch(self, progress: Progress, steps: int) -> None:
         """Show a bar for the epoch's steps."""
         if self._active:
-            self._bar = _bar(f"{'+'.join(self._tasks)}, epoch {progress.epoch + 1}", steps, " steps")
-            self._bar.update(progress.step)
+            self._bar = ProgressBar("steps", title=f"{'+'.join(self._tasks)}, epoch {progress.epoch + 1}")
+            self._bar(progress.step, steps)
             self._waited = self._worked = 0.0
 
     def step(self, progress: Progress, losses: dict[str, float], rows: int, waited: float, worked: float) -> None:
@@ -91,12 +56,12 @@ class RunReport(StepReport):
         self._waited += waited
         self._worked += worked
         self._log.add(progress, losses, rows, waited, worked)
-        self._bar.update(1)
+        self._bar.advance()
         if progress.steps % _LOG_EVERY:
             return
         rate = rows / max(waited + worked, 1e-9)
         shown = {task: f"{loss:.3f}" for task, loss in losses.items()}
-        self._bar.set_postfix({**shown, "images/s": f"{rate:.0f}", "data": f"{self._share():.0%}"}, refresh=False)
+        self._bar.note({**shown, "images/s": f"{rate:.0f}", "data": f"{self._share():.0%}"})
         times = {"seconds/data": waited, "seconds/step": worked, "images per second": rate}
         self._show({f"loss/{task}": loss for task, loss in losses.items()} | times, progress.steps)
 
@@ -110,10 +75,9 @@ class RunReport(StepReport):
         self._show({f"epoch/{name}": value for name, value in (figures | {"lr": lr}).items()}, progress.epoch, True)
         told = [_told(task, figures) for task in self._tasks]
         best = ", the best so far" if progress.best_epoch == progress.epoch else ""
-        tqdm.write(
+        sys.stderr.write(
             f"epoch {progress.epoch + 1}: validation loss {figures['loss']:.4f}{best}; {', '.join(told)}; "
-            f"data {self._waited:.1f} s, steps {self._worked:.1f} s",
-            file=sys.stderr,
+            f"data {self._waited:.1f} s, steps {self._worked:.1f} s\n"
         )
         self._write_history(progress)
 
