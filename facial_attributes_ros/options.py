@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, TASKS
@@ -78,6 +78,9 @@ class DetectorOptions(_Checked):
 
 CLOSE_UP: Final = DetectorOptions(detection_size=192, score_threshold=0.4, enlarge_to=192, padding=0.5)
 """For images that are loose crops of one face, as data sets have them."""
+
+STILL: Final = replace(CLOSE_UP, detection_size=1024, score_threshold=0.6)
+"""For photographs: a fine search, and as for close-ups where a face fills the image."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,3 +1,4 @@
+import json
 import time
 
 import numpy as np
@@ -8,14 +9,14 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.drawing import annotate, describe
 from facial_attributes_ros.imaging.sample_camera import SampleCamera
 from facial_attributes_ros.imaging.view_quality import LEAST, frontality, view_quality
-from facial_attributes_ros.options import PipelineOptions, SchedulingOptions
+from facial_attributes_ros.options import DetectorOptions, PipelineOptions, SchedulingOptions
 from facial_attributes_ros.pipeline import EstimateError, FramePipeline
 
 FRAME = np.full((480, 640, 3), 128, np.uint8)
 
 
 class FakeDetector:
-    """Sees as many faces as it is told, side by side."""
+    """Finds a given number of faces, side by side."""
 
     options = None
 
@@ -23,7 +24,7 @@ class FakeDetector:
         self.count = count
         self.calls = 0
 
-    def detect(self, image):
+    def detect(self, image, options=None):
         self.calls += 1
         places = [(20 + 60 * (k % 10), 20 + 80 * (k // 10)) for k in range(self.count)]
         return [Detection(np.array([x, y, 40, 50], np.float32), 0.9) for x, y in places]
@@ -134,7 +135,6 @@ def test_new_options_count_at_once_and_tracks_live_on(fake_engine):
 
 
 def test_stills_have_the_models_own_distributions(yunet, fake_engine, six_faces):
-    yunet.options = type(yunet.options)()
     faces = FramePipeline(yunet, fake_engine).still(six_faces)
     assert [face.id for face in faces] == [f"face{k}" for k in range(1, 7)]
     expected = np.exp(np.arange(7)) / np.exp(np.arange(7)).sum()
@@ -184,7 +184,7 @@ def test_nobody_gets_the_id_or_the_attributes_of_another_when_the_resolution_cha
     """Two people of whom the near one is, in half as many pixels, just where the far one was."""
 
     class Two(FakeDetector):
-        def detect(self, image):
+        def detect(self, image, options=None):
             scale = image.shape[1] / 640
             boxes = np.array([[350, 270, 100, 100], [175, 135, 50, 50]], np.float32) * scale
             return [Detection(box, 0.9) for box in boxes]
@@ -266,3 +266,22 @@ def test_who_is_hidden_for_a_moment_is_tracked_all_the_same(fake_engine):
     assert not hidden.faces
     assert hidden.tracked == {face.id}
     assert not pipeline.process(FRAME, 9.0).tracked
+
+
+def test_the_json_form_of_a_frame_has_its_time_size_and_model(fake_engine):
+    pipeline = FramePipeline(FakeDetector(2), fake_engine)
+    play(pipeline, 1)
+    found = json.loads(json.dumps(pipeline.process(FRAME, 1.5).to_dict(), allow_nan=False))
+    assert {key: value for key, value in found.items() if key != "faces"} == {
+        "stamp": 1.5,
+        "width": 640,
+        "height": 480,
+        "model": fake_engine.spec.name,
+    }
+    assert [face["gender"] for face in found["faces"]] == ["female", "female"]
+
+
+def test_a_still_image_is_searched_finely_whatever_the_stream_is_searched_like(yunet, fake_engine, six_faces):
+    yunet.options = DetectorOptions(min_face=600)
+    assert len(FramePipeline(yunet, fake_engine).still(six_faces)) == 6
+    assert FramePipeline(yunet, fake_engine).still(six_faces, search=yunet.options) == []

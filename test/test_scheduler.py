@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from facial_attributes_ros.attributes import Detection
 from facial_attributes_ros.options import SchedulingOptions
-from facial_attributes_ros.scheduler import Candidate, Scheduler, delay
+from facial_attributes_ros.scheduler import Candidate, Scheduler, carry_over
+from facial_attributes_ros.tracking.tracker import Track
 
 RATE = 10.0
 
@@ -13,7 +17,7 @@ def waiting(seconds, estimated=True, uncertainty=0.5):
 
 def scheduler(batch, **options):
     made = Scheduler(SchedulingOptions(budget=0.01, **options))
-    made.spent(0.01, batch)
+    made.note_cost(0.01, batch)
     assert made.batch == batch
     return made
 
@@ -31,7 +35,7 @@ def test_who_has_waited_too_long_takes_turns_with_new_faces():
 
 
 @pytest.mark.parametrize("others", [10, 60])
-def test_a_newcomer_is_looked_at_soon_however_many_wait(others):
+def test_a_newcomer_is_estimated_soon_however_many_wait(others):
     made, last = scheduler(1), np.zeros(others)
     for frame in range(200):
         faces = [waiting(frame / 10 - seen) for seen in last]
@@ -42,8 +46,8 @@ def test_a_newcomer_is_looked_at_soon_however_many_wait(others):
 
 
 @pytest.mark.parametrize(("overdue", "late"), [(0.2, -0.1), (1.0, 0.0), (1.6, 0.6), (2.5, 0.0)])
-def test_what_a_look_is_late_is_made_up_for_but_not_what_was_missed(overdue, late):
-    assert delay(overdue) == pytest.approx(late)
+def test_lateness_is_carried_over_but_missed_intervals_are_not(overdue, late):
+    assert carry_over(overdue) == pytest.approx(late)
 
 
 def test_faces_not_yet_due_are_left_alone():
@@ -54,7 +58,7 @@ def test_faces_not_yet_due_are_left_alone():
 def test_the_batch_follows_the_measured_cost(cost, batch):
     made = Scheduler(SchedulingOptions(budget=0.03))
     for _ in range(30):
-        made.spent(cost, 1)
+        made.note_cost(cost, 1)
     assert made.batch == batch
 
 
@@ -75,3 +79,45 @@ def test_of_thirty_faces_nobody_starves(batch):
         oldest = max(oldest, now - last.min())
     rounds = 30 / batch / 15
     assert oldest <= made.options.max_wait + 2 * rounds
+
+
+def track(name, born=0.0):
+    return Track(name, Detection(np.ones(4, np.float32), 0.9), born, True)
+
+
+def test_a_track_is_due_at_once_and_then_at_the_rate_of_its_fastest_task():
+    made, tracks = scheduler(4), [track("fa"), track("fb")]
+    assert made.due(tracks, ("age", "emotion"), 0.0, [1, 1]) == tracks
+    made.note(tracks[:1], ("age", "emotion"), 0.0)
+    assert made.due(tracks, ("age", "emotion"), 0.05, [0.5, 1]) == tracks[1:]
+    assert made.due(tracks[:1], ("age", "emotion"), 0.1, [0.5]) == tracks[:1]
+    assert made.due(tracks[:1], ("age",), 0.1, [0.5]) == []
+    assert made.due(tracks, (), 9.0, [0.5, 1]) == []
+
+
+def test_a_task_that_was_never_estimated_makes_a_track_new():
+    made, tracks = scheduler(4), [track("fa"), track("fb")]
+    made.note(tracks, ("age",), 0.0)
+    made.note(tracks[1:], ("emotion",), 0.0)
+    assert made.due(tracks, ("age", "emotion"), 0.05, [0.5, 0.5]) == tracks[:1]
+
+
+def test_a_track_that_is_gone_is_forgotten():
+    made, one = scheduler(4), track("fa")
+    made.note([one], ("age",), 0.0)
+    made.keep({"fa"})
+    assert made.due([one], ("age",), 0.1, [0.5]) == []
+    made.keep(())
+    assert made.due([one], ("age",), 0.1, [0.5]) == [one]
+
+
+@given(st.floats(5, 60), st.lists(st.floats(-0.2, 0.2), min_size=10, max_size=10))
+def test_the_mean_rate_is_met_at_any_frame_rate_above_it(frame_rate, jitter):
+    """Ten seconds of age estimates at two a second."""
+    made, one, count = scheduler(4), track("fa"), 0
+    for frame in range(int(10 * frame_rate)):
+        stamp = (1 + frame + jitter[frame % 10]) / frame_rate
+        if made.due([one], ("age",), stamp, [0.5]):
+            made.note([one], ("age",), stamp)
+            count += 1
+    assert abs(count - 20) <= 2

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from facial_attributes_ros.attributes import FaceAttributes
     from facial_attributes_ros.cli.annotated import AnnotatedCopies
     from facial_attributes_ros.models.spec import ModelSpec
-    from facial_attributes_ros.options import DetectorOptions
     from facial_attributes_ros.pipeline import FramePipeline
 
 HELP = "estimate age, gender and emotion of the faces in images, folders and videos, as JSON lines"
@@ -109,13 +107,6 @@ def _lines(
             bar(before, total)
 
 
-def still_options() -> "DetectorOptions":
-    """Return how images are searched: finely, and as training images are where a face fills the image."""
-    from facial_attributes_ros.options import CLOSE_UP
-
-    return replace(CLOSE_UP, detection_size=1024, score_threshold=SCORE)
-
-
 def image_line(
     image: "NDArray[np.uint8]", faces: "list[FaceAttributes]", model: "ModelSpec", **source: Any
 ) -> dict[str, Any]:
@@ -145,7 +136,6 @@ def _predict(
             yield from _predict_video(pipeline, path, copies)
             return
         image = read_picture(path, max_pixels)
-        pipeline.detector.options = still_options()
         faces = pipeline.still(image)
     except UserError as error:
         yield {"path": str(path), "error": str(error)}
@@ -156,10 +146,8 @@ def _predict(
 
 def _predict_video(pipeline: "FramePipeline", path: Path, copies: "AnnotatedCopies") -> Iterator[dict[str, Any]]:
     from facial_attributes_ros.imaging.sources import read_video
-    from facial_attributes_ros.options import DetectorOptions
 
     pipeline.reset()
-    pipeline.detector.options = DetectorOptions()
     for image, seconds in read_video(path):
         faces = pipeline.process(image, seconds).faces
         copies.frame(path, image, faces)

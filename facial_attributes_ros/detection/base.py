@@ -15,12 +15,21 @@ _LARGEST = 520
 
 
 class FaceDetector(Protocol):
-    """Finds faces in a picture."""
+    """Finds faces in an image.
+
+    Attributes:
+        options: how images are searched; they may be exchanged at any time.
+    """
 
     options: DetectorOptions
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """Return the faces of a BGR picture, uint8 (H, W, 3), in pixels of that picture, best score first."""
+    def detect(self, image: NDArray[np.uint8], options: DetectorOptions | None = None) -> list[Detection]:
+        """Return the faces of an image in its own pixels, best score first.
+
+        Args:
+            image: uint8 (H, W, 3) BGR.
+            options: for this image only, in place of `self.options`.
+        """
         ...
 
 

@@ -4,6 +4,7 @@ import logging
 import math
 import sys
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +46,16 @@ class ScrfdDetector:
         self.options = options or DetectorOptions()
         self._network = _load(str(model))
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """Return the faces of a BGR picture, uint8 (H, W, 3), in pixels of that picture, best score first."""
-        return detect_scaled(image, self.options, self._find)
+    def detect(self, image: NDArray[np.uint8], options: DetectorOptions | None = None) -> list[Detection]:
+        """Return the faces of an image, see `FaceDetector.detect`."""
+        chosen = options or self.options
+        return detect_scaled(image, chosen, partial(self._find, options=chosen))
 
-    def _find(self, scaled: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _find(self, scaled: NDArray[np.uint8], options: DetectorOptions) -> NDArray[np.float32]:
         height, width = scaled.shape[:2]
         input_size = tuple(math.ceil(side / _SIZE_STEP) * _SIZE_STEP for side in (width, height))
-        # The options may be exchanged while the detector runs.
-        self._network.det_thresh = self.options.score_threshold
-        self._network.nms_thresh = self.options.overlap_threshold
+        self._network.det_thresh = options.score_threshold
+        self._network.nms_thresh = options.overlap_threshold
         boxes, landmarks = self._network.detect(scaled, input_size=input_size)
         rows = np.full((len(boxes), 15), np.nan, np.float32)
         rows[:, 0:2] = boxes[:, 0:2]

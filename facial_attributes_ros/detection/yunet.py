@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -59,13 +60,13 @@ class YuNetDetector:
         self._network: _Network
         self.engine, self._network = _load(path, engine)
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """Return the faces of a BGR picture, uint8 (H, W, 3), in pixels of that picture, best score first."""
-        return detect_scaled(image, self.options, self._find)
+    def detect(self, image: NDArray[np.uint8], options: DetectorOptions | None = None) -> list[Detection]:
+        """Return the faces of an image, see `FaceDetector.detect`."""
+        chosen = options or self.options
+        return detect_scaled(image, chosen, partial(self._find, options=chosen))
 
-    def _find(self, scaled: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # The options may be exchanged while the detector runs.
-        return self._network.find(scaled, self.options.score_threshold, self.options.overlap_threshold)
+    def _find(self, scaled: NDArray[np.uint8], options: DetectorOptions) -> NDArray[np.float32]:
+        return self._network.find(scaled, options.score_threshold, options.overlap_threshold)
 
 
 class _OpenCvYuNet:

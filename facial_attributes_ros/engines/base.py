@@ -1,11 +1,13 @@
-"""What an engine is: the interface that runs a model, and what its logits mean."""
+"""The interface of an engine, which runs a model, and the way from its logits to probabilities."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.models.regression import class_logits
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.models.untrained import untrained_classes
@@ -61,6 +63,53 @@ class Engine(Protocol):
             batch_sizes: numbers of faces.
             tasks: as in `logits`; what only serves the others is neither loaded nor run.
         """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimates:
+    """The model's predictions for N faces.
+
+    Attributes:
+        probabilities: per task, calibrated float32 (N, classes); NaN where the model gave a number that is not finite.
+        usable: bool (N,): whether the predictions of a face are finite in all tasks.
+    """
+
+    probabilities: Logits
+    usable: NDArray[np.bool_]
+
+    @property
+    def problem(self) -> str | None:
+        """One sentence on the faces without a usable prediction, None if there is no such face."""
+        unusable = int((~self.usable).sum())
+        if not unusable:
+            return None
+        return (
+            f"The model gives numbers that are not finite for {unusable} of {len(self.usable)} faces: "
+            "try another engine, or get the model again."
+        )
+
+
+def estimate(engine: Engine, image: NDArray[np.uint8], boxes: ArrayLike, tasks: Collection[str]) -> Estimates:
+    """Return the calibrated predictions for the faces of a frame.
+
+    Args:
+        engine: runs the model; it is not called if there is no face or no task.
+        image: uint8 (H, W, 3), BGR.
+        boxes: (N, 4) x, y, width, height in pixels of `image`; N may be 0.
+        tasks: those that are wanted.
+
+    Raises:
+        Exception: whatever `Engine.from_frame` raises.
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    if not len(boxes) or not tasks:
+        return Estimates({}, np.full(len(boxes), bool(tasks)))
+    logits = engine.from_frame(image, boxes, tuple(task for task in TASKS if task in tasks))
+    usable = np.logical_and.reduce([np.isfinite(values).all(axis=1) for values in logits.values()])
+    with np.errstate(all="ignore"):  # numbers that are not finite
+        found = probabilities(logits, engine.spec)
+    usable &= np.logical_and.reduce([np.isfinite(values).all(axis=1) for values in found.values()])
+    return Estimates(found, usable)
 
 
 def probabilities(logits: Logits, spec: ModelSpec) -> Logits:

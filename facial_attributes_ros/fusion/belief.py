@@ -11,7 +11,7 @@ And a label gives way to another only when that is clearly more probable.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -256,12 +256,11 @@ class FaceBelief:
         self.tasks: dict[str, Belief] = {}
         self.observations = 0
         self.updated = born
-        self._born = born
 
-    def last_estimate(self, task: str) -> float:
-        """Return the time in seconds of a task's last estimate, or of the track's birth before the first."""
-        belief = self.tasks.get(task)
-        return self._born if belief is None or belief.updated is None else belief.updated
+    def uncertainty(self, tasks: Collection[str]) -> float:
+        """Return the mean uncertainty of these tasks' beliefs, 1 before the first estimate of any."""
+        known = [self.tasks[task].uncertainty for task in tasks if task in self.tasks]
+        return float(np.mean(known)) if known else 1.0
 
     def attributes(
         self,
