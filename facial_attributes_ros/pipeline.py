@@ -216,7 +216,8 @@ class FramePipeline:
         seen = [due[row] for row in rows]
         found = {task: values[rows] for task, values in estimates.probabilities.items()}
         beliefs = [self._belief(track) for track in seen]
-        update_faces(beliefs, found, stamp, np.asarray(qualities)[rows], self.options.fusion, self._thresholds)
+        weights = [qualities[row] for row in rows]
+        update_faces(beliefs, found, stamp, weights, self.options.fusion, self._thresholds)
         self._scheduler.note(seen, found, stamp)
 
     def _attributes(self, tracks: list[Track], known: Tasks) -> list[FaceAttributes]:
