@@ -1,7 +1,24 @@
-"""Age, gender and emotion of every face a robot sees."""
+"""Age, gender and emotion of every face that a robot sees.
 
+Load a model, estimate the faces of an image, follow a video:
+
+>>> import facial_attributes_ros
+>>> pipeline = facial_attributes_ros.load_pipeline("small")
+>>> faces = pipeline.still(facial_attributes_ros.read_image("photo.png"))
+>>> [face.emotion.label for face in faces]
+['happy']
+>>> for image, seconds in facial_attributes_ros.read_video("clip.avi"):
+...     result = pipeline.process(image, seconds)
+>>> [(face.gender.label, face.emotion.label) for face in result.faces]
+[('female', 'happy')]
+
+Importing the package imports none of its dependencies; they come with the first use of one of these functions.
+"""
+
+import importlib
 import sys
 from pkgutil import extend_path
+from typing import TYPE_CHECKING, Any
 
 from facial_attributes_ros.privacy import forbid_telemetry
 
@@ -12,6 +29,22 @@ forbid_telemetry()
 __path__ = extend_path(__path__, __name__)
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from facial_attributes_ros.imaging.decoder import read_image
+    from facial_attributes_ros.imaging.sources import read_video
+    from facial_attributes_ros.pipeline import load_pipeline
+
+__all__ = ["load_pipeline", "read_image", "read_video"]
+
+_MODULES = {"load_pipeline": "pipeline", "read_image": "imaging.decoder", "read_video": "imaging.sources"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function when it is first used."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 class _MessagesNotBuilt:

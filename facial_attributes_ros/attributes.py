@@ -45,6 +45,9 @@ def age_group_of(years: float) -> int:
 
     Raises:
         ValueError: the age is negative or not a number.
+
+    >>> LABELS[AGE][age_group_of(31.5)]
+    '30-39'
     """
     if not years >= 0:
         raise ValueError(f"an age is a number of years from 0 on, not {years}")
@@ -97,6 +100,14 @@ class Distribution:
         probabilities: float32 (classes,), in the order of `LABELS[task]`, sums to 1.
         threshold: the label is unknown while the highest probability is below this; 1 never names a label, however
             sure the model is.
+
+    >>> gender = Distribution("gender", np.array([0.3, 0.7], np.float32), threshold=0.6)
+    >>> gender
+    Distribution(task='gender', label='female', probabilities={'male': 0.3, 'female': 0.7})
+    >>> gender.to_dict()
+    {'gender': 'female', 'gender_probabilities': {'male': 0.3, 'female': 0.7}}
+    >>> Distribution("gender", gender.probabilities, threshold=0.8).label is None
+    True
     """
 
     task: str

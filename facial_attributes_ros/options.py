@@ -238,6 +238,13 @@ class PipelineOptions:
         fusion: how the estimates of one track are fused.
         scheduling: how many estimates are made, and of which tracks.
         thresholds: per task, the probability below which a label is unknown; the model's own where there is none.
+
+    >>> options = PipelineOptions(tasks=("emotion",), fusion=FusionOptions(emotion_memory=5.0))
+    >>> options.fusion.emotion_memory, options.tracking.gate
+    (5.0, 4.5)
+    >>> SchedulingOptions(max_batch=0)
+    Traceback (most recent call last):
+    facial_attributes_ros.errors.UserError: scheduling.max_batch takes a whole number from 1 to 1024, not 0.
     """
 
     tasks: tuple[str, ...] = TASKS

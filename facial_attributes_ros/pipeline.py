@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,36 @@ class EstimateError(UserError):
         self.result = result
 
 
+def load_pipeline(
+    model: str | Path = "small",
+    *,
+    detector: str = "yunet",
+    device: str = "auto",
+    engine: str = "auto",
+    options: PipelineOptions | None = None,
+) -> "FramePipeline":
+    """Load a detector and a model, and return the pipeline of both.
+
+    Args:
+        model: name of a shipped model, a model folder or a hub reference, see `models.registry.model_folder`.
+        detector: name of a detector, see `detection.load.load_detector`.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`, see `engines.load.load_engine`.
+        engine: `auto`, `onnx`, `onnx-int8` or `torch`, see `engines.load.load_engine`.
+        options: all settings; None for the defaults.
+
+    Raises:
+        UserError: there is no such model, detector, device or engine, or something that it needs is missing.
+
+    >>> pipeline = load_pipeline("small", device="cpu", options=PipelineOptions(tasks=("age", "emotion")))
+    >>> pipeline.engine.spec.name
+    'small'
+    """
+    from facial_attributes_ros.detection.load import load_detector
+    from facial_attributes_ros.engines.load import load_engine
+
+    return FramePipeline(load_detector(detector), load_engine(model, device, engine), options)
+
+
 class FramePipeline:
     """Follows the faces of a stream of frames and fuses the estimates of each. Not for several threads at once.
 
@@ -121,6 +152,14 @@ class FramePipeline:
 
         Raises:
             EstimateError: the model failed, or gave numbers that are not finite; it holds the result of the frame.
+
+        >>> from facial_attributes_ros.imaging.sources import open_source
+        >>> frames, pipeline = open_source("sample"), load_pipeline("small")
+        >>> results = [pipeline.process(*next(frames)) for _ in range(4)]
+        >>> [len(result.faces) for result in results]  # a face has to be detected twice
+        [0, 6, 6, 6]
+        >>> [face.id for face in results[2].faces] == [face.id for face in results[3].faces]
+        True
         """
         clock, wanted = _Clock(), self._wanted(tasks)
         detections = self._detect(image)
@@ -159,6 +198,13 @@ class FramePipeline:
 
         Raises:
             UserError: the model gave numbers that are not finite.
+
+        >>> from facial_attributes_ros.imaging.decoder import read_image
+        >>> (face,) = load_pipeline("small").still(read_image("photo.png"))
+        >>> face.id, face.gender.label, face.emotion.label
+        ('face1', 'female', 'happy')
+        >>> round(float(face.gender.probabilities.sum()), 3)
+        1.0
         """
         detections = self.detector.detect(image, search)
         boxes = [detection.box for detection in detections]

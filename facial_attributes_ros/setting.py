@@ -118,6 +118,11 @@ def settings_of(options: type) -> dict[str, Setting]:
 
     Args:
         options: a dataclass; its class variable `group`, if it has one, is the first part of its settings' names.
+
+    >>> from facial_attributes_ros.options import TrackingOptions
+    >>> gate = settings_of(TrackingOptions)["gate"]
+    >>> gate.name, gate.default, gate.low, gate.high, gate.unit
+    ('tracking.gate', 4.5, 0.5, 100, 'standard deviations')
     """
     group = f"{options.group}." if hasattr(options, "group") else ""
     made = {item.name: item.metadata[_KEY] for item in fields(options) if _KEY in item.metadata}

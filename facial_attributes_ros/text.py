@@ -46,7 +46,11 @@ def json_line(document: Any, encoding: str = "utf-8") -> str:
 
 
 def plus_minus(value: float, deviation: float, unit: str = "", digits: int = 0) -> str:
-    """Return an estimate with its standard deviation, as `31 ± 6 years`; `unknown` where the estimate is NaN."""
+    """Return an estimate with its standard deviation; `unknown` where the estimate is NaN.
+
+    >>> plus_minus(31.4, 5.6, "years")
+    '31 ± 6 years'
+    """
     if math.isnan(value):
         return "unknown"
     spread = "" if math.isnan(deviation) else f" ± {deviation:.{digits}f}"
@@ -56,7 +60,7 @@ def plus_minus(value: float, deviation: float, unit: str = "", digits: int = 0) 
 def with_interval(
     value: float, low: float, high: float, digits: int = 1, *, percent: bool = False, unit: str = "", sign: bool = False
 ) -> str:
-    """Return an estimate with its confidence interval, as `53.9 % [51.6, 55.6]`.
+    """Return an estimate with its confidence interval.
 
     Args:
         value: the estimate.
@@ -66,6 +70,9 @@ def with_interval(
         percent: all three are fractions, written as percentages.
         unit: written after the estimate; a table has it in its head instead.
         sign: write a plus before positive numbers, as for differences.
+
+    >>> with_interval(0.539, 0.516, 0.556, percent=True, unit="%")
+    '53.9 % [51.6, 55.6]'
     """
     form = f"{'+' if sign else ''}.{digits}f"
     number, *ends = (format(100 * one if percent else one, form) for one in (value, low, high))

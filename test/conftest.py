@@ -13,7 +13,7 @@ import facial_attributes_ros  # noqa: F401 - switches telemetry off before a tes
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.detection.yunet import YuNetDetector
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.imaging.decoder import read_picture
+from facial_attributes_ros.imaging.decoder import read_image
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -82,7 +82,7 @@ def package_picture(package: str, inner: str) -> np.ndarray:
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
         pytest.skip(f"{package} is not installed")
-    return read_picture(Path(found.submodule_search_locations[0]) / inner)
+    return read_image(Path(found.submodule_search_locations[0]) / inner)
 
 
 @pytest.fixture(scope="session")

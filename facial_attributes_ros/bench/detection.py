@@ -17,7 +17,7 @@ from facial_attributes_ros.detection.base import FaceDetector
 from facial_attributes_ros.detection.load import load_detector
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.boxes import overlaps
-from facial_attributes_ros.imaging.decoder import read_picture
+from facial_attributes_ros.imaging.decoder import read_image
 
 SIZES: Final = (160, 240, 320, 480, 640, 960, 1280)
 FACE_SIDES: Final = (12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192)
@@ -96,7 +96,7 @@ def sample_portraits() -> list[Portrait]:
     for package, inner in _PACKAGES.items():
         spec = find_spec(package)
         if spec is not None and spec.submodule_search_locations:
-            picture = read_picture(Path(spec.submodule_search_locations[0]) / inner)
+            picture = read_image(Path(spec.submodule_search_locations[0]) / inner)
             faces = load_detector("yunet", score_threshold=0.8).detect(picture)
             portraits += [_cut(picture, face) for face in faces]
     if not portraits:

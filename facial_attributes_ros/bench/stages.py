@@ -76,12 +76,12 @@ def frame_with_faces(count: int, width: int = 640, height: int = 480) -> Image:
 
     import cv2
 
-    from facial_attributes_ros.imaging.decoder import read_picture
+    from facial_attributes_ros.imaging.decoder import read_image
 
     spec = find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("The measured picture is scikit-image's astronaut: install the package scikit-image.")
-    photograph = read_picture(Path(spec.submodule_search_locations[0]) / "data/astronaut.png")
+    photograph = read_image(Path(spec.submodule_search_locations[0]) / "data/astronaut.png")
     portrait = photograph[0:260, 90:350]
     columns = int(np.ceil(np.sqrt(count * width / height)))
     rows = int(np.ceil(count / columns))

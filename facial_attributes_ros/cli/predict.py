@@ -129,13 +129,13 @@ def _predict(
     pipeline: "FramePipeline", path: Path, max_pixels: int, copies: "AnnotatedCopies"
 ) -> Iterator[dict[str, Any]]:
     """Yield the line of an image, or one for each frame of a video; a file that cannot be read makes an error line."""
-    from facial_attributes_ros.imaging.decoder import is_video, read_picture
+    from facial_attributes_ros.imaging.decoder import is_video, read_image
 
     try:
         if is_video(path):
             yield from _predict_video(pipeline, path, copies)
             return
-        image = read_picture(path, max_pixels)
+        image = read_image(path, max_pixels)
         faces = pipeline.still(image)
     except UserError as error:
         yield {"path": str(path), "error": str(error)}

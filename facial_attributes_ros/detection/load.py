@@ -20,6 +20,9 @@ def load_detector(name: str = "yunet", **options: Any) -> FaceDetector:
 
     Raises:
         UserError: no such detector, option or file.
+
+    >>> load_detector("yunet", min_face=40.0).options.min_face
+    40.0
     """
     unknown = set(options) - set(DetectorOptions.__dataclass_fields__)
     if unknown:

@@ -36,6 +36,12 @@ def load_engine(
 
     Raises:
         UserError: no such engine, device or model, or something the engine needs is not installed.
+
+    >>> import numpy as np
+    >>> engine = load_engine("small", device="cpu")
+    >>> image, boxes = np.zeros((480, 640, 3), np.uint8), [[100, 100, 80, 80], [300, 100, 60, 80]]
+    >>> {task: logits.shape for task, logits in engine.from_frame(image, boxes).items()}
+    {'age': (2, 9), 'gender': (2, 2), 'emotion': (2, 7)}
     """
     if engine not in ENGINES:
         raise UserError(f"There is no engine {engine!r}: choose one of {', '.join(ENGINES)}.")

@@ -43,7 +43,7 @@ _TURNS: dict[int, Callable[[NDArray[Any]], Any]] = {
 """What makes an image upright, by EXIF's orientation."""
 
 
-def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode_image(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode the bytes of an image file, turned upright where the file says how it was held.
 
     Sixteen bits a channel become eight, and of several frames or pages the first is taken.
@@ -114,7 +114,7 @@ def _decoded(header: Header, name: str, flags: int) -> NDArray[np.generic]:
     return np.asarray(image)
 
 
-def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Read an image file.
 
     Args:
@@ -138,7 +138,7 @@ def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise UserError(f"{str(path)!r} cannot be read: {error}.") from error
-    return decode_picture(data, str(path), max_pixels)
+    return decode_image(data, str(path), max_pixels)
 
 
 def read_within(path: Path, max_pixels: int = MAX_PIXELS) -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.imaging.decoder import read_picture
+from facial_attributes_ros.imaging.decoder import read_image
 
 PERIOD = 28.0
 """Seconds after which the camera is back where it began."""
@@ -93,7 +93,7 @@ def _hang_up() -> NDArray[np.uint8]:
     paths = [path for package, inner in _PHOTOGRAPHS.items() if (path := _package_file(package, inner))]
     if not paths:
         raise UserError("The sample needs scikit-image or insightface; install one: pip install scikit-image.")
-    return np.hstack([_mount(read_picture(path)) for path in paths])
+    return np.hstack([_mount(read_image(path)) for path in paths])
 
 
 def _package_file(package: str, inner: str) -> Path | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import expanded, utf8_name
 from facial_attributes_ros.imaging import formats
-from facial_attributes_ros.imaging.decoder import is_video, read_picture
+from facial_attributes_ros.imaging.decoder import is_video, read_image
 from facial_attributes_ros.imaging.folders import files_in
 from facial_attributes_ros.imaging.sample_camera import SampleCamera
 
@@ -57,7 +57,7 @@ def open_source(
         return _folder(_pictures(path), rate, loop)
     if is_video(path):
         return _video(path, _open_video(path), loop)
-    return _picture(read_picture(path), rate)
+    return _picture(read_image(path), rate)
 
 
 def _sample(camera: SampleCamera, rate: float) -> Iterator[Frame]:
@@ -84,7 +84,7 @@ def _folder(pictures: list[Path], rate: float, loop: bool) -> Iterator[Frame]:
         before = count
         for path in pictures:
             try:
-                image = read_picture(path)
+                image = read_image(path)
             except UserError as error:
                 _LOG.warning("Passed over: %s", error)
                 continue
@@ -109,12 +109,13 @@ def _open_video(path: Path) -> cv2.VideoCapture:
     return capture
 
 
-def read_video(path: Path) -> Iterator[Frame]:
-    """Yield the frames of a video file once, with their times.
+def read_video(path: Path | str) -> Iterator[Frame]:
+    """Yield the frames of a video file once, uint8 (H, W, 3) BGR, with their times in seconds.
 
     Raises:
         UserError: the file is missing, unreadable or holds no frame; said at once and not with the first frame.
     """
+    path = Path(path)
     return _video(path, _open_video(path), loop=False)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.imaging.decoder import decode_picture
+from facial_attributes_ros.imaging.decoder import decode_image
 
 WHITE = np.full((64, 64, 3), 255, np.uint8)
 
@@ -172,11 +172,11 @@ def _peak() -> int:
 def cost_of_hostile_files() -> None:
     """Decode every hostile file, and print what it cost."""
     files = list(all_hostile())
-    decode_picture(encoded(".png"), "x")
+    decode_image(encoded(".png"), "x")
     for name, data in files:
         before, begun = _peak(), time.process_time()
         try:
-            said = str(decode_picture(data, "the file").shape)
+            said = str(decode_image(data, "the file").shape)
         except UserError as error:
             said = str(error)
         print(f"{name}\t{_peak() - before}\t{time.process_time() - begun}\t{said}")  # noqa: T201

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging import formats
-from facial_attributes_ros.imaging.decoder import decode_picture, decode_pixels, read_picture
+from facial_attributes_ros.imaging.decoder import decode_image, decode_pixels, read_image
 
 from . import hostile_images
 from .hostile_images import encoded, saved
@@ -59,7 +59,7 @@ def test_every_format_is_read(name: str) -> None:
     if not readable(name):
         pytest.skip("this OpenCV lacks the codec")
     expected = BGR[::-1] if "top" in name else BGR
-    image = decode_picture(WHOLE[name], name)
+    image = decode_image(WHOLE[name], name)
     assert (image.shape, image.dtype) == (BGR.shape, np.uint8)
     assert np.abs(image.astype(int) - expected).mean() < 6
 
@@ -68,7 +68,7 @@ def test_every_format_is_read(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in WHOLE if not name.startswith("animated") and "pages" not in name])
 def test_no_format_is_read_when_cut_short(name: str, share: float) -> None:
     with pytest.raises(UserError):
-        decode_picture(WHOLE[name][: int(share * len(WHOLE[name]))], name)
+        decode_image(WHOLE[name][: int(share * len(WHOLE[name]))], name)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
@@ -84,7 +84,7 @@ def test_every_format_is_turned_upright(form: str, orientation: int) -> None:
     corner.save(held, "TIFF", exif=exif)  # some of the other writers change what they are given
     upright = np.asarray(ImageOps.exif_transpose(Image.open(held)).convert("RGB"))[..., ::-1]
     data = saved(form, corner, exif=exif, quality=95)
-    image = decode_picture(data, form)
+    image = decode_image(data, form)
     assert image.shape == upright.shape
     assert np.abs(image.astype(int) - upright).mean() < 20
     assert decode_pixels(data, form).shape == BGR.shape
@@ -99,16 +99,16 @@ def test_a_jpeg_ends_where_its_segments_end() -> None:
     photo = encoded(".jpg", np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     film = b"\0\0\0\x18ftypmp42" + np.random.default_rng(0).integers(0, 256, 40_000, np.uint8).tobytes()
     film += b"\xff\xd9\xff\xda\x00\x0c"
-    assert decode_picture(photo + film, "x").shape == (64, 64, 3)
+    assert decode_image(photo + film, "x").shape == (64, 64, 3)
     for data in (photo[:-400], photo[:-400] + film):
         with pytest.raises(UserError):
-            decode_picture(data, "x")
+            decode_image(data, "x")
 
 
 def test_the_limit_is_on_the_pixels_that_the_header_tells() -> None:
-    assert decode_picture(WHOLE["png"], "x", max_pixels=48 * 32).shape == BGR.shape
+    assert decode_image(WHOLE["png"], "x", max_pixels=48 * 32).shape == BGR.shape
     with pytest.raises(UserError, match="48x32 pixels, and the limit is 0.001535 million"):
-        decode_picture(WHOLE["png"], "x", max_pixels=48 * 32 - 1)
+        decode_image(WHOLE["png"], "x", max_pixels=48 * 32 - 1)
 
 
 def test_a_file_too_long_for_its_limit_is_not_read(tmp_path: Path) -> None:
@@ -116,17 +116,17 @@ def test_a_file_too_long_for_its_limit_is_not_read(tmp_path: Path) -> None:
     long.touch()
     os.truncate(long, 10_000_000_000)  # takes no room on the disk
     with pytest.raises(UserError, match="10.0 GB"):
-        read_picture(long)
+        read_image(long)
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(UserError, match="not a file"):
-        read_picture(tmp_path / "pipe.png")
+        read_image(tmp_path / "pipe.png")
 
 
 @pytest.mark.parametrize("suffix", [".hdr", ".ras", ".pfm"])
 def test_formats_that_are_not_read_are_named(suffix: str) -> None:
     image = BGR.astype(np.float32) if suffix != ".ras" else BGR
     with pytest.raises(UserError, match="JPEG, PNG, WebP"):
-        decode_picture(encoded(suffix, np.ascontiguousarray(image)), "x")
+        decode_image(encoded(suffix, np.ascontiguousarray(image)), "x")
 
 
 def test_names_of_all_formats_are_looked_for_in_folders() -> None:
@@ -169,7 +169,7 @@ def test_a_damaged_file_is_an_image_or_a_sentence(name: str, changes: list[tuple
         # Most of what a decoder believes stands at the beginning.
         data[int(place * min(len(data), 200))] = value
     try:
-        image = decode_picture(bytes(data), "x", max_pixels=1_000_000)
+        image = decode_image(bytes(data), "x", max_pixels=1_000_000)
     except UserError:
         return
     assert image.size <= 3_000_000

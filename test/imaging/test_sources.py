@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.imaging.decoder import read_picture
+from facial_attributes_ros.imaging.decoder import read_image
 from facial_attributes_ros.imaging.sample_camera import PERIOD, SampleCamera
 from facial_attributes_ros.imaging.sources import open_source, read_video, video_rate
 
@@ -95,21 +95,21 @@ def test_a_jpeg_that_is_cut_short_is_refused(tmp_path):
     whole = picture(tmp_path / "whole.jpg").read_bytes()
     (tmp_path / "half.jpg").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError):
-        read_picture(tmp_path / "half.jpg")
+        read_image(tmp_path / "half.jpg")
     random = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "noise.jpg"), random)
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "noise.jpg").read_bytes()[:-3000])
     with pytest.raises(UserError, match="cut short"):
-        read_picture(tmp_path / "cut.jpg")
+        read_image(tmp_path / "cut.jpg")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission_is_a_sentence(tmp_path):
     picture(tmp_path / "a.png").chmod(0)
     with pytest.raises(UserError, match="permission"):
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("shape", [(10, 12), (10, 12, 4)])
 def test_grey_and_transparent_pictures_come_as_colour(tmp_path, shape):
-    assert read_picture(picture(tmp_path / "a.png", shape=shape)).shape == (10, 12, 3)
+    assert read_image(picture(tmp_path / "a.png", shape=shape)).shape == (10, 12, 3)

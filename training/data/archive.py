@@ -119,7 +119,7 @@ class PictureReader:
             PictureError: it is missing, cut off, or not a picture.
             UserError: its archive can't be read.
         """
-        return decode_picture(self.read(path), path)
+        return decode_image(self.read(path), path)
 
     def close(self) -> None:
         """Close the archives; they open again when they are needed."""
@@ -178,7 +178,7 @@ def _read_file(path: str) -> bytes:
         raise PictureError(f"the picture {path!r} can't be read: {error}.") from error
 
 
-def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
+def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     """Decode a picture to uint8 (height, width, 3), BGR, turned upright by its EXIF orientation.
 
     Args:
@@ -189,6 +189,6 @@ def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
         PictureError: it is empty, cut short, too large, or not a picture.
     """
     try:
-        return pictures.decode_picture(data, f"the picture {name}")
+        return pictures.decode_image(data, f"the picture {name}")
     except UserError as error:
         raise PictureError(str(error)) from error

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from facial_attributes_training.data.archive import PictureReader, decode_picture
+from facial_attributes_training.data.archive import PictureReader, decode_image
 from facial_attributes_training.data.crops import CropReader
 from facial_attributes_training.data.datasets import Batch, Crops, Sample, collate
 from facial_attributes_training.data.loading import Item, streamed_batches
@@ -136,4 +136,4 @@ class _OnePicture(PictureReader):
         self._data = data
 
     def picture(self, path: str) -> NDArray[np.uint8]:
-        return decode_picture(self._data, path)
+        return decode_image(self._data, path)

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from facial_attributes_training.data.archive import MAX_OPEN, PictureError, PictureReader, decode_picture, split_member
+from facial_attributes_training.data.archive import MAX_OPEN, PictureError, PictureReader, decode_image, split_member
 from PIL import Image
 
 from facial_attributes_ros.errors import UserError
@@ -113,14 +113,14 @@ def test_an_archive_that_was_cut_off_is_not_read_past_its_end(shard: Path) -> No
 )
 def test_broken_pictures_are_refused(data: bytes, sentence: str) -> None:
     with pytest.raises(PictureError, match=sentence):
-        decode_picture(data, "x.jpg")
+        decode_image(data, "x.jpg")
 
 
 def test_a_few_bytes_that_would_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "SPARSE_PIXELS", 100 * 100)
-    assert decode_picture(png(np.zeros((100, 100), np.uint8)), "x.png").shape == (100, 100, 3)
+    assert decode_image(png(np.zeros((100, 100), np.uint8)), "x.png").shape == (100, 100, 3)
     with pytest.raises(PictureError, match="too few"):
-        decode_picture(png(np.zeros((1000, 1000), np.uint8)), "x.png")
+        decode_image(png(np.zeros((1000, 1000), np.uint8)), "x.png")
 
 
 UPSIDE_RIGHT = Image.Exif()
@@ -146,13 +146,13 @@ UPSIDE_RIGHT[0x112] = 6
     ids=["16 bits", "16 bits grey", "alpha", "palette", "cmyk", "progressive", "animated", "webp", "tiff"],
 )
 def test_pictures_of_every_kind_come_as_colour(data: bytes) -> None:
-    picture = decode_picture(data, "x")
+    picture = decode_image(data, "x")
     assert (picture.shape, picture.dtype) == ((8, 24, 3), np.uint8)
     assert picture.mean() == pytest.approx(100, abs=3)
 
 
 def test_a_picture_is_turned_upright() -> None:
-    assert decode_picture(saved("JPEG", exif=UPSIDE_RIGHT), "x.jpg").shape == (24, 8, 3)
+    assert decode_image(saved("JPEG", exif=UPSIDE_RIGHT), "x.jpg").shape == (24, 8, 3)
 
 
 @pytest.mark.parametrize("name", ["Müller, Jörg.jpg", "line\nbreak.jpg", "脸 👤.jpg"])
@@ -174,7 +174,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
 
 
 def test_rubbish_behind_a_whole_picture_does_no_harm() -> None:
-    assert decode_picture(jpeg(50) + b"rubbish", "x.jpg").shape == (24, 24, 3)
+    assert decode_image(jpeg(50) + b"rubbish", "x.jpg").shape == (24, 24, 3)
 
 
 def open_files() -> int:

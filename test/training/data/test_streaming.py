@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from facial_attributes_training.data import streaming
-from facial_attributes_training.data.archive import PictureReader, decode_picture
+from facial_attributes_training.data.archive import PictureReader, decode_image
 from facial_attributes_training.data.manifest import Manifest, Row
 from facial_attributes_training.data.streaming import ShardStream, acceptance
 from hypothesis import given
@@ -47,7 +47,7 @@ def manifest(base: object) -> Manifest:
 def rows(stream: ShardStream, number: int = 0, **share: int) -> list[int]:
     found = []
     for row, data in stream.round(number, **share):
-        assert decode_picture(data, "")[0, 0, 0] == row
+        assert decode_image(data, "")[0, 0, 0] == row
         found.append(row)
     return found
 
