@@ -8,8 +8,17 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facial_attributes_ros.attributes import LABELS, UNKNOWN
-from facial_attributes_ros.ros.records import array_record, face_line
+from facial_attributes_ros.attributes import (
+    AGE,
+    EMOTION,
+    GENDER,
+    LABELS,
+    UNKNOWN,
+    Detection,
+    Distribution,
+    FaceAttributes,
+)
+from facial_attributes_ros.ros.records import array_record, face_line, face_record
 
 STAMP = SimpleNamespace(sec=1700000000, nanosec=123456789)
 
@@ -69,3 +78,16 @@ def test_a_line_names_what_is_known(age_group, gender, emotion, age):
     for task, index in (("age", age_group), ("gender", gender), ("emotion", emotion)):
         assert (f"{task} unknown" if index == UNKNOWN else LABELS[task][index]) in line
     assert ("age ?" in line) == math.isnan(age)
+
+
+def test_a_message_has_the_form_of_the_result_that_it_was_made_from():
+    detection = Detection(np.array([1, 2, 30, 40], np.float32), 0.9, np.arange(10, dtype=np.float32).reshape(5, 2))
+    probabilities = {task: np.full(len(labels), 1 / len(labels), np.float32) for task, labels in LABELS.items()}
+    known = {task: Distribution(task, values) for task, values in probabilities.items()}
+    result = FaceAttributes("f1", detection, 31.25, 6.5, known[AGE], known[GENDER], known[EMOTION], 4, 1.0)
+    message = face(0, 0, 0, result.age)
+    message.age_stddev, message.landmarks = result.age_stddev, detection.landmarks.ravel()
+    message.gender_probabilities = probabilities[GENDER]
+    record = face_record(message)
+    assert record.pop("updated") == {"sec": STAMP.sec, "nanosec": STAMP.nanosec}
+    assert record == result.to_dict()
