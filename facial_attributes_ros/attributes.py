@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facial_attributes_ros.text import plus_minus
+from facial_attributes_ros.text import age_text
 
 AGE: Final = "age"
 GENDER: Final = "gender"
@@ -93,13 +93,15 @@ def names_label(probability: float | np.floating, threshold: float) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Distribution:
-    """Probabilities of one task's classes, and how sure one must be to name one.
+    """Probabilities of one task's classes, which class the label is, and how sure one must be to name it.
 
     Attributes:
         task: a key of `LABELS`.
         probabilities: float32 (classes,), in the order of `LABELS[task]`, sums to 1.
-        threshold: the label is unknown while the highest probability is below this; 1 never names a label, however
-            sure the model is.
+        threshold: the label is unknown while its probability is below this; 1 never names a label, however sure the
+            model is.
+        chosen: class index of the label; None for the most probable class. For ages it is the group of the expected
+            age, so that both agree.
 
     >>> gender = Distribution("gender", np.array([0.3, 0.7], np.float32), threshold=0.6)
     >>> gender
@@ -113,23 +115,32 @@ class Distribution:
     task: str
     probabilities: NDArray[np.float32]
     threshold: float = 0.0
+    chosen: int | None = None
+
+    @property
+    def most_probable(self) -> int:
+        """Class index of the most probable class, whether it is the label or not."""
+        return int(np.argmax(self.probabilities))
 
     @property
     def index(self) -> int:
-        """Class index of the most probable label, or `UNKNOWN`."""
-        best = int(np.argmax(self.probabilities))
-        return best if names_label(self.probabilities[best], self.threshold) else UNKNOWN
+        """Class index of the label, or `UNKNOWN`."""
+        return self._class if names_label(self.probabilities[self._class], self.threshold) else UNKNOWN
 
     @property
     def label(self) -> str | None:
-        """The most probable label, or None while it is unknown."""
+        """The label, or None while it is unknown."""
         index = self.index
         return None if index == UNKNOWN else LABELS[self.task][index]
 
     @property
     def confidence(self) -> float:
-        """Highest probability of any class."""
-        return float(np.max(self.probabilities))
+        """Probability of the label, whether it is named or not."""
+        return float(self.probabilities[self._class])
+
+    @property
+    def _class(self) -> int:
+        return self.most_probable if self.chosen is None else self.chosen
 
     @classmethod
     def unknown(cls, task: str) -> "Distribution":
@@ -154,9 +165,10 @@ class FaceAttributes:
     Attributes:
         id: begins with a letter, stable while the face is tracked, says nothing about identity.
         detection: where the face is in the frame.
-        age: expected age in years, NaN while unknown.
+        age: expected age in years, to hundredths; NaN while unknown.
         age_stddev: standard deviation of that age in years, NaN while unknown.
-        age_group: distribution over the nine age groups.
+        age_group: distribution over the nine age groups; its label is the group that `age` lies in, and unknown where
+            `age_stddev` leaves too much doubt about that.
         gender: distribution over male and female.
         emotion: distribution over the seven emotions.
         observations: number of model estimates that the attributes rest on.
@@ -177,7 +189,7 @@ class FaceAttributes:
         """Return id, box, age and labels."""
         return (
             f"FaceAttributes(id={self.id!r}, box={_numbers(self.detection.box, 1)}, "
-            f"age={plus_minus(self.age, self.age_stddev, 'years')!r}, age_group={self.age_group.label!r}, "
+            f"age={age_text(self.age, self.age_stddev)!r}, age_group={self.age_group.label!r}, "
             f"gender={self.gender.label!r}, emotion={self.emotion.label!r}, observations={self.observations})"
         )
 

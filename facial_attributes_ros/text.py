@@ -57,6 +57,14 @@ def plus_minus(value: float, deviation: float, unit: str = "", digits: int = 0) 
     return f"{value:.{digits}f}{spread}{unit and f' {unit}'}"
 
 
+def age_text(age: float, deviation: float) -> str:
+    """Return an age in completed years with its standard deviation, as `31 ± 6 years`; `unknown` where it is NaN.
+
+    It is rounded down, so that an age of 29.8 does not read as 30 beside the age group 20-29.
+    """
+    return plus_minus(age if math.isnan(age) else math.floor(age), deviation, "years")
+
+
 def with_interval(
     value: float, low: float, high: float, digits: int = 1, *, percent: bool = False, unit: str = "", sign: bool = False
 ) -> str:

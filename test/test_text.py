@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facial_attributes_ros.files import utf8_name
-from facial_attributes_ros.text import json_line, plus_minus, printable, with_interval
+from facial_attributes_ros.text import age_text, json_line, plus_minus, printable, with_interval
 
 
 @given(st.binary(max_size=20).map(os.fsdecode), st.sampled_from(["utf-8", "ascii", "latin-1"]))
@@ -50,6 +50,8 @@ def test_a_library_that_wants_utf8_reads_and_writes_any_name(tmp_path, name):
         (plus_minus(0.12, 0.034, digits=2), "0.12 ± 0.03"),
         (plus_minus(31.4, math.nan, "years"), "31 years"),
         (plus_minus(math.nan, math.nan, "years"), "unknown"),
+        (age_text(29.8, 5.6), "29 ± 6 years"),
+        (age_text(math.nan, math.nan), "unknown"),
         (with_interval(0.539, 0.516, 0.556, percent=True, unit="%"), "53.9 % [51.6, 55.6]"),
         (with_interval(0.539, 0.516, 0.556, percent=True), "53.9 [51.6, 55.6]"),
         (with_interval(5.123, 4.9, 5.4, 2, unit="years"), "5.12 years [4.90, 5.40]"),

@@ -1,12 +1,19 @@
-"""An age in years out of a distribution over age groups."""
+"""An age in years out of a distribution over age groups, and the age group that goes with it.
 
+The published age group is the group of the published age. The most probable group may be another one, as the mean of a
+skewed distribution is not its mode; it is closer to the truth less often (docs/evaluation.md), and an age of 31 years
+beside the group 20-29 would be no answer at all.
+"""
+
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from facial_attributes_ros.attributes import AGE_GROUP_STARTS
+from facial_attributes_ros.attributes import AGE_GROUP_STARTS, Distribution, age_group_of
 
 OLDEST: Final = 95.0
 """Where the last age group is taken to end, in years."""
@@ -32,3 +39,37 @@ def expected_age(probabilities: ArrayLike, centroids: Sequence[float]) -> tuple[
     below = np.concatenate([[0.0], np.cumsum(weights)])
     low, high = np.interp((0.05 * below[-1], 0.95 * below[-1]), below, _ENDS)
     return float(weights @ np.asarray(centroids, np.float64)), float(high - low) / (2 * NINETY)
+
+
+def group_certainty(age: float, deviation: float) -> float:
+    """Return the probability that an age lies in its age group or in a neighbouring one, 0 to 1.
+
+    Args:
+        age: expected age in years, from 0 on.
+        deviation: its standard deviation in years; the age is taken to be normally distributed.
+    """
+    group, last = age_group_of(age), len(AGE_GROUP_STARTS) - 1
+    low = -math.inf if group <= 1 else AGE_GROUP_STARTS[group - 1]
+    high = math.inf if group >= last - 1 else AGE_GROUP_STARTS[group + 2]
+    scale = math.sqrt(2) * max(deviation, 1e-9)
+    return (math.erf((high - age) / scale) - math.erf((low - age) / scale)) / 2
+
+
+def published_age(
+    groups: Distribution, centroids: Sequence[float], least_certainty: float
+) -> tuple[float, float, Distribution]:
+    """Return the age in years, its standard deviation, and the distribution whose label is the group of that age.
+
+    The label is unknown where the deviation leaves too much doubt about the group. The age is rounded to hundredths,
+    so that it lies in the same group whether it is kept in 64 bits, 32 bits or as text.
+
+    Args:
+        groups: distribution over the age groups.
+        centroids: (9,) mean age of every group in years.
+        least_certainty: smallest `group_certainty` of an age whose group is named.
+    """
+    mean, deviation = expected_age(groups.probabilities, centroids)
+    age = round(mean, 2)
+    doubtful = group_certainty(age, deviation) < least_certainty
+    threshold = 1.0 if doubtful else groups.threshold
+    return age, deviation, replace(groups, chosen=age_group_of(age), threshold=threshold)

@@ -26,7 +26,7 @@ from facial_attributes_ros.attributes import (
     FaceAttributes,
     names_label,
 )
-from facial_attributes_ros.fusion.age import expected_age
+from facial_attributes_ros.fusion.age import published_age
 from facial_attributes_ros.fusion.effective_sample_size import (
     PLACES,
     Array,
@@ -320,15 +320,15 @@ def face_attributes(
     updated: float,
 ) -> FaceAttributes:
     """Put the distributions of one face together; a task that is not among them is unknown."""
-    age = math.nan, math.nan
+    age, deviation, age_group = math.nan, math.nan, Distribution.unknown(AGE)
     if AGE in distributions:
-        age = expected_age(distributions[AGE].probabilities, spec.age_centroids)
+        age, deviation, age_group = published_age(distributions[AGE], spec.age_centroids, spec.age_certainty)
     return FaceAttributes(
         id=face_id,
         detection=detection,
-        age=age[0],
-        age_stddev=age[1],
-        age_group=distributions.get(AGE) or Distribution.unknown(AGE),
+        age=age,
+        age_stddev=deviation,
+        age_group=age_group,
         gender=distributions.get(GENDER) or Distribution.unknown(GENDER),
         emotion=distributions.get(EMOTION) or Distribution.unknown(EMOTION),
         observations=observations,

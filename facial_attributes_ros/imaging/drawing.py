@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import FaceAttributes
-from facial_attributes_ros.text import plus_minus
+from facial_attributes_ros.text import age_text
 
 _BOX_COLOUR = (80, 200, 60)
 _TEXT_COLOUR = (255, 255, 255)
@@ -42,7 +42,7 @@ def describe(face: FaceAttributes) -> list[str]:
     if face.gender.label:
         lines.append(f"{face.gender.label} {face.gender.confidence:.0%}")
     if not math.isnan(face.age):
-        lines.append(plus_minus(face.age, face.age_stddev, "years").replace("± ", "+-"))  # the font has ASCII only
+        lines.append(age_text(face.age, face.age_stddev).replace("± ", "+-"))  # the font has ASCII only
     if face.emotion.label:
         lines.append(f"{face.emotion.label} {face.emotion.confidence:.0%}")
     return lines

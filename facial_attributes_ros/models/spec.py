@@ -86,6 +86,8 @@ class ModelSpec:
         thresholds: per task, below which highest probability the label is unknown; infinite for `uncalibrated` ones.
         uncalibrated: tasks of which temperature and threshold were never fitted. The file has no numbers for them, and
             their labels are unknown unless the user sets a threshold.
+        age_certainty: smallest probability, from the age and its deviation, that the age lies in its group or a
+            neighbouring one with which the group is named, see `fusion.age.group_certainty`.
         untrained_labels: per task, labels without a training example; they are never predicted. Tasks without such
             labels are left out.
         calibration: per task, from what its temperature and threshold were fitted and how well they do on other rows,
@@ -115,6 +117,7 @@ class ModelSpec:
     temperatures: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
     thresholds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 0.0))
     uncalibrated: tuple[str, ...] = ()
+    age_certainty: float = 0.5
     untrained_labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
     int8: bool = False
@@ -334,6 +337,7 @@ def _check_age(spec: ModelSpec) -> None:
     _check_numbers("age_centroids", spec.age_centroids, len(LABELS[AGE]), 0.0, 120.0)
     if list(spec.age_centroids) != sorted(spec.age_centroids):
         raise ValueError(f"age_centroids must rise from group to group, not {list(spec.age_centroids)}")
+    _check_numbers("age_certainty", (spec.age_certainty,), 1, 0.0, 1.0)
     if spec.age_regression is not None:
         if AGE not in spec.tasks:
             raise ValueError("age_regression is given, but age is not among the tasks")

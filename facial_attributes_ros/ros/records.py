@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, UNKNOWN, Detection, face_dict, image_dict
-from facial_attributes_ros.text import plus_minus
+from facial_attributes_ros.text import age_text
 
 
 def array_record(message: Any) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def face_line(face: Any, latency: float) -> str:
         face: a `FaceAttributes` message.
         latency: seconds since its image was taken.
     """
-    age = "age ?" if math.isnan(face.age) else plus_minus(face.age, face.age_stddev, "years")
+    age = "age ?" if math.isnan(face.age) else age_text(face.age, face.age_stddev)
     group = _estimate(AGE, face.age_group, face.age_group_probabilities)
     gender = _estimate(GENDER, face.gender, face.gender_probabilities)
     emotion = _estimate(EMOTION, face.emotion, face.emotion_probabilities)

@@ -16,6 +16,7 @@ from facial_attributes_ros.models.backbones.architecture import check_architectu
 from facial_attributes_ros.models.provenance import Licence
 
 Task = Literal["age", "gender", "emotion"]
+_NEVER_TASKS = frozenset({"ethnicity", "race", "ethnic_group", "skin_colour", "skin_color", "skin_tone"})
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -300,6 +301,18 @@ class Recipe(Section):
             if adaptation.name == "zero-shot":
                 raise ValueError("zero-shot trains nothing, so it needs no recipe; lp trains the heads alone")
         return values
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _no_sensitive_task(cls, value: object) -> object:
+        named = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []
+        if found := sorted({str(task) for task in named if str(task).lower() in _NEVER_TASKS}):
+            raise ValueError(
+                f"{', '.join(found)} is never estimated from a face here: Art. 5(1)(g) of the EU AI Act "
+                "(Regulation (EU) 2024/1689) prohibits inferring race from biometric data; a column of a manifest "
+                "serves to report results by group only"
+            )
+        return value
 
     @field_validator("tasks")
     @classmethod

@@ -164,7 +164,8 @@ class HriPublisher:
     def _softbiometrics(self, header: Any, face: FaceAttributes) -> Any:
         message = self._hri.SoftBiometrics(header=header)
         if not np.isnan(face.age) and face.age_group.label is not None:
-            message.age = int(np.clip(round(face.age), 0, 255))
+            # Completed years, as people count them, so that they lie in the age group of `faces`.
+            message.age = int(np.clip(face.age, 0, 255))
             message.age_confidence = face.age_group.confidence
         if face.gender.label is not None:
             female = face.gender.label == "female"
