@@ -24,7 +24,9 @@ deviations = st.floats(0.1, 40)
 @given(groups, st.floats(0, 1))
 def test_the_published_group_holds_the_published_age_in_every_precision(probabilities, least):
     age, deviation, group = published_age(Distribution(AGE, probabilities), CENTROIDS, least)
-    assert group.chosen == age_group_of(age) == age_group_of(float(np.float32(age))) == age_group_of(float(f"{age:.2f}"))
+    assert (
+        group.chosen == age_group_of(age) == age_group_of(float(np.float32(age))) == age_group_of(float(f"{age:.2f}"))
+    )
     assert group.index in (group.chosen, UNKNOWN)
     assert (group.index == UNKNOWN) == (group_certainty(age, deviation) < least)
     assert group.confidence == probabilities[group.chosen]
