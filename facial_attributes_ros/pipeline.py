@@ -18,7 +18,8 @@ from facial_attributes_ros.attributes import Detection, Distribution, FaceAttrib
 from facial_attributes_ros.detection.base import FaceDetector
 from facial_attributes_ros.engines.base import Engine, Estimates, estimate
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.fusion.belief import FaceBelief, face_attributes, update_faces
+from facial_attributes_ros.fusion.belief import FaceBelief, update_faces
+from facial_attributes_ros.fusion.publish import face_attributes
 from facial_attributes_ros.imaging.boxes import overlaps_image
 from facial_attributes_ros.imaging.view_quality import view_quality
 from facial_attributes_ros.options import STILL, DetectorOptions, PipelineOptions
@@ -217,7 +218,8 @@ class FramePipeline:
             found = {
                 task: Distribution(task, values[row], lowest[task]) for task, values in estimates.probabilities.items()
             }
-            faces.append(face_attributes(f"face{row + 1}", detection, found, spec, int(bool(found)), 0.0))
+            quality = view_quality(image, detection, spec.image_size) if found else 1.0
+            faces.append(face_attributes(f"face{row + 1}", detection, found, spec, int(bool(found)), 0.0, quality))
         return faces
 
     def _detect(self, image: Image) -> list[Detection] | None:

@@ -11,9 +11,11 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from facial_attributes_ros.attributes import AGE_GROUP_STARTS, Distribution, age_group_of
+from facial_attributes_ros.models.age_bands import SPREAD_KNOTS
+from facial_attributes_ros.models.spec import ModelSpec
 
 OLDEST: Final = 95.0
 """Where the last age group is taken to end, in years."""
@@ -29,7 +31,7 @@ def expected_age(probabilities: ArrayLike, centroids: Sequence[float]) -> tuple[
 
     The deviation is that of the normal distribution whose 90 % interval is as wide as the middle 90 % of the given one,
     ages being spread evenly over a group; so it never falls below what the groups can tell, and the interval holds
-    what it says although ages within a group are not normally distributed.
+    what it says although ages within a group are not normally distributed. `spread_factors` corrects it by measurement.
 
     Args:
         probabilities: (9,) of the age groups, sums to 1.
@@ -39,6 +41,17 @@ def expected_age(probabilities: ArrayLike, centroids: Sequence[float]) -> tuple[
     below = np.concatenate([[0.0], np.cumsum(weights)])
     low, high = np.interp((0.05 * below[-1], 0.95 * below[-1]), below, _ENDS)
     return float(weights @ np.asarray(centroids, np.float64)), float(high - low) / (2 * NINETY)
+
+
+def spread_factors(ages: ArrayLike, spread: Sequence[float]) -> NDArray[np.float64]:
+    """Return float64 (...): what the deviations of expected ages in years (...) are multiplied by.
+
+    Args:
+        ages: expected ages in years.
+        spread: (5,) factors at the ages `SPREAD_KNOTS`, linear between them; empty for 1 everywhere.
+    """
+    values = np.asarray(ages, np.float64)
+    return np.interp(values, SPREAD_KNOTS, spread) if len(spread) else np.ones_like(values)
 
 
 def group_certainty(age: float, deviation: float) -> float:
@@ -55,9 +68,7 @@ def group_certainty(age: float, deviation: float) -> float:
     return (math.erf((high - age) / scale) - math.erf((low - age) / scale)) / 2
 
 
-def published_age(
-    groups: Distribution, centroids: Sequence[float], least_certainty: float
-) -> tuple[float, float, Distribution]:
+def published_age(groups: Distribution, spec: ModelSpec) -> tuple[float, float, Distribution]:
     """Return the age in years, its standard deviation, and the distribution whose label is the group of that age.
 
     The label is unknown where the deviation leaves too much doubt about the group. The age is rounded to hundredths,
@@ -65,11 +76,11 @@ def published_age(
 
     Args:
         groups: distribution over the age groups.
-        centroids: (9,) mean age of every group in years.
-        least_certainty: smallest `group_certainty` of an age whose group is named.
+        spec: of the model; gives the mean ages of the groups, how its deviations are corrected, and the smallest
+            `group_certainty` of an age whose group is named.
     """
-    mean, deviation = expected_age(groups.probabilities, centroids)
-    age = round(mean, 2)
-    doubtful = group_certainty(age, deviation) < least_certainty
+    mean, deviation = expected_age(groups.probabilities, spec.age_centroids)
+    age, deviation = round(mean, 2), deviation * float(spread_factors(mean, spec.age_spread))
+    doubtful = group_certainty(age, deviation) < spec.age_certainty
     threshold = 1.0 if doubtful else groups.threshold
     return age, deviation, replace(groups, chosen=age_group_of(age), threshold=threshold)

@@ -17,16 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import (
-    AGE,
     EMOTION,
-    GENDER,
     LABELS,
     Detection,
     Distribution,
     FaceAttributes,
     names_label,
 )
-from facial_attributes_ros.fusion.age import published_age
 from facial_attributes_ros.fusion.effective_sample_size import (
     PLACES,
     Array,
@@ -36,6 +33,7 @@ from facial_attributes_ros.fusion.effective_sample_size import (
     persistent_share,
     place_and_variance,
 )
+from facial_attributes_ros.fusion.publish import face_attributes
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.options import FusionOptions
 
@@ -309,28 +307,3 @@ def update_faces(
     for face in seen:
         face.observations += 1
         face.updated = stamp
-
-
-def face_attributes(
-    face_id: str,
-    detection: Detection,
-    distributions: dict[str, Distribution],
-    spec: ModelSpec,
-    observations: int,
-    updated: float,
-) -> FaceAttributes:
-    """Put the distributions of one face together; a task that is not among them is unknown."""
-    age, deviation, age_group = math.nan, math.nan, Distribution.unknown(AGE)
-    if AGE in distributions:
-        age, deviation, age_group = published_age(distributions[AGE], spec.age_centroids, spec.age_certainty)
-    return FaceAttributes(
-        id=face_id,
-        detection=detection,
-        age=age,
-        age_stddev=deviation,
-        age_group=age_group,
-        gender=distributions.get(GENDER) or Distribution.unknown(GENDER),
-        emotion=distributions.get(EMOTION) or Distribution.unknown(EMOTION),
-        observations=observations,
-        updated=updated,
-    )

@@ -17,6 +17,7 @@ from typing import Any, Final
 from facial_attributes_ros.attributes import AGE, LABELS, TASKS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, read_json
+from facial_attributes_ros.models.age_bands import BANDS, SPREAD_KNOTS
 from facial_attributes_ros.models.backbones.architecture import check_architecture
 from facial_attributes_ros.models.provenance import (
     SHORT_HASH,
@@ -84,8 +85,12 @@ class ModelSpec:
             distribution over age groups.
         temperatures: per task, what logits are divided by before the softmax; 1 for tasks in `uncalibrated`.
         thresholds: per task, below which highest probability the label is unknown; infinite for `uncalibrated` ones.
+        gender_thresholds: per band of age (`models.age_bands`), below which probability a gender is unknown whatever
+            `thresholds` or the user say; a band that is missing is never named. Empty if the bands do not differ.
         uncalibrated: tasks of which temperature and threshold were never fitted. The file has no numbers for them, and
             their labels are unknown unless the user sets a threshold.
+        age_spread: factors on the standard deviations of ages at `models.age_bands.SPREAD_KNOTS`, as they were measured
+            to hold; empty if they never were.
         age_certainty: smallest probability, from the age and its deviation, that the age lies in its group or a
             neighbouring one with which the group is named, see `fusion.age.group_certainty`.
         untrained_labels: per task, labels without a training example; they are never predicted. Tasks without such
@@ -117,7 +122,9 @@ class ModelSpec:
     temperatures: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
     thresholds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 0.0))
     uncalibrated: tuple[str, ...] = ()
+    age_spread: tuple[float, ...] = ()
     age_certainty: float = 0.5
+    gender_thresholds: dict[str, float] = field(default_factory=dict)
     untrained_labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
     int8: bool = False
@@ -223,7 +230,7 @@ class ModelSpec:
                 raise ValueError("age_regression must be an object with mean, std and deviation, or null")
             check_known(regression, AgeRegression, "field of age_regression")
             values["age_regression"] = AgeRegression(**regression)
-        for name in ("mean", "std", "tasks", "age_centroids", "uncalibrated", "commands"):
+        for name in ("mean", "std", "tasks", "age_centroids", "age_spread", "uncalibrated", "commands"):
             if name in values:
                 values[name] = as_tuple(name, values[name])
         spec = cls(**values | _papers(values))
@@ -293,7 +300,10 @@ def _check_text(spec: ModelSpec) -> None:
         raise ValueError(f"int8 must be true or false, not {spec.int8!r}")
     if spec.interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, not {spec.interpolation!r}")
-    for name in ("adaptation", "metrics", "temperatures", "thresholds", "calibration", "untrained_labels", "samples"):
+    for name in (
+        *("adaptation", "metrics", "temperatures", "thresholds", "gender_thresholds"),
+        *("calibration", "untrained_labels", "samples"),
+    ):
         if not isinstance(getattr(spec, name), dict):
             raise ValueError(f"{name} must be an object, not {getattr(spec, name)!r}")
     try:
@@ -337,6 +347,10 @@ def _check_age(spec: ModelSpec) -> None:
     _check_numbers("age_centroids", spec.age_centroids, len(LABELS[AGE]), 0.0, 120.0)
     if list(spec.age_centroids) != sorted(spec.age_centroids):
         raise ValueError(f"age_centroids must rise from group to group, not {list(spec.age_centroids)}")
+    if unknown := sorted(set(spec.gender_thresholds) - set(BANDS)):
+        raise ValueError(f"gender_thresholds has no band {', '.join(unknown)}; the bands are {', '.join(BANDS)}")
+    _check_numbers("gender_thresholds", tuple(spec.gender_thresholds.values()), len(spec.gender_thresholds), 0.0, 1.0)
+    _check_numbers("age_spread", spec.age_spread, len(SPREAD_KNOTS) if spec.age_spread else 0, 0.1, 10.0)
     _check_numbers("age_certainty", (spec.age_certainty,), 1, 0.0, 1.0)
     if spec.age_regression is not None:
         if AGE not in spec.tasks:
