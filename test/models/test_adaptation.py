@@ -11,13 +11,10 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptations.ladder import (
     Adaptation,
     adapter_layers,
-    add_adapter,
     apply,
     build_model,
     merge,
-    set_adapters,
     trained_tensors,
-    unmerge,
 )
 from facial_attributes_ros.models.backbones.build import build_backbone
 from facial_attributes_ros.models.checkpoint import load_into
@@ -92,46 +89,6 @@ def test_linear_probing_trains_the_heads_alone_and_without_batch_norm() -> None:
     model = build_model(build_backbone(TINY), Adaptation.named("lp"))
     assert all(name.startswith("heads.") for name in trained_names(model))
     assert not any("norm" in name for name in trained_names(model))
-
-
-@torch.no_grad()
-def test_adapters_unmerge_switch_and_stack() -> None:
-    model = random_model(low_rank("lora-plain"))
-    images = random_images(model.backbone)
-    first = model(images)["age"]
-    merge(model, unload=False)
-    torch.testing.assert_close(model(images)["age"], first, atol=1e-4, rtol=0)
-    unmerge(model)
-    torch.testing.assert_close(model(images)["age"], first, atol=1e-4, rtol=0)
-
-    add_adapter(model, low_rank("lora-plain"), "second")
-    torch.testing.assert_close(model(images)["age"], _without_adapters(model, images), atol=1e-4, rtol=0)
-    for name, parameter in model.named_parameters():
-        if "second" in name:
-            parameter += 0.1 * torch.randn_like(parameter)
-    second = model(images)["age"]
-    set_adapters(model, ["default"])
-    torch.testing.assert_close(model(images)["age"], first, atol=1e-4, rtol=0)
-    merge(model, unload=False)
-    set_adapters(model, ["second"])
-    torch.testing.assert_close(model(images)["age"], second, atol=1e-4, rtol=0)
-    set_adapters(model, ["default", "second"])
-    both = model(images)["age"]
-    assert (both - first).abs().max() > 1e-3
-    assert (both - second).abs().max() > 1e-3
-    merge(model)
-    torch.testing.assert_close(model(images)["age"], both, atol=1e-4, rtol=0)
-    with pytest.raises(UserError, match="no adapter 'third'"):
-        set_adapters(random_model(low_rank("lora")), ["third"])
-
-
-def _without_adapters(model: MultiTaskModel, images: torch.Tensor) -> torch.Tensor:
-    for layer in adapter_layers(model):
-        layer.enable_adapters(False)
-    bare = model(images)["age"]
-    for layer in adapter_layers(model):
-        layer.enable_adapters(True)
-    return bare
 
 
 @pytest.mark.parametrize("rung", [*LOW_RANK, "lp", "ft-1", "full"])

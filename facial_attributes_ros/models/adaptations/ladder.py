@@ -6,7 +6,6 @@ MTLoRA: Agiza et al. 2024, see `mtlora`. The low-rank layers are peft's; only th
 
 import re
 import sys
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Self
@@ -159,7 +158,7 @@ def apply(model: MultiTaskModel, adaptation: Adaptation) -> None:
         UserError: the model is adapted already, or the adaptation doesn't suit the backbone.
     """
     if adapter_layers(model) or model.streams is not None:
-        raise UserError("the model carries adapters already; merge them first, or add another with add_adapter.")
+        raise UserError("the model has adapters already; merge them first.")
     backbone = model.backbone
     backbone.requires_grad_(adaptation.blocks == EVERY_BLOCK)
     if adaptation.blocks > 0:
@@ -168,7 +167,7 @@ def apply(model: MultiTaskModel, adaptation: Adaptation) -> None:
         called = called_linears(backbone)
         if not called:
             raise UserError(f"{backbone.name} has no linear layers in its blocks, so low-rank adapters don't suit it.")
-        _inject(backbone, adaptation, DEFAULT_ADAPTER, called)
+        _inject(backbone, adaptation, called)
         if adaptation.task_specific:
             _add_streams(model, adaptation, called)
     model.heads.requires_grad_(adaptation.name != "zero-shot")
@@ -208,7 +207,7 @@ def called_linears(backbone: Backbone) -> list[str]:
     return [names[id(linear)] for linear in linears if names[id(linear)] in called]
 
 
-def _inject(backbone: Backbone, adaptation: Adaptation, adapter: str, called: Iterable[str]) -> None:
+def _inject(backbone: Backbone, adaptation: Adaptation, called: Iterable[str]) -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
     targets = [name.removeprefix("trunk.") for name in _targets(backbone, adaptation, called)]
@@ -222,9 +221,7 @@ def _inject(backbone: Backbone, adaptation: Adaptation, adapter: str, called: It
         target_modules=targets,
         bias="none",
     )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several adapters are intended
-        inject_adapter_in_model(config, backbone.trunk, adapter)
+    inject_adapter_in_model(config, backbone.trunk, DEFAULT_ADAPTER)
     # New dropout layers come in training mode.
     backbone.train(backbone.training)
 
@@ -267,66 +264,18 @@ def adapter_layers(model: nn.Module) -> list[Any]:
     return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
 
 
-def add_adapter(model: MultiTaskModel, adaptation: Adaptation, name: str) -> None:
-    """Add another low-rank adapter beside those there are, and make it the active one; merged ones are taken out.
+def merge(model: nn.Module) -> None:
+    """Add the adapters to the weights they adapt and remove them, in place; task streams stay.
 
-    Raises:
-        UserError: the adaptation has no low-rank matrices or has task streams, or the name is taken.
-    """
-    layers = adapter_layers(model)
-    unmerge(model)
-    if not adaptation.rank or adaptation.task_specific:
-        raise UserError(f"{adaptation.name} is not a low-rank adapter of the backbone, so it can't be added by name.")
-    if any(name in layer.lora_A for layer in layers):
-        raise UserError(f"the model has an adapter {name!r} already; choose another name.")
-    replaced = {id(layer.base_layer) for layer in layers}
-    called = [
-        path.removesuffix(".base_layer") if id(model.backbone.get_submodule(path)) in replaced else path
-        for path in called_linears(model.backbone)
-        if ".lora_" not in path
-    ]
-    _inject(model.backbone, adaptation, name, called)
-    set_adapters(model, [name])
-
-
-def set_adapters(model: nn.Module, names: Sequence[str]) -> None:
-    """Make these adapters the active ones: one to switch, several to stack (their updates are added).
-
-    Adapters that are merged are taken out first, as they would stay in effect.
-
-    Raises:
-        UserError: no layer has an adapter of a name.
-    """
-    layers = adapter_layers(model)
-    known = {name for layer in layers for name in layer.lora_A}
-    if unknown := [name for name in names if name not in known]:
-        raise UserError(f"the model has no adapter {unknown[0]!r}; it has {', '.join(sorted(known)) or 'none'}.")
-    unmerge(model)
-    for layer in layers:
-        layer.set_adapter([name for name in names if name in layer.lora_A])
-
-
-def merge(model: nn.Module, unload: bool = True) -> None:
-    """Add the active adapters to the weights they adapt, in place.
-
-    With `unload` the adapter modules are taken out, so that the model costs what the bare one costs; without it they
-    stay and `unmerge` takes them back. Task streams stay in any case.
+    The model then costs as much as the bare one, and its logits are the same.
     """
     adapted = {id(layer) for layer in adapter_layers(model)}
     for layer in adapter_layers(model):
         layer.merge()
-    if unload:
-        for parent in list(model.modules()):
-            for attribute, child in list(parent.named_children()):
-                if id(child) in adapted:
-                    setattr(parent, attribute, child.get_base_layer())  # type: ignore[operator]
-
-
-def unmerge(model: nn.Module) -> None:
-    """Take merged adapters back out of the weights, in place."""
-    for layer in adapter_layers(model):
-        if layer.merged:
-            layer.unmerge()
+    for parent in list(model.modules()):
+        for attribute, child in list(parent.named_children()):
+            if id(child) in adapted:
+                setattr(parent, attribute, child.get_base_layer())  # type: ignore[operator]
 
 
 def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
