@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.data.subsets import data_sets, first_half, strata
-from facial_attributes_training.measure.metrics import Estimate, honesty, wilson
+from facial_attributes_training.measure.metrics import Estimate, probability_scores, wilson
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
@@ -266,7 +266,8 @@ def named(confidence: NDArray[np.floating], right: NDArray[np.bool_], threshold:
     """
     chosen = confidence >= threshold
     count, hits = int(chosen.sum()), int((chosen & right).sum())
-    return Named(len(right), Estimate.of_share(count, len(right)), Estimate.of_share(hits, count) if count else None)
+    precision = Estimate.of_proportion(hits, count) if count else None
+    return Named(len(right), Estimate.of_proportion(count, len(right)), precision)
 
 
 def _way(logits: Logits, manifest: Manifest, half: NDArray[np.bool_], names: tuple[str, str]) -> Way:
@@ -291,7 +292,7 @@ def _held_out(
     rows = rows & (truth != MISSING)
     confidence, right = _confidence(logits, temperature, truth)
     values = np.asarray(logits[rows], np.float64)
-    before, after = (honesty(truth[rows], softmax(values / each, axis=1)) for each in (1.0, temperature))
+    before, after = (probability_scores(truth[rows], softmax(values / each, axis=1)) for each in (1.0, temperature))
     return HeldOut(
         rows=int(rows.sum()),
         before=before.error,

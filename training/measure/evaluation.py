@@ -1,4 +1,4 @@
-"""From predictions to the figures of a report: per data set and task, with intervals, calibration and groups."""
+"""Evaluate predictions: metrics per data set and task, with intervals, calibration and groups."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ from facial_attributes_training.measure.metrics import (
     bootstrap_mean,
     confusion_matrix,
     f1_scores,
-    honesty,
     off_by_one_accuracy,
+    probability_scores,
     recalls,
     reliability,
 )
@@ -32,19 +32,19 @@ from facial_attributes_ros.models.spec import ModelSpec
 MAX_GROUPS = 20
 """Columns with more values than this, such as identities, are not grouped by."""
 MIN_GROUP_ROWS = 30
-"""Groups with fewer rows are shown, but do not count for the gap: their figures are chance."""
+"""Groups with fewer samples are shown, but do not count for the gap, since their metrics are mostly chance."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Years:
-    """How well ages in years are told, over the rows that have them.
+    """Errors of ages in years, over the samples that have them.
 
     Attributes:
-        rows: how many there are.
+        rows: number of these samples.
         mae: mean absolute error in years.
-        plcc: Pearson's correlation of expected and true age, NaN if one of them is the same in all rows.
-        srocc: Spearman's.
-        expected, true: float64 (rows,): the ages themselves, for plots.
+        plcc: Pearson's correlation of expected and true age, NaN if one of them is the same in all samples.
+        srocc: Spearman's correlation.
+        expected, true: float64 (samples,): the ages themselves, for plots.
     """
 
     rows: int
@@ -57,7 +57,7 @@ class Years:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The figures of the rows that share a value of a column."""
+    """The metrics of the samples with one value of a column."""
 
     rows: int
     accuracy: Estimate
@@ -67,16 +67,16 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How honest the confidences are.
+    """How well the confidences are calibrated.
 
     Attributes:
-        rows: that the two errors and diagrams are of.
-        temperature: what the logits are divided by for the second.
+        rows: number of samples behind the errors and diagrams.
+        temperature: divisor of the logits for the second.
         before, after: expected calibration error at temperature 1 and at that temperature.
         nll, brier: negative log-likelihood and Brier score at both.
         diagram_before, diagram_after: the reliability diagrams.
-        threshold: below which confidence a label is unknown.
-        named: how many labels are named at it, and how many of them rightly.
+        threshold: confidence below which a label is unknown.
+        named: coverage and precision at the threshold.
     """
 
     rows: int
@@ -93,19 +93,19 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskResult:
-    """Everything measured of one task on one data set.
+    """Every metric of one task on one data set.
 
     Attributes:
-        rows: with a label.
+        rows: number of samples with a label.
         accuracy, balanced_accuracy: with bootstrap intervals.
-        macro_f1: mean of the F1 scores of the classes that have rows.
-        f1: per class, None for classes without rows.
-        recall: per class, with intervals, None for classes without rows.
-        confusion: int64 (classes, classes): rows by true and predicted class.
+        macro_f1: mean of the F1 scores of the classes that have samples.
+        f1: per class, None for classes without samples.
+        recall: per class, with intervals, None for classes without samples.
+        confusion: int64 (classes, classes): samples by true and predicted class.
         calibration: of the confidences.
-        off_by_one: share of predictions at most one group away; ages only.
+        off_by_one: fraction of predictions at most one group away; ages only.
         years: errors in years; ages only, None without true ages.
-        groups: figures per value, per column.
+        groups: metrics per value, per column.
         gaps: best minus worst accuracy of the groups that are large enough, per column.
     """
 
@@ -125,13 +125,13 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A model's figures.
+    """The metrics of a model.
 
     Attributes:
         results: per data set, per task.
-        temperatures, thresholds: per task, what the calibrated figures rest on.
-        fitted: whether these were fitted here on half of the rows, or are the model's own.
-        skipped: number of rows that could not be predicted, per reason.
+        temperatures, thresholds: per task, those of the calibrated metrics.
+        fitted: whether these were fitted here on half of the samples, or are the model's own.
+        skipped: number of samples that could not be predicted, per reason.
         ways: the fits on either half, measured on the other; the first is that of `temperatures`. Empty unless fitted.
     """
 
@@ -144,7 +144,7 @@ class Evaluation:
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences on tasks that could not be calibrated, or hardly."""
+        """Sentences on tasks that could not be calibrated, or only on few samples."""
         return self.ways[0].fit.warnings() if self.ways else []
 
 
@@ -152,9 +152,9 @@ def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Ev
     """Measure predictions per data set and task.
 
     Args:
-        predictions: of the rows to measure on.
-        spec: of the model; gives age centroids and its own temperatures and thresholds.
-        fit: fit temperatures and thresholds on one half of the rows and measure calibration on the other; for
+        predictions: of the samples to measure on.
+        spec: of the model, with age centroids, temperatures and thresholds.
+        fit: fit temperatures and thresholds on one half of the samples and measure calibration on the other; for
             validation data.
     """
     manifest = predictions.manifest
@@ -163,7 +163,7 @@ def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Ev
     if fit:
         ways = both_ways(predictions.logits, manifest)
         found, measured = ways[0].fit, ~first_half(manifest)
-        # What can't be fitted on these rows stays as it is in the model.
+        # What can't be fitted on these samples stays as it is in the model.
         calibration = Fit(spec.temperatures | found.temperatures, spec.thresholds | found.thresholds)
     ages = expected_ages(predictions, spec, calibration.temperatures.get(AGE, 1.0))
     results = {
@@ -186,9 +186,9 @@ def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Ev
 
 
 def expected_ages(predictions: Predictions, spec: ModelSpec, temperature: float) -> NDArray[np.float64] | None:
-    """Return float64 (rows,): ages in years; None without the task.
+    """Return float64 (samples,): ages in years; None without the task.
 
-    They are the model's own where it tells years, else the probability-weighted mean of the groups' centroids.
+    They are the model's own if it predicts years, else the probability-weighted mean of the groups' centroids.
     """
     if AGE not in predictions.logits or predictions.years is not None:
         return predictions.years
@@ -207,7 +207,7 @@ def _measure(
     truth = manifest.labels[task][rows]
     predicted = predictions.logits[task][rows].argmax(axis=1).astype(np.int64)
     confusion = confusion_matrix(truth, predicted, classes)
-    f1 = f1_scores(truth, predicted, classes)
+    f1 = f1_scores(confusion)
     years = measure_years(manifest.age_years[rows], ages[rows]) if task == AGE and ages is not None else None
     groups = _groups(manifest.take(rows), task, predicted, None if ages is None else ages[rows])
     return TaskResult(
@@ -227,7 +227,7 @@ def _measure(
 
 
 def _measurable(rows: NDArray[np.bool_], measured: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the rows that nothing was fitted on; all, if a tiny data set has no others."""
+    """Return the held-out samples; all of them, if a tiny data set has no held-out ones."""
     return rows & measured if (rows & measured).any() else rows
 
 
@@ -235,7 +235,7 @@ def _calibration(predictions: Predictions, task: str, rows: NDArray[np.bool_], f
     truth = predictions.manifest.labels[task][rows]
     before = predictions.probabilities(task)[rows]
     after = predictions.probabilities(task, fit.temperatures[task])[rows]
-    first, second = honesty(truth, before), honesty(truth, after)
+    first, second = probability_scores(truth, before), probability_scores(truth, after)
     return Calibration(
         rows=int(rows.sum()),
         temperature=fit.temperatures[task],
@@ -251,30 +251,30 @@ def _calibration(predictions: Predictions, task: str, rows: NDArray[np.bool_], f
 
 
 def measure_years(true: NDArray[np.float32], expected: NDArray[np.float64]) -> Years | None:
-    """Return how well ages in years are told; None with fewer than two of them.
+    """Return the errors of ages in years; None with fewer than two of them.
 
     Args:
-        true: float32 (rows,), NaN where not known.
-        expected: float64 (rows,).
+        true: float32 (samples,), NaN where not known.
+        expected: float64 (samples,).
     """
     known = ~np.isnan(true)
     if known.sum() < 2:
         return None
-    ages, guesses = true[known].astype(np.float64), expected[known]
+    ages, estimates = true[known].astype(np.float64), expected[known]
     return Years(
         rows=int(known.sum()),
-        mae=bootstrap_mean(np.abs(ages - guesses)),
-        plcc=bootstrap_correlation(ages, guesses),
-        srocc=bootstrap_correlation(rankdata(ages), rankdata(guesses)),
-        expected=guesses,
+        mae=bootstrap_mean(np.abs(ages - estimates)),
+        plcc=bootstrap_correlation(ages, estimates),
+        srocc=bootstrap_correlation(rankdata(ages), rankdata(estimates)),
+        expected=estimates,
         true=ages,
     )
 
 
 def group_columns(manifest: Manifest, task: str) -> dict[str, NDArray[np.str_]]:
-    """Return the columns, str (rows,), to report a task by: gender, age group, and any further one with few values.
+    """Return the columns, str (samples,), to report a task by: gender, age group, and any further one with few values.
 
-    The task's own labels are left out, since recall per class says the same.
+    The task's own labels are omitted, since recall per class gives the same.
     """
     columns: dict[str, NDArray[np.str_]] = {}
     for other in (GENDER, AGE):

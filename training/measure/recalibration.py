@@ -1,4 +1,4 @@
-"""A copy of a model with temperatures and thresholds fitted anew, and what that changes."""
+"""A recalibrated copy of a model, and the effect of its new temperatures and thresholds."""
 
 import math
 import shutil
@@ -12,7 +12,7 @@ import numpy as np
 from facial_attributes_training.data.subsets import first_half
 from facial_attributes_training.measure.calibration import Fit, named
 from facial_attributes_training.measure.evaluation import Evaluation
-from facial_attributes_training.measure.metrics import honesty
+from facial_attributes_training.measure.metrics import probability_scores
 from facial_attributes_training.measure.predictions import Predictions
 from numpy.typing import NDArray
 
@@ -25,19 +25,19 @@ from facial_attributes_ros.models.registry import is_shipped
 from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec
 
 _MARK = "+calibrated"
-"""Ends the version of a model that was calibrated anew; its weights are those of the version before it."""
+"""Suffix of the version of a recalibrated model; its weights are those of the version before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a temperature and a threshold of a task are worth on some rows.
+    """Metrics of a task's temperature and threshold on some samples.
 
     Attributes:
-        rows: with a label of the task.
-        temperature, threshold: that are measured; the threshold is infinite if nothing is ever named.
-        calibration_error, nll, brier: as in `metrics.Honesty`.
-        coverage: share of the rows that are named.
-        precision: share of the named ones that are right, None if none is named.
+        rows: number of samples with a label of the task.
+        temperature, threshold: what is measured; the threshold is infinite if every label is unknown.
+        calibration_error, nll, brier: as in `metrics.ProbabilityScores`.
+        coverage: fraction of the labels that are known.
+        precision: fraction of the known labels that are correct, None if none is known.
     """
 
     rows: int
@@ -50,14 +50,14 @@ class Measured:
     precision: float | None
 
     def record(self) -> dict[str, Any]:
-        """Return the figures for `model.json`, rounded."""
+        """Return the metrics for `model.json`, rounded."""
         values = {name: value for name, value in asdict(self).items() if value is not None and math.isfinite(value)}
         return {name: round(value, 4) if isinstance(value, float) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A task that was calibrated anew: both calibrations, measured on the rows that neither was fitted on here."""
+    """A recalibrated task: the metrics of both calibrations on held-out samples."""
 
     task: str
     before: Measured
@@ -67,21 +67,21 @@ class Change:
 def measure(
     predictions: Predictions, task: str, rows: NDArray[np.bool_], temperature: float, threshold: float
 ) -> Measured | None:
-    """Return what a task's temperature and threshold are worth on rows, None if none of them has a label.
+    """Return the metrics of a task's temperature and threshold on samples, None if none of them has a label.
 
     Args:
-        predictions: of the rows.
+        predictions: of the samples.
         task: which.
-        rows: bool (rows,): to measure on.
-        temperature: what logits are divided by.
-        threshold: below which confidence the label is unknown.
+        rows: bool (samples,): to measure on.
+        temperature: divisor of the logits.
+        threshold: confidence below which the label is unknown.
     """
     truth = predictions.manifest.labels[task]
     rows = rows & (truth != MISSING)
     if not rows.any():
         return None
     probabilities = predictions.probabilities(task, temperature)[rows]
-    found = honesty(truth[rows], probabilities)
+    found = probability_scores(truth[rows], probabilities)
     right = probabilities.argmax(axis=1) == truth[rows]
     chosen = named(probabilities.max(axis=1), right, threshold)
     return Measured(
@@ -97,12 +97,12 @@ def measure(
 
 
 def calibration_records(fit: Fit, predictions: Predictions, rows: NDArray[np.bool_]) -> dict[str, dict[str, Any]]:
-    """Return, for the field `calibration` of `model.json`, what every fitted task was fitted on and does on other rows.
+    """Return the field `calibration` of `model.json`: what every task was fitted on, and its metrics on other samples.
 
     Args:
         fit: of the tasks.
         predictions: to measure on.
-        rows: bool (rows,): which of them.
+        rows: bool (samples,): which of them.
     """
     records: dict[str, dict[str, Any]] = {}
     for task, temperature in fit.temperatures.items():
@@ -116,15 +116,15 @@ def check_target(source: Path, target: Path) -> None:
     """Check that a calibrated copy of a model can be written to a folder.
 
     Raises:
-        UserError: the folder is the model's own, belongs to the package, or has something in it.
+        UserError: the folder is the model's own, belongs to the package, or is not empty.
     """
     resolved = target.resolve()
     if resolved == source.resolve():
-        raise UserError(f"--save-calibration writes a copy and leaves {target} as it is: give another folder.")
+        raise UserError(f"--save-calibration writes a copy and does not change {target}: give another folder.")
     if is_shipped(resolved):
-        raise UserError(f"{target} is a folder of models that come with the package: give one of your own.")
+        raise UserError(f"{target} is a folder of the package's own models: give another one.")
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise UserError(f"{target} is there already: give a folder that is not there yet.")
+        raise UserError(f"{target} exists already: give a new folder.")
 
 
 def save_calibration(
@@ -132,23 +132,23 @@ def save_calibration(
 ) -> list[Change]:
     """Write a copy of a model with the temperatures and thresholds that could be fitted; other tasks stay as they are.
 
-    Metrics and everything else that the model's description says stay, too; its papers name the model as the parent.
+    The rest of the model's description stays too, metrics included; its provenance names the model as the parent.
 
     Args:
         source: folder of the model.
-        target: folder to write, which must not be there yet.
+        target: folder to write, which must not exist yet.
         evaluation: with what was fitted.
         predictions: that it is of.
-        command: the command line that does it, for the model's papers.
+        command: the command line, for the model's provenance.
 
     Returns:
-        What changed, measured on the half of the rows that nothing was fitted on.
+        What changed, measured on the held-out half of the samples.
 
     Raises:
         UserError: nothing could be fitted, or the folder can't be written.
     """
     if not evaluation.fitted:
-        raise UserError("only a calibration that is fitted here can be saved: add --calibrate.")
+        raise UserError("only a calibration that is fitted in this evaluation can be saved: add --calibrate.")
     check_target(source, target)
     spec, fit = ModelSpec.identified(source), evaluation.ways[0].fit
     changes = list(_changes(spec, fit, predictions))

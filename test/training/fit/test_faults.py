@@ -33,7 +33,7 @@ KILLS = ("a checkpoint within an epoch", "the first best weights", "the model's 
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-import timm, torch._dynamo, torchmetrics  # once, for all that are killed
+import timm, torch._dynamo  # once, for all that are killed
 from facial_attributes_training.recipe.schema import Recipe
 from facial_attributes_training.fit.run import train
 # Sums are rounded by how many threads share them, and other tests change that number in their process.

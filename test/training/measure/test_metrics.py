@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from facial_attributes_training.measure.metrics import (
+    CALIBRATION_BINS,
     accuracy,
     balanced_accuracy,
     bootstrap_confusion,
@@ -10,8 +11,8 @@ from facial_attributes_training.measure.metrics import (
     calibration_error,
     confusion_matrix,
     f1_scores,
-    honesty,
     off_by_one_accuracy,
+    probability_scores,
     reliability,
 )
 from hypothesis import given, settings
@@ -44,20 +45,30 @@ def test_figures_equal_scikit_learns(data: tuple[NDArray[np.int64], NDArray[np.f
     assert accuracy(confusion) == pytest.approx(sklearn_metrics.accuracy_score(truth, predicted))
     assert balanced_accuracy(confusion) == pytest.approx(sklearn_metrics.balanced_accuracy_score(truth, predicted))
     theirs = sklearn_metrics.f1_score(truth, predicted, labels=labels, average=None, zero_division=0)
-    for index, score in enumerate(f1_scores(truth, predicted, CLASSES)):
+    for index, score in enumerate(f1_scores(confusion)):
         assert score == (pytest.approx(theirs[index]) if (truth == index).any() else None)
 
 
 @settings(deadline=None, max_examples=25)
 @given(predictions())
-def test_the_calibration_error_is_the_weighted_gap_of_the_diagram(
+def test_the_calibration_error_is_that_of_its_definition(
     data: tuple[NDArray[np.int64], NDArray[np.float64]],
 ) -> None:
     truth, probabilities = data
-    diagram = reliability(truth, probabilities)
-    assert diagram.rows.sum() == len(truth)
-    gaps = np.abs(np.nan_to_num(diagram.accuracy - diagram.confidence))
-    assert calibration_error(truth, probabilities) == pytest.approx((gaps * diagram.rows).sum() / len(truth), abs=1e-6)
+    assert reliability(truth, probabilities).rows.sum() == len(truth)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    expected = 0.0
+    for index in range(CALIBRATION_BINS):
+        inside = (index <= confidence * CALIBRATION_BINS) & (confidence * CALIBRATION_BINS < index + 1)
+        if inside.any():
+            expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    assert calibration_error(truth, probabilities) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_certain_prediction_is_in_the_last_bin() -> None:
+    diagram = reliability(np.array([0, 1]), np.array([[1.0, 0.0], [1.0, 0.0]]))
+    assert diagram.rows.tolist() == [0] * (CALIBRATION_BINS - 1) + [2]
+    assert diagram.accuracy[-1] == 0.5
 
 
 def test_figures_of_a_matrix_worked_out_by_hand() -> None:
@@ -67,7 +78,7 @@ def test_figures_of_a_matrix_worked_out_by_hand() -> None:
     assert confusion.tolist() == [[3, 1, 0], [0, 1, 1], [0, 0, 0]]
     assert accuracy(confusion) == pytest.approx(4 / 6)
     assert balanced_accuracy(confusion) == pytest.approx((3 / 4 + 1 / 2) / 2)
-    assert f1_scores(truth, predicted, 3) == [pytest.approx(6 / 7), pytest.approx(1 / 2), None]
+    assert f1_scores(confusion) == [pytest.approx(6 / 7), pytest.approx(1 / 2), None]
 
 
 def test_off_by_one_counts_the_neighbouring_groups() -> None:
@@ -95,7 +106,7 @@ def test_the_bootstrapped_mean_has_the_standard_errors_width() -> None:
 def test_the_proper_scores_are_those_of_their_definitions() -> None:
     truth = np.array([0, 1, 1])
     probabilities = np.array([[0.8, 0.2], [0.4, 0.6], [1.0, 0.0]])
-    found = honesty(truth, probabilities)
+    found = probability_scores(truth, probabilities)
     # A truth that was ruled out costs a lot, but not everything.
     assert found.nll == pytest.approx(-(np.log(0.8) + np.log(0.6) + np.log(1e-12)) / 3)
     assert found.brier == pytest.approx((0.04 + 0.04 + 0.16 + 0.16 + 1 + 1) / 3)
