@@ -18,7 +18,7 @@ setup(
     package_dir={TRAINING: "training", RECIPES: "config/recipes"},
     package_data={
         "facial_attributes_ros": ["py.typed", "models/weights/**", "web/**"],
-        TRAINING: ["py.typed"],
+        TRAINING: ["py.typed", "reports/templates/*.jinja"],
         RECIPES: ["*.yaml", "ladder/*.yaml"],
     },
     include_package_data=False,

@@ -234,14 +234,14 @@ def _change_row(change: "Change") -> dict[str, object]:
 
 def _trained_on(args: argparse.Namespace, model: Path, manifest: "Manifest") -> str:
     """Return which samples the model was trained on, in a sentence, and warn of such an overlap."""
-    from facial_attributes_training.prepare.leaks import warn_of_leaks
+    from facial_attributes_training.prepare.split_overlap import warn_of_overlap
     from facial_attributes_training.reports.trained_on import MEASURED, NOT_KNOWN, compare_with_training
 
     compared = compare_with_training(model, manifest, args.manifest, args.out)
     if compared is None:
         return NOT_KNOWN
-    warn_of_leaks(sentence for each in compared.shared if each.split == MEASURED for sentence in each.sentences)
-    return compared.promise
+    warn_of_overlap(sentence for each in compared.overlaps if each.split == MEASURED for sentence in each.sentences)
+    return compared.summary
 
 
 def _against(

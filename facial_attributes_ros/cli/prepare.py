@@ -115,11 +115,11 @@ def run(args: argparse.Namespace) -> int:
     with training_extra("prepare"):
         from facial_attributes_training.prepare.job import FacePolicy, prepare
         from facial_attributes_training.prepare.sources import SOURCES
-        from facial_attributes_training.prepare.splits import assign_splits, parse_shares
+        from facial_attributes_training.prepare.splits import assign_splits, parse_fractions
     if not 0 < args.keep <= 1:
         raise UserError("--keep must be above 0 and at most 1.")
     source = SOURCES.get(args.source, SOURCES["manifest"])
-    shares = parse_shares(args.splits) if args.splits else None
+    shares = parse_fractions(args.splits) if args.splits else None
     # Manifests hold absolute paths, and the scan of an image is looked up by them.
     args.path = Path.cwd() / os.path.normpath(args.path)
     base = args.path if args.path.is_dir() else args.path.parent

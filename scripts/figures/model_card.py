@@ -1,7 +1,7 @@
-"""The model card of `small`: measure, write it, and check that it still holds. No figure in it is typed by hand.
+"""The model card of `small`: measure, write it, and check that it is still correct. No figure in it is typed by hand.
 
 .venv/bin/python scripts/figures/model_card.py measure   # evaluate, calibrate, decide on int8; writes docs/models/small
-.venv/bin/python scripts/figures/model_card.py write       # docs/model-card-small.md and its pictures
+.venv/bin/python scripts/figures/model_card.py write       # docs/model-card-small.md and its images
 .venv/bin/python scripts/figures/model_card.py check       # all of it again, compared with what is written
 
 `measure` changes the model's temperatures, thresholds, figures and its choice of engine in model.json.
@@ -26,7 +26,7 @@ from facial_attributes_training.measure.evaluation import evaluate
 from facial_attributes_training.measure.predictions import predict_manifest
 from facial_attributes_training.measure.recalibration import calibration_records
 from facial_attributes_training.reports.card.check import differences, most_lost
-from facial_attributes_training.reports.card.pictures import card_pictures
+from facial_attributes_training.reports.card.images import card_images
 from facial_attributes_training.reports.card.sources import (
     BENCH,
     EVALUATION,
@@ -49,24 +49,26 @@ from facial_attributes_ros.models.spec import ModelSpec
 ROOT: Final = Path(__file__).resolve().parents[2]
 MEASURED: Final = ROOT / "docs" / "models" / "small"
 TEMPLATE, CARD = MEASURED / "card.md.in", ROOT / "docs" / "model-card-small.md"
-SPOILT_ROWS: Final = 1500
+CORRUPTED_SAMPLES: Final = 1500
 SAMPLE_ROWS: Final = 240
-"""Rows of the small evaluation that the tests repeat."""
+"""Samples of the small evaluation that the tests repeat."""
 ALLOWED_LOSS: Final = 0.005
-"""int8 is the default if no task loses a larger share of its faces."""
+"""int8 is the default if no task loses a larger fraction of its faces."""
 TOLERANCE: Final = 0.005
-"""By which shares may differ when everything is measured again, perhaps on another machine."""
+"""By how much fractions may differ when everything is measured again, perhaps on another machine."""
 
 
 def main() -> int:
-    """Run a step; return 0, 1 if the card does not hold, or 2 after a mistake told in one sentence."""
+    """Run a step; return 0, 1 if the card does not hold, or 2 after a mistake of the user."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=("measure", "write", "check"))
     parser.add_argument("--model", default="small", help="name or folder of the model (default: %(default)s)")
     parser.add_argument("--manifest", type=Path, default=Path("work/faces/manifest-val.csv"))
-    parser.add_argument("--rows", type=int, help="take so many rows only, to try it")
+    parser.add_argument("--rows", type=int, help="take only so many samples, for a trial")
     parser.add_argument(
-        "--robustness", type=int, help=f"rows for every spoilt view (default: {SPOILT_ROWS}, or those of the card)"
+        "--robustness",
+        type=int,
+        help=f"samples for every corruption (default: {CORRUPTED_SAMPLES}, or the card's)",
     )
     parser.add_argument("--peers", type=Path, default=Path("work/peers/accuracy.md"), help="table that peers.py writes")
     parser.add_argument("--work", type=Path, default=Path("work/card"), help="for raw results (default: %(default)s)")
@@ -92,9 +94,9 @@ def measure(args: argparse.Namespace) -> int:
     _say(f"int8 loses up to {100 * lost:.2f} points of accuracy, so {'it' if int8 else 'float32'} is the default.")
     replace(ModelSpec.read(folder), int8=int8).write(folder)
     chosen, other = ("onnx-int8", "onnx") if int8 else ("onnx", "onnx-int8")
-    spoilt = ["--robustness", str(args.robustness or SPOILT_ROWS)]
+    corrupted = ["--robustness", str(args.robustness or CORRUPTED_SAMPLES)]
     _calibrate(args, folder, chosen)
-    _evaluate(args, args.work / "card", "--engine", chosen, "--calibrate", *spoilt)
+    _evaluate(args, args.work / "card", "--engine", chosen, "--calibrate", *corrupted)
     _evaluate(args, args.work / "sample", "--engine", chosen, "--rows", str(SAMPLE_ROWS))
     reports = {engine: _bench(args.model, engine) for engine in (chosen, other)}
     _keep(args.work / "card", args.measured / EVALUATION.parent)
@@ -107,9 +109,9 @@ def measure(args: argparse.Namespace) -> int:
 
 
 def write(args: argparse.Namespace) -> int:
-    """Write the card and its pictures."""
+    """Write the card and its images."""
     sources = Sources.read(args.measured, model_folder(args.model))
-    for name, figure in card_pictures(sources.evaluation):
+    for name, figure in card_images(sources.evaluation):
         figure.savefig(args.measured / name, dpi=DPI)
     with atomic_target(args.card) as partial:
         partial.write_text(write_card(TEMPLATE, sources), encoding="utf-8")
@@ -117,15 +119,15 @@ def write(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Measure anew and say what differs from what is written."""
+    """Measure again and print what differs from the stored figures."""
     sources = Sources.read(args.measured, model_folder(args.model))
     found = []
     if args.card.read_text(encoding="utf-8") != write_card(TEMPLATE, sources):
-        found.append("The card is not what its figures say: write it again.")
+        found.append("The card does not agree with its figures: write it again.")
     engine = sources.evaluation["run"]["engine"].partition(" ")[0]
     command = shlex.split(sources.evaluation["run"]["command"])
-    spoilt = ["--robustness", str(args.robustness or command[command.index("--robustness") + 1])]
-    _evaluate(args, args.work / "check", "--engine", engine, "--calibrate", *spoilt)
+    corrupted = ["--robustness", str(args.robustness or command[command.index("--robustness") + 1])]
+    _evaluate(args, args.work / "check", "--engine", engine, "--calibrate", *corrupted)
     found += differences(sources.evaluation, read_json(args.work / "check" / "evaluation.json"), TOLERANCE)
     _say("\n".join(found) or "Everything in the card was measured again, and it holds.")
     return int(bool(found))
@@ -176,7 +178,7 @@ def _say(text: str) -> None:
 
 
 def _keep(source: Path, target: Path) -> None:
-    """Copy a report without its HTML twin, and without predictions: labels of single pictures are not ours to give."""
+    """Copy a report without its HTML twin, and without predictions: labels of single images are not ours to publish."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("predictions.csv", "left-out.csv", "report.html"))
 

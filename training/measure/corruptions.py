@@ -1,7 +1,7 @@
-"""What spoils a view of a face, to measure how far a model bears it: few pixels, blur, darkness, tilt, covering.
+"""Corruptions of a face, to measure a model's robustness: low resolution, blur, darkness, tilt, offset, occlusion.
 
-Unlike augmentation, which mixes such things at random while a model is trained, each of these does one thing at one
-strength, and the same to the same picture every time.
+Unlike augmentation, which mixes such changes at random in training, each corruption makes one change at one strength,
+and the same change to the same image every time.
 """
 
 import math
@@ -18,7 +18,7 @@ from facial_attributes_ros.imaging.crop import crop_face
 
 Crop = NDArray[np.uint8]
 Cut = Callable[[Crop, ArrayLike, int, float], Crop]
-"""Cuts a face out of a picture; takes and returns what `imaging.crop.crop_face` does."""
+"""Crops a face out of an image; takes and returns what `imaging.crop.crop_face` does."""
 
 _NOISE = 4.0
 """Standard deviation in grey levels of a small sensor's noise when it is dark."""
@@ -28,16 +28,16 @@ _COVERED: Final[dict[str, tuple[float, float, float, float]]] = {
     "mouth": (0.0, 0.6, 1.0, 1.0),
     "one side": (0.0, 0.0, 0.5, 1.0),
 }
-"""Left, top, right and bottom in shares of the crop."""
+"""Left, top, right and bottom as fractions of the crop."""
 
 
 @dataclass(frozen=True, slots=True)
-class Degradation:
-    """One thing that spoils a face, at one strength; called, it cuts a spoilt face out of a picture.
+class Corruption:
+    """One corruption at one strength; called, it crops a face out of an image and corrupts it.
 
     Attributes:
         kind: what it does, a key of `STRENGTHS`.
-        strength: as the kind counts it; what is covered, for the kind `cover`.
+        strength: as the kind counts it; the part that is occluded, for the kind `cover`.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Degradation:
         return _UNITS[self.kind].format(self.strength)
 
     def __call__(self, image: Crop, box: ArrayLike, size: int, margin: float) -> Crop:
-        """Cut a face out, as `imaging.crop.crop_face` does, and spoil it."""
+        """Crop a face as `imaging.crop.crop_face` does, and corrupt it."""
         if isinstance(self.strength, str):
             return _cover(crop_face(image, box, size, margin), self.strength)
         return _CUTS[self.kind](image, box, size, margin, self.strength)
@@ -62,19 +62,19 @@ def _reduced(image: Crop, box: ArrayLike, size: int, margin: float, pixels: floa
     return np.asarray(cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _blurred(image: Crop, box: ArrayLike, size: int, margin: float, share: float) -> Crop:
-    return np.asarray(cv2.GaussianBlur(crop_face(image, box, size, margin), (0, 0), share * size), np.uint8)
+def _blurred(image: Crop, box: ArrayLike, size: int, margin: float, fraction: float) -> Crop:
+    return np.asarray(cv2.GaussianBlur(crop_face(image, box, size, margin), (0, 0), fraction * size), np.uint8)
 
 
 def _dark(image: Crop, box: ArrayLike, size: int, margin: float, brightness: float) -> Crop:
     crop = crop_face(image, box, size, margin)
-    # Seeded by the picture, so that the same one is spoilt in the same way.
+    # Seeded by the image, so that the same one is always corrupted in the same way.
     noise = np.random.default_rng(zlib.crc32(crop.tobytes())).normal(0, _NOISE, crop.shape)
     return np.asarray(np.clip(np.rint(crop * brightness + noise), 0, 255), np.uint8)
 
 
 def _tilted(image: Crop, box: ArrayLike, size: int, margin: float, degrees: float) -> Crop:
-    # Cut more than the face, so that what comes in at the corners is what is beside it.
+    # Crop more than the face, so that the corners show what is beside it.
     border = math.ceil(size / 4)
     wide = size + 2 * border
     crop = crop_face(image, box, wide, (wide / size * (1 + 2 * margin) - 1) / 2)
@@ -83,14 +83,14 @@ def _tilted(image: Crop, box: ArrayLike, size: int, margin: float, degrees: floa
     return np.ascontiguousarray(turned[border : border + size, border : border + size])
 
 
-def _off_centre(image: Crop, box: ArrayLike, size: int, margin: float, share: float) -> Crop:
+def _off_centre(image: Crop, box: ArrayLike, size: int, margin: float, fraction: float) -> Crop:
     x, y, width, height = np.asarray(box, np.float64)
-    move = share * max(width, height) / math.sqrt(2)
+    move = fraction * max(width, height) / math.sqrt(2)
     return crop_face(image, (x + move, y + move, width, height), size, margin)
 
 
 def _cover(crop: Crop, what: str) -> Crop:
-    left, top, right, bottom = (round(share * len(crop)) for share in _COVERED[what])
+    left, top, right, bottom = (round(edge * len(crop)) for edge in _COVERED[what])
     crop[top:bottom, left:right] = _COVER_GREY
     return crop
 
@@ -117,9 +117,9 @@ STRENGTHS: Final[dict[str, tuple[float | str, ...]]] = {
     "off centre": (0.05, 0.1, 0.2),
     "cover": tuple(_COVERED),
 }
-"""What is measured of each kind: pixels a side, standard deviation, light that is left, degrees, and so on."""
+"""The strengths of each kind: pixels a side, standard deviation, remaining light, degrees, and so on."""
 
 
-def degradations() -> tuple[Degradation, ...]:
-    """Return everything that is measured, from mild to strong within a kind."""
-    return tuple(Degradation(kind, strength) for kind, strengths in STRENGTHS.items() for strength in strengths)
+def corruptions() -> tuple[Corruption, ...]:
+    """Return every corruption that is measured, from mild to strong within a kind."""
+    return tuple(Corruption(kind, strength) for kind, strengths in STRENGTHS.items() for strength in strengths)

@@ -1,4 +1,4 @@
-"""How accurate a model stays when the view of a face is spoilt."""
+"""Robustness: the accuracy of a model on corrupted images."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.data.subsets import data_sets
-from facial_attributes_training.measure.corruptions import Degradation, degradations
+from facial_attributes_training.measure.corruptions import Corruption, corruptions
 from facial_attributes_training.measure.evaluation import expected_ages
 from facial_attributes_training.measure.metrics import (
     Estimate,
@@ -24,7 +24,7 @@ from facial_attributes_ros.detection.base import FaceDetector
 from facial_attributes_ros.engines.base import Engine
 
 CLEAN = "as it is"
-"""Kind of the condition in which nothing is spoilt."""
+"""Kind of the condition without a corruption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Figures:
     """One task's figures on one data set.
 
     Attributes:
-        rows: with a label.
+        rows: samples with a label.
         accuracy, balanced_accuracy: with bootstrap intervals.
         mae: mean absolute error in years; ages only, None without true ages.
     """
@@ -45,10 +45,10 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Figures under one degradation.
+    """Figures under one corruption.
 
     Attributes:
-        kind, label: of the degradation; `CLEAN` without one.
+        kind, label: of the corruption; `CLEAN` without one.
         results: per data set, per task.
     """
 
@@ -65,20 +65,20 @@ def measure_robustness(
     detector: FaceDetector | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Condition]:
-    """Measure a model on the same rows as they are and under every degradation.
+    """Measure a model on the same samples as they are and under every corruption.
 
     Args:
         engine: the model.
-        manifest: the rows.
-        temperatures: per task; expected ages depend on that of the age.
+        manifest: the samples.
+        temperatures: per task; the expected age depends on that of the age.
         crop: as in `predict_manifest`.
-        detector: likewise.
-        progress: told how many faces of all conditions are done.
+        detector: as in `predict_manifest`.
+        progress: called with the number of faces that are done, over all conditions.
 
     Raises:
-        UserError: no row can be predicted, or an archive can't be read.
+        UserError: no sample can be predicted, or an archive can't be read.
     """
-    kinds: tuple[Degradation | None, ...] = (None, *degradations())
+    kinds: tuple[Corruption | None, ...] = (None, *corruptions())
     total, conditions = len(manifest) * len(kinds), []
     for number, kind in enumerate(kinds):
         tell = _shifted(progress, number * len(manifest), total)

@@ -1,262 +1,240 @@
-"""Several runs side by side: those that are there are read, the others trained, and a failure takes only itself."""
+"""The comparison of runs, with the tables of Sessa's thesis and with intervals; as Markdown, HTML and JSON."""
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from facial_attributes_training.data.table_files import numbers, read_table
-from facial_attributes_training.fit.run_files import DISTRIBUTION_FILE, PREDICTIONS_FILE, RECIPE_FILE, stage_folder
-from facial_attributes_training.fit.step_log import read_steps
-from facial_attributes_training.measure.paired import Outcomes, read_outcomes
-from facial_attributes_training.recipe.file import read_recipe
-from facial_attributes_training.recipe.schema import Recipe
+from facial_attributes_training.measure.metrics import BOOTSTRAP_SAMPLES, INTERVAL
+from facial_attributes_training.measure.paired import Key, Measure, measure, per_task
+from facial_attributes_training.reports.finished_runs import Failure, FinishedRun, Rung, rungs
+from facial_attributes_training.reports.page import render, write_page
+from facial_attributes_training.reports.plots import save_figure
+from facial_attributes_training.reports.tables import decimal, percent, stored_estimate, table
 
-from facial_attributes_ros.attributes import TASKS
-from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.adaptations.ladder import Adaptation
-from facial_attributes_ros.models.counts import Counts, count
-from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.attributes import AGE, TASKS
+from facial_attributes_ros.figures import Figure
+from facial_attributes_ros.files import atomic_target, disk_errors
 
-Train = Callable[[Recipe], Path]
-"""Trains a recipe, or goes on with it, and returns the model's folder."""
+REPORT_FILE, PAGE_FILE, FIGURES_FILE, PLOT_FILE = (
+    "comparison.md",
+    "comparison.html",
+    "comparison.json",
+    "comparison.png",
+)
+MEAN = "mean of the tasks"
+_SUMMARY_COLUMNS = (*TASKS, MEAN)
+_SHORT_NAME = 8
+"""Longer names are slanted below a plot."""
 
-_LOGGER = logging.getLogger(__name__)
-_MEANS = {"output", "checkpoint_minutes", "workers", "licence", "version"}
-"""Fields of a recipe that figures do not depend on."""
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedRun:
-    """A run with its model.
-
-    Attributes:
-        recipe: as it was run.
-        counts: parameters and operations.
-        outcomes: what it said of the validation rows that nothing was chosen or fitted on.
-        epochs: that it took, over all stages.
-        steps: likewise.
-        minutes: that the steps took, 0 if that was not logged.
-        metrics: figures per data set and task, as the model's description has them.
-    """
-
-    recipe: Recipe
-    counts: Counts
-    outcomes: Outcomes
-    epochs: int
-    steps: int
-    minutes: float
-    metrics: dict[str, Any]
-
-    @property
-    def single_task(self) -> bool:
-        """Whether nothing that the run trained is shared by tasks."""
-        return len(self.recipe.tasks) == 1 or self.recipe.one_after_another
+Figures = Mapping[Key, Measure]
+Summary = Mapping[str, Measure]
+"""Mean over the data sets of every task, and of the tasks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rung:
-    """A row of the tables: one run, or the runs of one adaptation that have a task each.
-
-    Attributes:
-        label: the adaptation; where several rows have it, the run's name or folder before it.
-        runs: with tasks of their own.
-    """
-
-    label: str
-    runs: tuple[FinishedRun, ...]
-
-    @property
-    def title(self) -> str:
-        """What the row is called."""
-        return f"{self.label}, {'single' if self.single_task else 'multi'}-task"
-
-    @property
-    def adaptation(self) -> str:
-        """Name of the adaptation."""
-        return str(self.runs[0].recipe.adaptation["name"])
-
-    @property
-    def single_task(self) -> bool:
-        """Whether every task has a model of its own."""
-        return self.runs[0].single_task
-
-    @property
-    def counts(self) -> tuple[int, int, float]:
-        """Parameters as it runs, parameters trained, and 10^9 operations, for all tasks of a face together."""
-        first = self.runs[0].recipe
-        if self.adaptation == "lp":
-            # Heads alone stand on one and the same backbone.
-            together = _count(first, [task for task in TASKS if any(task in run.recipe.tasks for run in self.runs)])
-            return together.merged, together.trained, together.gflops_linear
-        counts = [run.counts for run in self.runs]
-        return sum(c.merged for c in counts), sum(c.trained for c in counts), sum(c.gflops_linear for c in counts)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A run that came to no model, and why."""
-
-    name: str
-    reason: str
-
-
-def run_all(
-    paths: Sequence[Path], train: Train, overrides: Sequence[str] = (), runs: Path | None = None, single: bool = False
-) -> Iterator[FinishedRun | Failure]:
-    """Yield the run of every recipe and of every run's folder, one after another; what is not trained yet is.
+def write_comparison(folder: Path, runs: Sequence[FinishedRun], failures: Sequence[Failure], command: str) -> Path:
+    """Write the tables of all runs, and return the Markdown file.
 
     Args:
-        paths: YAML recipes, and folders of runs.
-        train: trains a recipe.
-        overrides: changes to every recipe, such as `epochs=1`.
-        runs: folder for the runs instead of those that the recipes name.
-        single: train one model a task as well for every recipe, on as many rows of each task as the recipe's own run
-            draws; not for MTLoRA, which is about several tasks.
-    """
-    for path in paths:
-        try:
-            recipe = recipe_of(path) if path.is_dir() else read_recipe(path, overrides)
-        except UserError as error:
-            yield Failure(str(path), str(error))
-            continue
-        if path.is_dir():
-            recipe = recipe.model_copy(update={"output": path})
-        elif runs is not None:
-            recipe = recipe.model_copy(update={"output": runs / recipe.name})
-        found = finished_run(recipe, train)
-        yield found
-        if (
-            single
-            and isinstance(found, FinishedRun)
-            and not found.single_task
-            and recipe.adaptation["name"] != "mtlora"
-        ):
-            for part in single_task_recipes(recipe):
-                yield finished_run(part, train)
-
-
-def finished_run(recipe: Recipe, train: Train) -> FinishedRun | Failure:
-    """Return the run of a recipe, which is trained if it is not finished yet, or why there is none."""
-    try:
-        if all((recipe.folder / name).is_file() for name in ("model/model.json", PREDICTIONS_FILE)):
-            _check_same(recipe, recipe_of(recipe.folder))
-        else:
-            train(recipe)
-        return _read(recipe)
-    except UserError as error:
-        return Failure(recipe.name, str(error))
-    except Exception as error:
-        # Whatever went wrong, hours of the other runs must not be lost for it.
-        _LOGGER.exception("The run %s failed.", recipe.name)
-        return Failure(recipe.name, f"{type(error).__name__}: {error}")
-
-
-def single_task_recipes(recipe: Recipe) -> Iterator[Recipe]:
-    """Yield a recipe per task of a finished run: the same, on as many rows of the task an epoch as the run drew."""
-    for task in recipe.tasks:
-        sampler = recipe.sampler.model_copy(update={"epoch_rows": _drawn(recipe, task)})
-        name, folder = f"{recipe.name}-{task}", recipe.folder.with_name(f"{recipe.folder.name}-{task}")
-        yield recipe.model_copy(update={"name": name, "output": folder, "tasks": (task,), "sampler": sampler})
-
-
-def rungs(runs: Sequence[FinishedRun]) -> list[Rung]:
-    """Return the rows of the tables: runs of one task each and one adaptation are put together."""
-    groups: list[list[FinishedRun]] = []
-    for run in runs:
-        home = next((group for group in groups if _belongs(run, group)), None)
-        if home is None:
-            groups.append([run])
-        else:
-            home.append(run)
-    labels = [_labels(group[0]) for group in groups]
-    return [
-        Rung(_first_alone(own, [other for other in labels if other is not own]), tuple(group))
-        for own, group in zip(labels, groups, strict=True)
-    ]
-
-
-def _labels(run: FinishedRun) -> list[tuple[str, bool]]:
-    """Return what a row could be called, short to long, each beside whether it is of one task."""
-    adaptation = str(run.recipe.adaptation["name"])
-    names = (adaptation, f"{run.recipe.name}: {adaptation}", f"{run.recipe.folder}: {adaptation}")
-    return [(name, run.single_task) for name in names]
-
-
-def _first_alone(own: Sequence[tuple[str, bool]], others: Sequence[Sequence[tuple[str, bool]]]) -> str:
-    """Return the shortest label that no other row could have."""
-    return next((label for label in own if not any(label in other for other in others)), own[-1])[0]
-
-
-def _belongs(run: FinishedRun, group: Sequence[FinishedRun]) -> bool:
-    first = group[0].recipe
-    alike = first.adaptation == run.recipe.adaptation and first.backbone == run.recipe.backbone
-    taken = {task for other in group for task in other.recipe.tasks}
-    alone = all(len(other.recipe.tasks) == 1 for other in (run, *group))
-    return alike and alone and taken.isdisjoint(run.recipe.tasks)
-
-
-def _check_same(asked: Recipe, found: Recipe) -> None:
-    """Refuse the figures of a run that another recipe made.
+        folder: where to; it is made if need be.
+        runs: in the order of the adaptations.
+        failures: are listed at the end.
+        command: that made this.
 
     Raises:
-        UserError: the recipes differ in more than how they were run.
+        UserError: no space or no write access.
     """
-    one, other = (recipe.model_dump(mode="json", exclude=_MEANS) for recipe in (asked, found))
-    different = sorted(key for key in one if one[key] != other[key])
-    if different:
-        raise UserError(
-            f"{asked.folder} holds a run of another recipe (another {', '.join(different)}): choose another folder "
-            "with --runs or --set output=FOLDER, or remove that one."
-        )
+    rows = rungs(runs)
+    accuracies, balanced = (_figures(rows, kind) for kind in (False, True))
+    summaries = [_summary(figures) for figures in accuracies]
+    with disk_errors(folder):
+        if rows:
+            save_figure(_plot(rows, summaries), folder / PLOT_FILE)
+        with atomic_target(folder / FIGURES_FILE) as partial:
+            document = json.dumps(_json(rows, accuracies, balanced), indent=1) + "\n"
+            partial.write_text(document, encoding="utf-8", errors="backslashreplace")
+    text = render(
+        "comparison",
+        command=command,
+        interval=INTERVAL,
+        draws=BOOTSTRAP_SAMPLES,
+        plot=PLOT_FILE,
+        runs=runs,
+        summary=_overview(rows, summaries),
+        single_multi=_single_against_multi(rows, summaries),
+        steps=_steps(rows, summaries),
+        accuracy=_by_data_set(rows, accuracies),
+        balanced=_by_data_set(rows, balanced),
+        years=_years(runs),
+        costs=_costs(rows),
+        budget=_budget(runs),
+        failures=_failures(failures),
+    )
+    write_page(folder, REPORT_FILE, PAGE_FILE, text)
+    return folder / REPORT_FILE
 
 
-def _read(recipe: Recipe) -> FinishedRun:
-    columns = [read_steps(stage_folder(recipe, tasks)) for tasks in recipe.stages]
-    spec = ModelSpec.read(recipe.folder / "model")
-    return FinishedRun(
-        recipe=recipe,
-        counts=_count(recipe, spec.tasks),
-        outcomes=read_outcomes(recipe.folder / PREDICTIONS_FILE),
-        epochs=sum(int(max(steps["epoch"])) + 1 for steps in columns if steps),
-        steps=sum(int(max(steps["step"])) for steps in columns if steps),
-        minutes=sum(_seconds(steps) for steps in columns if steps) / 60,
-        metrics=spec.metrics,
+def _figures(rows: Sequence[Rung], balanced: bool) -> list[dict[Key, Measure]]:
+    found = iter(measure([run.outcomes for rung in rows for run in rung.runs], balanced))
+    return [{key: m for _ in rung.runs for key, m in next(found).items()} for rung in rows]
+
+
+def _summary(figures: Figures) -> dict[str, Measure]:
+    tasks = per_task(figures)
+    return tasks | {MEAN: Measure.mean(tasks.values())} if len(tasks) == len(TASKS) else tasks
+
+
+def _overview(rows: Sequence[Rung], summaries: Sequence[Summary]) -> str:
+    return table(
+        ("adaptation", *_SUMMARY_COLUMNS),
+        [
+            (rung.title, *(_percent(found.get(name)) for name in _SUMMARY_COLUMNS))
+            for rung, found in zip(rows, summaries, strict=True)
+        ],
     )
 
 
-def _seconds(steps: dict[str, list[float]]) -> float:
-    """Return the time of all steps from a log of means."""
-    counts = np.diff([0.0, *steps["step"]])
-    return float(counts @ (np.array(steps["data_seconds"]) + np.array(steps["step_seconds"])))
+def _single_against_multi(rows: Sequence[Rung], summaries: Sequence[Summary]) -> str:
+    """Return the differences of multi-task and single-task models of one adaptation; empty without such a pair."""
+    lines = [
+        (_pair_label(multi, single), *_differences(summaries[place], summaries[other]))
+        for place, multi in enumerate(rows)
+        for other, single in enumerate(rows)
+        if single.single_task and not multi.single_task and single.adaptation == multi.adaptation
+    ]
+    return table(("adaptation", *_SUMMARY_COLUMNS), lines) if lines else ""
 
 
-def _count(recipe: Recipe, tasks: Sequence[str]) -> Counts:
-    backbone = recipe.backbone
-    adaptation = Adaptation.from_dict(recipe.adaptation)
-    in_years = recipe.age_in_years
-    return count(backbone.name, adaptation, tasks, backbone.image_size, in_years, **backbone.architecture)
+def _pair_label(multi: Rung, single: Rung) -> str:
+    return multi.label if multi.label == single.label else f"{multi.label} minus {single.label}"
 
 
-def _drawn(recipe: Recipe, task: str) -> int:
-    """Return how many rows with a label of a task the first epoch of a run drew."""
-    path = stage_folder(recipe, recipe.tasks) / DISTRIBUTION_FILE
-    rows = [row for row in read_table(path, ("task", "drawn")) if row["task"] == task]
-    return int(sum(numbers(path, row, ("drawn",))[0] for row in rows))
+def _steps(rows: Sequence[Rung], summaries: Sequence[Summary]) -> str:
+    """Return the differences of every multi-task model and the one before it; empty without two of them."""
+    multi = [(rung, found) for rung, found in zip(rows, summaries, strict=True) if not rung.single_task]
+    lines = [
+        (f"{after.label} minus {before.label}", *_differences(upper, lower))
+        for (before, lower), (after, upper) in pairwise(multi)
+    ]
+    return table(("multi-task", *_SUMMARY_COLUMNS), lines) if lines else ""
 
 
-def recipe_of(folder: Path) -> Recipe:
-    """Return the recipe of a run.
+def _differences(first: Summary, second: Summary) -> list[str]:
+    cells = []
+    for name in _SUMMARY_COLUMNS:
+        if name not in first or name not in second:
+            cells.append("")
+            continue
+        if first[name].rows != second[name].rows:
+            cells.append("other samples")
+            continue
+        estimate = (first[name] - second[name]).estimate
+        text = f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+        cells.append(f"**{text}**" if estimate.low > 0 or estimate.high < 0 else text)
+    return cells
 
-    Raises:
-        UserError: the folder is not that of a run, or its recipe can't be read.
-    """
-    path = folder / RECIPE_FILE
-    try:
-        return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{folder} is not the folder of a run: it has no {RECIPE_FILE}.") from error
-    except (OSError, ValueError) as error:  # among them pydantic's, and of bytes that are not UTF-8
-        raise UserError(f"{path} can't be read as the recipe of a run: {error}.") from error
+
+def _by_data_set(rows: Sequence[Rung], figures: Sequence[Figures]) -> str:
+    keys = sorted({key for found in figures for key in found}, key=lambda key: (TASKS.index(key[1]), key[0]))
+    return table(
+        ("run", *(f"{source} {task}" for source, task in keys)),
+        [(rung.title, *(_percent(found.get(key)) for key in keys)) for rung, found in zip(rows, figures, strict=True)],
+    )
+
+
+def _years(runs: Sequence[FinishedRun]) -> str:
+    """Return the errors and correlations of ages in years; empty where no run has any with an interval."""
+    lines = [
+        (run.recipe.name, data, *(decimal(stored_estimate(entry, name)) for name in ("mae_years", "plcc", "srocc")))
+        for run in runs
+        for data, tasks in run.metrics.items()
+        if "mae_years_95" in (entry := tasks.get(AGE, {}))
+    ]
+    return table(("run", "data set", "MAE, years", "PLCC (Pearson)", "SROCC (Spearman)"), lines) if lines else ""
+
+
+def _costs(rows: Sequence[Rung]) -> str:
+    cells = []
+    for rung in rows:
+        parameters, trained, gflops = rung.counts
+        part = max(run.counts.share for run in rung.runs)
+        cells.append((rung.title, f"{parameters / 1e6:.2f}", f"{trained / 1e6:.2f}", f"{part:.2f}", f"{gflops:.2f}"))
+    return table(("run", "parameters, M", "trained, M", "trained, %", "GFLOPs per face"), cells)
+
+
+def _budget(runs: Sequence[FinishedRun]) -> str:
+    cells = [
+        (
+            run.recipe.name,
+            ", ".join(run.recipe.tasks),
+            str(run.recipe.data.rows or "all"),
+            str(run.epochs),
+            f"{run.steps * run.recipe.batch_size:,}",
+            f"{run.minutes:.1f}",
+            f"{run.recipe.optimiser.lr:g}",
+            str(run.recipe.seed),
+        )
+        for run in runs
+    ]
+    columns = ("run", "tasks", "samples", "epochs", "samples seen", "minutes of steps", "learning rate", "seed")
+    return table(columns, cells)
+
+
+def _failures(failures: Sequence[Failure]) -> str:
+    reasons = [(failure.name, " ".join(failure.reason.split())) for failure in failures]
+    return table(("run", "reason"), reasons) if reasons else ""
+
+
+def _percent(found: Measure | None) -> str:
+    return percent(None if found is None else asdict(found.estimate))
+
+
+def _plot(rows: Sequence[Rung], summaries: Sequence[Summary]) -> Figure:
+    """Draw the accuracy of every adaptation per task, with its interval; single-task models are hollow."""
+    columns = [name for name in (*TASKS, MEAN) if any(name in found for found in summaries)]
+    names = list(dict.fromkeys(rung.label for rung in rows))
+    slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > _SHORT_NAME else {}
+    figure = Figure(figsize=(3.2 * len(columns) + 0.5, 3.6), layout="constrained")
+    for axes, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
+        for rung, found in zip(rows, summaries, strict=True):
+            if column in found:
+                estimate = found[column].estimate
+                place = names.index(rung.label) + (-0.12 if rung.single_task else 0.12)
+                errors = [[100 * (estimate.value - estimate.low)], [100 * (estimate.high - estimate.value)]]
+                colour = "C1" if rung.single_task else "C0"
+                face = "white" if rung.single_task else colour
+                axes.errorbar(
+                    place, 100 * estimate.value, errors, fmt="o", color=colour, markerfacecolor=face, capsize=3
+                )
+        axes.set_xticks(range(len(names)), names, **slant)
+        axes.margins(x=0.15)
+        axes.set_title(column, fontsize=10)
+    figure.axes[0].set_ylabel("accuracy, %")
+    handles = [
+        figure.axes[0].plot([], [], "o", color="C1", markerfacecolor="white")[0],
+        figure.axes[0].plot([], [], "o", color="C0")[0],
+    ]
+    figure.legend(handles, ["single-task", "multi-task"], loc="outside lower center", ncols=2, fontsize=8)
+    return figure
+
+
+def _json(rows: Sequence[Rung], accuracies: Sequence[Figures], balanced: Sequence[Figures]) -> list[dict[str, object]]:
+    return [
+        {
+            "run": rung.title,
+            "parameters": rung.counts[0],
+            "trained": rung.counts[1],
+            "gflops": rung.counts[2],
+            "accuracy": _plain(accuracy),
+            "balanced_accuracy": _plain(recall),
+        }
+        for rung, accuracy, recall in zip(rows, accuracies, balanced, strict=True)
+    ]
+
+
+def _plain(figures: Figures) -> dict[str, dict[str, dict[str, float]]]:
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for (source, task), entry in figures.items():
+        found.setdefault(source, {})[task] = asdict(entry.estimate)
+    return found

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 from facial_attributes_training.data.subsets import ALL
-from facial_attributes_training.measure.evaluation import MIN_GROUP_ROWS, Evaluation, Group, TaskResult
-from facial_attributes_training.measure.metrics import BOOTSTRAP_SAMPLES, INTERVAL, Estimate
+from facial_attributes_training.measure.evaluation import MIN_GROUP_ROWS, Evaluation, TaskResult
+from facial_attributes_training.measure.metrics import BOOTSTRAP_SAMPLES, INTERVAL
 from facial_attributes_training.measure.robustness import Condition
-from facial_attributes_training.reports.page import self_contained
+from facial_attributes_training.reports.page import render, write_page
 from facial_attributes_training.reports.plots import (
     ages_figure,
     confusion_figure,
@@ -23,13 +23,7 @@ from facial_attributes_training.reports.plots import (
     reliability_figure,
     save_figure,
 )
-from facial_attributes_training.reports.tables import (
-    calibration_table,
-    escaped,
-    robustness_columns,
-    robustness_table,
-    threshold_table,
-)
+from facial_attributes_training.reports.tables import Json, percent, table, years
 
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.figures import Figure
@@ -41,13 +35,11 @@ PLOTS = "plots"
 _SUMMARY = (
     "data_set", "task", "rows", "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "macro_f1",
     "off_by_one", "mae_years", "plcc", "srocc", "ece", "ece_calibrated", "nll", "nll_calibrated", "brier",
-    "brier_calibrated", "temperature", "threshold", "named", "precision_named",
+    "brier_calibrated", "temperature", "threshold", "coverage", "precision",
 )  # fmt: skip
-
-
 _COLUMNS = (
-    "data set", "task", "faces", "accuracy, %", "balanced, %", "macro F1", "off by one, %", "error, years",
-    "calibration error, %", "NLL", "Brier", "named, %", "of these right, %",
+    "data set", "task", "faces", "accuracy, %", "balanced accuracy, %", "macro F1", "accuracy ±1, %", "MAE, years",
+    "ECE, %", "NLL", "Brier", "coverage, %", "precision, %",
 )  # fmt: skip
 
 
@@ -59,12 +51,13 @@ class Run:
         model: the model's name.
         engine: what ran it.
         manifests: the files, as they were given.
-        split: the splits that were taken, empty for all.
-        crop: how faces were cut out.
+        split: the splits that were selected, empty for all.
+        crop: how faces were cropped.
         command: the command line that makes this report.
         version: of the model, empty where it has none.
         hash: the first digits of the model's hash, empty where it is not known.
-        trained_on: what the rows share with those that the model was trained on, a sentence; empty if nobody looked.
+        trained_on: how the samples overlap with those that the model was trained on, a sentence; empty if they were not
+            compared.
     """
 
     model: str
@@ -103,7 +96,7 @@ def write_report(folder: Path, evaluation: Evaluation, run: Run, robustness: Seq
         folder: where to; it is made if need be.
         evaluation: what to write.
         run: what was evaluated.
-        robustness: the same with spoilt faces, if that was measured.
+        robustness: the same on corrupted images, if that was measured.
 
     Returns:
         The files.
@@ -119,32 +112,34 @@ def write_report(folder: Path, evaluation: Evaluation, run: Run, robustness: Seq
             writer = csv.DictWriter(file, _SUMMARY, lineterminator="\n")
             writer.writeheader()
             writer.writerows(summary_rows(evaluation))
-        text = markdown(evaluation, run, robustness)
-        _write(files[2], text)
-        _write(files[3], self_contained(text, folder))
+        write_page(folder, REPORT_FILE, PAGE_FILE, markdown(evaluation, run, robustness))
     return [*files, *plots.values()]
 
 
 def summary_rows(evaluation: Evaluation) -> list[dict[str, object]]:
-    """Return the main figures, one row per data set and task; cells without a figure are empty."""
+    """Return the main metrics, a line per data set and task; cells without a metric are empty."""
     return [_summary(name, task, result) for name, task, result in _each(evaluation)]
 
 
 def markdown(evaluation: Evaluation, run: Run, robustness: Sequence[Condition] = ()) -> str:
     """Return the report as Markdown; plots are named as `write_report` writes them."""
-    parts = [_head(evaluation, run), _main_table(evaluation)]
-    if evaluation.ways:
-        ways = _plain([asdict(way) for way in evaluation.ways])
-        parts += ["## Calibration, both ways round\n", calibration_table(ways), threshold_table(ways)]
-    if robustness:
-        conditions = _plain([asdict(condition) for condition in robustness])
-        parts += ["## Spoilt views\n", robustness_table(conditions, robustness_columns(conditions))]
-    parts += [_section(name, task, result) for name, task, result in _each(evaluation)]
-    return "\n".join(parts)
+    document = to_json(evaluation, run, robustness)
+    found = [(name, task, document["results"][name][task]) for name, task, _ in _each(evaluation)]
+    return render(
+        "evaluation",
+        **document,
+        warnings=evaluation.warnings,
+        interval=INTERVAL,
+        draws=BOOTSTRAP_SAMPLES,
+        min_group=MIN_GROUP_ROWS,
+        plots=PLOTS,
+        summary=table(_COLUMNS, [_cells(*entry) for entry in found]),
+        sections=[_section(*entry) for entry in found],
+    )
 
 
 def _each(evaluation: Evaluation) -> Iterator[tuple[str, str, TaskResult]]:
-    """Yield data set, task and result; all together only where it is more than one data set."""
+    """Yield data set, task and result; those of all together only where that is more than one data set."""
     rows = {name: {task: result.rows for task, result in tasks.items()} for name, tasks in evaluation.results.items()}
     for name, tasks in evaluation.results.items():
         for task, result in tasks.items():
@@ -171,8 +166,8 @@ def _summary(name: str, task: str, result: TaskResult) -> dict[str, object]:
         **{name: calibration.brier[place] for place, name in enumerate(("brier", "brier_calibrated"))},
         "temperature": calibration.temperature,
         "threshold": calibration.threshold,
-        "named": calibration.named.coverage.value,
-        "precision_named": calibration.named.precision.value if calibration.named.precision else None,
+        "coverage": calibration.named.coverage.value,
+        "precision": calibration.named.precision.value if calibration.named.precision else None,
     }
     there = {column: value is not None and math.isfinite(value) for column, value in figures.items()}
     texts = {column: f"{value:.4f}" if there[column] else "" for column, value in figures.items()}
@@ -221,102 +216,54 @@ def _write(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def _head(evaluation: Evaluation, run: Run) -> str:
-    skipped = ", ".join(f"{count} {reason}" for reason, count in evaluation.skipped.items()) or "none"
-    origin = (
-        "fitted on half of these rows; calibration is measured on the other half"
-        if evaluation.fitted
-        else "the model's own"
+def _cells(name: str, task: str, result: Json) -> tuple[str, ...]:
+    """Return the line of the summary of a task on a data set."""
+    calibration = result["calibration"]
+    return (
+        name,
+        task,
+        str(result["rows"]),
+        percent(result["accuracy"]),
+        percent(result["balanced_accuracy"]),
+        f"{result['macro_f1']:.3f}",
+        percent(result["off_by_one"]),
+        years(result["years"]["mae"]) if result["years"] else "",
+        f"{100 * calibration['before']:.1f} → {100 * calibration['after']:.1f}",
+        *(f"{calibration[score][0]:.3f} → {calibration[score][1]:.3f}" for score in ("nll", "brier")),
+        percent(calibration["named"]["coverage"]),
+        percent(calibration["named"]["precision"]),
     )
-    temperatures = ", ".join(f"{task} {value:.3f}" for task, value in evaluation.temperatures.items())
-    notes = "".join(f"**{warning[0].upper()}{warning[1:]}**\n\n" for warning in evaluation.warnings)
-    return f"""# Evaluation of {run.model}
-
-| | |
-|---|---|
-| model | {run.model} {run.version} ({run.hash}) |
-| engine | {run.engine} |
-| manifests | {", ".join(run.manifests)} |
-| split | {run.split or "all"} |
-| crop | {run.crop} |
-| rows skipped | {skipped} |
-| temperatures | {temperatures} ({origin}) |
-
-    {run.command}
-{run.trained_on and f"{chr(10)}{run.trained_on}{chr(10)}"}
-Brackets hold {INTERVAL:.0%} bootstrap confidence intervals ({BOOTSTRAP_SAMPLES} draws of rows). Balanced accuracy is
-the mean recall of the classes; off by one counts the neighbouring age group as right; the error in years is that of the
-expected age; the calibration error is over 15 equal bins of confidence. It, the negative log-likelihood (NLL, in nats)
-and the Brier score are given before and after the temperature.
-
-{notes}"""
 
 
-def _main_table(evaluation: Evaluation) -> str:
-    lines = [
-        "## Summary",
-        "",
-        f"| {' | '.join(_COLUMNS)} |",
-        "|---" * len(_COLUMNS) + "|",
-    ]
-    for name, task, result in _each(evaluation):
-        mae = result.years.mae if result.years else None
-        years = _interval(mae, 2) if mae else ""
-        off_by_one = _percent(result.off_by_one) if result.off_by_one else ""
-        calibration = f"{100 * result.calibration.before:.1f} → {100 * result.calibration.after:.1f}"
-        cells = (
-            name, task, str(result.rows), _percent(result.accuracy), _percent(result.balanced_accuracy),
-            f"{result.macro_f1:.3f}", off_by_one, years, calibration, _two(result.calibration.nll),
-            _two(result.calibration.brier), _percent(result.calibration.named.coverage),
-            _percent(result.calibration.named.precision) if result.calibration.named.precision else "",
-        )  # fmt: skip
-        lines.append(f"| {' | '.join(escaped(cell) for cell in cells)} |")
-    return "\n".join([*lines, ""])
-
-
-def _section(name: str, task: str, result: TaskResult) -> str:
-    stem = f"{PLOTS}/{_stem(name, task)}"
-    lines = [f"## {task}, {name}", "", "| class | faces | recall, % | F1 |", "|---|---|---|---|"]
-    for index, label in enumerate(LABELS[task]):
-        rows = int(result.confusion[index].sum())
-        recall = _percent(estimate) if (estimate := result.recall[index]) else ""
-        score = result.f1[index]
-        lines.append(f"| {label} | {rows} | {recall} | {'' if score is None else f'{score:.3f}'} |")
-    lines += ["", f"![Confusion matrix]({stem}-confusion.png)", "", f"![Reliability]({stem}-reliability.png)", ""]
-    if result.years:
-        years = result.years
-        lines += ["| faces | mean error, years | PLCC (Pearson) | SROCC (Spearman) |", "|---|---|---|---|"]
-        cells = (_interval(years.mae, 2), _interval(years.plcc, 3), _interval(years.srocc, 3))
-        lines += [f"| {years.rows} | {' | '.join(cells)} |", "", f"![Ages]({stem}-years.png)", ""]
-    for column, groups in result.groups.items():
-        lines += _group_table(column, groups, result.gaps.get(column))
-    if result.groups:
-        lines += [f"![Groups]({stem}-groups.png)", ""]
-    return "\n".join(lines)
-
-
-def _group_table(column: str, groups: dict[str, Group], gap: float | None) -> list[str]:
-    with_years = any(group.mae is not None for group in groups.values())
-    lines = [f"| {escaped(column)} | faces | accuracy, % | balanced, % |" + (" error, years |" if with_years else "")]
-    lines.append("|---|---|---|---|" + ("---|" if with_years else ""))
-    for value, group in groups.items():
-        row = f"| {escaped(value)} | {group.rows} | {_percent(group.accuracy)} | {_percent(group.balanced_accuracy)} |"
-        lines.append(row + (f" {'' if group.mae is None else f'{group.mae:.2f}'} |" if with_years else ""))
-    if gap is not None:
-        note = (
-            f"Gap between the best and the worst {column} (of at least {MIN_GROUP_ROWS} faces): {100 * gap:.1f} points."
+def _section(name: str, task: str, result: Json) -> dict[str, Any]:
+    """Return what the template needs for the section of a task on a data set."""
+    classes = [
+        (label, str(sum(counts)), percent(recall), "" if f1 is None else f"{f1:.3f}")
+        for label, counts, recall, f1 in zip(
+            LABELS[task], result["confusion"], result["recall"], result["f1"], strict=True
         )
-        lines += ["", note]
-    return [*lines, ""]
+    ]
+    return {
+        "data_set": name,
+        "task": task,
+        "result": result,
+        "stem": _stem(name, task),
+        "classes": table(("class", "faces", "recall, %", "F1"), classes),
+        "groups": {column: _group_table(column, groups) for column, groups in result["groups"].items()},
+    }
 
 
-def _two(figures: tuple[float, float]) -> str:
-    return f"{figures[0]:.3f} → {figures[1]:.3f}"
-
-
-def _interval(estimate: Estimate, digits: int) -> str:
-    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
-
-
-def _percent(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+def _group_table(column: str, groups: Json) -> str:
+    with_years = any(group["mae"] is not None for group in groups.values())
+    rows = [
+        (
+            value,
+            str(group["rows"]),
+            percent(group["accuracy"]),
+            percent(group["balanced_accuracy"]),
+            *(("" if group["mae"] is None else f"{group['mae']:.2f}",) if with_years else ()),
+        )
+        for value, group in groups.items()
+    ]
+    columns = (column, "faces", "accuracy, %", "balanced accuracy, %", *(("MAE, years",) if with_years else ()))
+    return table(columns, rows)

@@ -1,4 +1,4 @@
-"""Markdown tables of an evaluation's figures, from the plain data that its JSON holds.
+"""Markdown tables, and the one way in which reports write an estimate with its interval.
 
 An estimate is an object with `value`, `low` and `high`, as `metrics.Estimate` becomes in JSON.
 """
@@ -13,28 +13,49 @@ Json = Mapping[str, Any]
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table that ends with a line break."""
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    # Names out of people's files may hold what parts cells.
+    lines = [f"| {' | '.join(escaped(column) for column in columns)} |", "|---" * len(columns) + "|"]
+    # Names come from users' files and may hold what separates cells.
     lines += [f"| {' | '.join(escaped(cell) for cell in cells)} |" for cells in rows]
     return "\n".join(lines) + "\n"
 
 
 def percent(estimate: Json | None) -> str:
-    """Return an estimate of a share as a percentage with its interval, nothing for None."""
-    if estimate is None:
-        return ""
-    return f"{100 * estimate['value']:.1f} [{100 * estimate['low']:.1f}, {100 * estimate['high']:.1f}]"
+    """Return an estimate of a fraction as a percentage with its interval, nothing for None."""
+    return _interval(estimate, 1, 100)
 
 
 def years(estimate: Json | None) -> str:
     """Return an estimate in years with its interval, nothing for None."""
-    return "" if estimate is None else f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+    return _interval(estimate, 2)
+
+
+def decimal(estimate: Json | None) -> str:
+    """Return an estimate such as a correlation with its interval, nothing for None."""
+    return _interval(estimate, 3)
+
+
+def _interval(estimate: Json | None, digits: int, factor: float = 1) -> str:
+    """Return `value [low, high]`; the value alone where there is no interval."""
+    if estimate is None or estimate["value"] is None:
+        return ""
+    value, *ends = (
+        f"{factor * estimate[name]:.{digits}f}" for name in ("value", "low", "high") if estimate.get(name) is not None
+    )
+    return f"{value} [{', '.join(ends)}]" if ends else value
+
+
+def stored_estimate(figures: Json, name: str) -> Json | None:
+    """Return one of the figures of `model.json`, which keeps its interval beside it under `NAME_95`; None without."""
+    if not isinstance(figures.get(name), float):
+        return None
+    low, high = figures.get(f"{name}_95") or (None, None)
+    return {"value": figures[name], "low": low, "high": high}
 
 
 def calibration_table(ways: Sequence[Json]) -> str:
-    """Return how well calibrated both ways round are: fitted on one half, measured on the other.
+    """Return the calibration in both directions: fitted on one half, measured on the other.
 
-    Evaluations that were kept from before the two proper scores were measured have no columns of them.
+    Stored evaluations without the two proper scores get a table without their columns.
     """
     columns = ["task", "fitted on", "temperature", "measured on", "faces", "error before, %", "error after, %"]
     scored = all("nll" in result for way in ways for result in way["tasks"].values())
@@ -58,8 +79,8 @@ def calibration_table(ways: Sequence[Json]) -> str:
 
 
 def threshold_table(ways: Sequence[Json]) -> str:
-    """Return what is named at the thresholds of both ways round, per data set; tasks that are always named left out."""
-    columns = ("task", "fitted on", "threshold", "measured on", "faces", "named, %", "of these right, %")
+    """Return coverage and precision at the thresholds, per direction and data set, for the tasks that have one."""
+    columns = ("task", "fitted on", "threshold", "measured on", "faces", "coverage, %", "precision, %")
     rows = [
         (
             task,
@@ -78,15 +99,16 @@ def threshold_table(ways: Sequence[Json]) -> str:
     return table(columns, rows)
 
 
-def robustness_table(conditions: Sequence[Json], columns: Sequence[tuple[str, str, str]]) -> str:
-    """Return figures under every degradation.
+def robustness_table(conditions: Sequence[Json], columns: Sequence[tuple[str, str, str]] | None = None) -> str:
+    """Return the figures under every corruption.
 
     Args:
         conditions: as `robustness.Condition` becomes in JSON.
-        columns: data set, task and figure (`accuracy`, `balanced_accuracy` or `mae`) of every column.
+        columns: data set, task and figure (`accuracy`, `balanced_accuracy` or `mae`) of every column; all by default.
     """
-    titles = {"accuracy": "accuracy, %", "balanced_accuracy": "balanced, %", "mae": "error, years"}
-    head = ["what is spoilt", "how far", *(f"{name} {task} {titles[figure]}" for name, task, figure in columns)]
+    columns = _robustness_columns(conditions) if columns is None else columns
+    titles = {"accuracy": "accuracy, %", "balanced_accuracy": "balanced accuracy, %", "mae": "MAE, years"}
+    head = ["corruption", "strength", *(f"{name} {task} {titles[figure]}" for name, task, figure in columns)]
     rows = [
         [condition["kind"], condition["label"]]
         + [_cell(condition["results"].get(name, {}).get(task), figure) for name, task, figure in columns]
@@ -95,8 +117,8 @@ def robustness_table(conditions: Sequence[Json], columns: Sequence[tuple[str, st
     return table(head, rows)
 
 
-def robustness_columns(conditions: Sequence[Json]) -> list[tuple[str, str, str]]:
-    """Return every data set and task that was measured, with balanced accuracy where classes are far from even."""
+def _robustness_columns(conditions: Sequence[Json]) -> list[tuple[str, str, str]]:
+    """Return every data set and task that was measured; emotions, which are far from balanced, by balanced accuracy."""
     found = []
     for name, tasks in conditions[0]["results"].items():
         for task, figures in tasks.items():
@@ -109,7 +131,7 @@ def robustness_columns(conditions: Sequence[Json]) -> list[tuple[str, str, str]]
 
 
 def distinct(found: Mapping[str, Json]) -> dict[str, Json]:
-    """Return figures per data set without those of `all` where they are of one data set again; each has `rows`."""
+    """Return the figures per data set, without those of `all` where only one data set has any; each has `rows`."""
     largest = max((figures["rows"] for name, figures in found.items() if name != ALL), default=0)
     return {name: figures for name, figures in found.items() if name != ALL or figures["rows"] > largest}
 
@@ -125,5 +147,5 @@ def _tasks(ways: Sequence[Json]) -> list[str]:
 
 
 def escaped(cell: str) -> str:
-    """Return text without what would part the cells of a table."""
+    """Return text that can't end a cell of a table."""
     return cell.replace("|", "\\|")

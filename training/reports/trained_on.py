@@ -1,4 +1,4 @@
-"""The rows that a model was trained on, where its run still lies around it, and what others share with them."""
+"""The overlap of samples with those that a model was trained on, if the model is still in the folder of its run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,27 +7,27 @@ from tempfile import TemporaryDirectory
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.fit.run_data import read_samples
 from facial_attributes_training.fit.run_files import COMPARED_FILE
-from facial_attributes_training.prepare.leaks import Comparison, compare_splits
-from facial_attributes_training.reports.comparison import recipe_of
+from facial_attributes_training.prepare.split_overlap import Comparison, compare_splits
+from facial_attributes_training.reports.finished_runs import recipe_of
 
 from facial_attributes_ros.errors import UserError
 
-NOT_KNOWN = "It is not known which rows the model was trained on, so these were compared with none."
+NOT_KNOWN = "The training samples of this model are not known, so the overlap with them was not measured."
 MEASURED = "measured"
 
 
 def compare_with_training(
     model: Path, manifest: Manifest, files: Sequence[Path], out: Path | None = None
 ) -> Comparison | None:
-    """Compare rows with those that a model was trained on and chosen by; None where these are not known.
+    """Compare samples with the training and validation samples of a model; None where these are not known.
 
-    They are known of a model in the folder of its run, as long as the manifests that the recipe names are there.
+    They are known if the model is in the folder of its run, and the manifests that the recipe names exist.
 
     Args:
         model: folder of the model.
-        manifest: rows to measure on.
-        files: CSV files that they are from.
-        out: folder to keep what is found in pictures that `prepare` has not looked at; None keeps nothing.
+        manifest: samples to measure on.
+        files: their CSV files.
+        out: folder for the hashes of images that `prepare` has not scanned; None keeps nothing.
     """
     try:
         recipe = recipe_of(model.resolve().parent)

@@ -14,8 +14,8 @@ from facial_attributes_training.fit.run import train
 from facial_attributes_training.measure.evaluation import evaluate
 from facial_attributes_training.measure.predictions import predict_manifest
 from facial_attributes_training.recipe.schema import LossRecipe, Recipe
-from facial_attributes_training.reports.comparison import finished_run
-from facial_attributes_training.reports.comparison_tables import write_comparison
+from facial_attributes_training.reports.comparison import write_comparison
+from facial_attributes_training.reports.finished_runs import finished_run
 from facial_attributes_training.reports.run import write_reports
 from PIL import Image
 from scipy.stats import pearsonr, spearmanr

@@ -30,10 +30,10 @@ def predictions(genders: np.ndarray) -> Predictions:
 
 def test_lost_points_are_those_of_the_rows_with_a_label() -> None:
     right = np.arange(ROWS) % 2
-    spoilt = right.copy()
-    spoilt[:3] = 1 - spoilt[:3]
-    spoilt[35:] = 1 - spoilt[35:]  # rows without a label say nothing
-    (found,) = compare_engines(predictions(spoilt), predictions(right))
+    corrupted = right.copy()
+    corrupted[:3] = 1 - corrupted[:3]
+    corrupted[35:] = 1 - corrupted[35:]  # samples without a label do not count
+    (found,) = compare_engines(predictions(corrupted), predictions(right))
     assert (found.rows, found.other, found.accuracy) == (30, 1.0, pytest.approx(0.9))
     assert found.gained.value == pytest.approx(-0.1)
     assert found.gained.low <= -0.1 <= found.gained.high <= 0

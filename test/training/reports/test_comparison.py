@@ -6,8 +6,8 @@ import pytest
 from facial_attributes_training.fit.run import train
 from facial_attributes_training.measure.paired import Measure, Outcomes, measure, per_task, read_outcomes
 from facial_attributes_training.recipe.file import read_recipe
-from facial_attributes_training.reports.comparison import Failure, FinishedRun, finished_run, run_all, rungs
-from facial_attributes_training.reports.comparison_tables import write_comparison
+from facial_attributes_training.reports.comparison import write_comparison
+from facial_attributes_training.reports.finished_runs import Failure, FinishedRun, finished_run, run_all, rungs
 
 from facial_attributes_ros.cli.main import main
 
@@ -50,7 +50,8 @@ def test_runs_are_trained_or_read_and_a_failure_takes_only_itself(tmp_path, reci
 
     report = write_comparison(tmp_path / "out", runs, failures, "facial-attributes compare")
     text = report.read_text()
-    for title in ("Single-task against multi-task", "From rung to rung", "Cost", "Budget", "Runs that failed"):
+    titles = ("Single-task against multi-task", "From one adaptation to the next", "Cost", "Budget", "Runs that failed")
+    for title in titles:
         assert f"## {title}" in text
     assert "lp minus ft-1" in text
     page = (tmp_path / "out" / "comparison.html").read_text()
@@ -117,7 +118,7 @@ def test_runs_of_one_adaptation_are_told_apart(tmp_path, make_recipe):
     half = replace(runs[1].outcomes, truth={"gender": np.where(np.arange(len(truth)) < 6, truth, -1)})
     several = [replace(run, recipe=run.recipe.model_copy(update={"tasks": ("gender", "age")})) for run in named]
     text = write_comparison(tmp_path / "out", [several[0], replace(several[1], outcomes=half)], [], "").read_text()
-    assert "| other: lp minus tiny: lp |  | other rows |" in text
+    assert "| other: lp minus tiny: lp |  | other samples |" in text
 
 
 def test_a_face_is_known_in_runs_of_any_depth(tmp_path):

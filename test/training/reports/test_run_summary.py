@@ -6,16 +6,16 @@ from facial_attributes_training.fit.checkpointing import Progress
 from facial_attributes_training.fit.run import train
 from facial_attributes_training.fit.run_files import STEPS_FILE
 from facial_attributes_training.fit.step_log import StepLog, read_steps
+from facial_attributes_training.reports.plots import distribution_figure
 from facial_attributes_training.reports.progress import RunReport
 from facial_attributes_training.reports.run import write_run_report
-from facial_attributes_training.reports.run_plots import distribution_figure
 
 
 def test_a_run_leaves_a_report_with_its_plots(make_recipe):
     recipe = make_recipe("run", sampler={"balance": 1.0})
     train(recipe, make_report=RunReport)
     text = (recipe.folder / "report.md").read_text()
-    assert "rows that nothing was chosen or fitted on" in text
+    assert "held-out samples, which nothing was chosen or fitted on" in text
     for name in ("losses", "distribution", "speed"):
         assert f"(plots/stage-{name}.png)" in text
         assert (recipe.folder / "plots" / f"stage-{name}.png").stat().st_size > 10_000

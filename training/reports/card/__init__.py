@@ -1,1 +1,1 @@
-"""The model card of `small`: text and pictures from what was measured, and the check that both still agree."""
+"""The model card of `small`: text and images from the measurements, and the check that both still agree."""

@@ -1,4 +1,4 @@
-"""Whether a fresh evaluation gives a stored one again."""
+"""Compare a fresh evaluation with a stored one."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,13 +9,13 @@ Json = Mapping[str, Any]
 
 
 def differences(stored: Json, fresh: Json, tolerance: float) -> list[str]:
-    """Return what differs between two evaluations of the same rows, one sentence each.
+    """Return what differs between two evaluations of the same samples, one sentence each.
 
     Args:
         stored: JSON of an evaluation.
-        fresh: the same, made anew; robustness is compared if it has it.
-        tolerance: by which shares and calibration errors may differ; errors in years by ten times as much. Engines
-            round differently from machine to machine, and int8 also from batch to batch.
+        fresh: the same, made again; robustness is compared if it has any.
+        tolerance: by how much fractions and calibration errors may differ; errors in years by ten times as much.
+            Engines round differently from machine to machine, and int8 also from batch to batch.
     """
     found = []
     there = dict(_figures(fresh))
@@ -29,7 +29,7 @@ def differences(stored: Json, fresh: Json, tolerance: float) -> list[str]:
 
 
 def most_lost(float32: Json, int8: Json) -> float:
-    """Return by how much, at most, int8 is less accurate than float32 in any task, as a share of the faces.
+    """Return by how much, at most, int8 is less accurate than float32 in any task, as a fraction of the faces.
 
     Args:
         float32: results of an evaluation's JSON.
@@ -63,7 +63,7 @@ def _task_figures(label: str, result: Json) -> Iterator[tuple[str, tuple[float, 
     yield f"{label} accuracy", (result["accuracy"]["value"], 1.0)
     yield f"{label} balanced accuracy", (result["balanced_accuracy"]["value"], 1.0)
     yield f"{label} calibration error", (result["calibration"]["after"], 1.0)
-    yield f"{label} share named", (result["calibration"]["named"]["coverage"]["value"], 1.0)
+    yield f"{label} coverage", (result["calibration"]["named"]["coverage"]["value"], 1.0)
     if result["years"]:
         yield f"{label} error in years", (result["years"]["mae"]["value"], 10.0)
     for column, groups in result["groups"].items():

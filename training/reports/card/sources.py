@@ -1,4 +1,4 @@
-"""What a model card is made of: the files beside it that measurements wrote."""
+"""The measurements that a model card is made of, in files beside it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,11 @@ class Sources:
 
     Attributes:
         spec: the model's description.
-        evaluation: JSON of `facial-attributes evaluate` over all validation rows, with calibration and robustness.
-        other: the same over the same rows with the other engine (int8, or float32 if int8 is the default), without
+        evaluation: JSON of `facial-attributes evaluate` over all validation samples, with calibration and robustness.
+        other: the same over the same samples with the other engine (int8, or float32 if int8 is the default), without
             robustness; None if it was not measured.
         bench: JSON of `facial-attributes bench`, per engine; empty if it was not measured.
-        peers: Markdown table of others' models on the same rows and crops; empty if it was not measured.
+        peers: Markdown table of other models on the same samples and crops; empty if it was not measured.
     """
 
     spec: ModelSpec

@@ -1,6 +1,5 @@
-"""The text of a model card: a template in which every figure is a name, and the figures by those names."""
+"""The text of a model card: a Jinja template in which every figure is a name, and the figures by those names."""
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +9,7 @@ from facial_attributes_training.measure.calibration import LUCK, WANTED_PRECISIO
 from facial_attributes_training.measure.evaluation import MIN_GROUP_ROWS
 from facial_attributes_training.reports.card.check import most_lost
 from facial_attributes_training.reports.card.sources import Sources
+from facial_attributes_training.reports.page import render_text
 from facial_attributes_training.reports.tables import (
     calibration_table,
     distinct,
@@ -31,9 +31,8 @@ ROBUSTNESS: Final = (
     ("fairface", GENDER, "accuracy"),
     ("affectnet-from-affectnet", EMOTION, "balanced_accuracy"),
 )
-"""Data set, task and figure that are shown under every degradation, where they were measured."""
+"""Data set, task and figure that are shown under every corruption, where they were measured."""
 NOT_MEASURED: Final = "Not measured yet.\n"
-_NAME: Final = re.compile(r"\{\{([\w-]+)\}\}")
 _CONFUSIONS: Final = 3
 
 
@@ -41,16 +40,14 @@ def card_text(template: str, sources: Sources) -> str:
     """Return the card.
 
     Args:
-        template: Markdown with names such as `{{main-table}}`.
+        template: Markdown with names such as `{{ main_table }}`.
         sources: the measurements.
 
     Raises:
-        UserError: the template has a name that there is no figure of.
+        UserError: the template is not valid, or names a figure that there is not.
     """
-    values = card_values(sources)
-    if unknown := sorted(set(_NAME.findall(template)) - values.keys()):
-        raise UserError(f"the card's template names {unknown[0]!r}; known are {', '.join(sorted(values))}.")
-    return _NAME.sub(lambda found: values[found.group(1)].rstrip("\n"), template)
+    values = {name: value.rstrip("\n") for name, value in card_values(sources).items()}
+    return render_text(template, values, "the card's template")
 
 
 def card_values(sources: Sources) -> dict[str, str]:
@@ -60,7 +57,7 @@ def card_values(sources: Sources) -> dict[str, str]:
     return {
         "engine": evaluation["run"]["engine"],
         "command": "    " + evaluation["run"]["command"],
-        "image-size": str(spec.image_size),
+        "image_size": str(spec.image_size),
         "margin": f"{spec.crop_margin:g}",
         "adaptation": spec.adaptation["name"],
         "licence": spec.licence.text,
@@ -70,18 +67,18 @@ def card_values(sources: Sources) -> dict[str, str]:
         "centroids": ", ".join(
             f"{label} {years:g}" for label, years in zip(LABELS[AGE], spec.age_centroids, strict=True)
         ),
-        "wanted-gender": f"{WANTED_PRECISION[GENDER]:.0%}",
-        "wanted-emotion": f"{WANTED_PRECISION[EMOTION]:.0%}",
+        "wanted_gender": f"{WANTED_PRECISION[GENDER]:.0%}",
+        "wanted_emotion": f"{WANTED_PRECISION[EMOTION]:.0%}",
         "luck": f"{LUCK:.0%}",
-        "main-table": _main_table(results),
-        "class-table": _class_table(results),
-        "group-tables": "\n".join(_group_tables(results)),
+        "main_table": _main_table(results),
+        "class_table": _class_table(results),
+        "group_tables": "\n".join(_group_tables(results)),
         "weakest": "".join(_weakest(results)) or NOT_MEASURED,
         "confusions": "".join(_confusions(results)) or NOT_MEASURED,
-        "calibration-table": calibration_table(ways),
-        "threshold-table": threshold_table(ways),
-        "robustness-rows": str(_robustness_rows(evaluation["robustness"])),
-        "robustness-table": _robustness(evaluation["robustness"]),
+        "calibration_table": calibration_table(ways),
+        "threshold_table": threshold_table(ways),
+        "robustness_rows": str(_robustness_rows(evaluation["robustness"])),
+        "robustness_table": _robustness(evaluation["robustness"]),
         "engines": _engines(sources),
         "int8": _int8(sources),
         "cost": _cost(sources.bench),
@@ -93,7 +90,7 @@ def write_card(template: Path, sources: Sources) -> str:
     """Return the card of a template file.
 
     Raises:
-        UserError: the template can't be read or names what there is not.
+        UserError: the template can't be read, is not valid, or names a figure that there is not.
     """
     try:
         return card_text(template.read_text(encoding="utf-8"), sources)
@@ -102,21 +99,21 @@ def write_card(template: Path, sources: Sources) -> str:
 
 
 def _per_source(results: Json) -> Iterator[Json]:
-    """Yield a task's result of every source that is no part or union of others; its rows are the source's faces."""
+    """Yield the result with the most faces of every source that is neither a part nor a union of others."""
     for name, tasks in results.items():
         if name != ALL and "-from-" not in name:
             yield max(tasks.values(), key=lambda result: result["rows"])
 
 
 def _each(results: Json) -> Iterator[tuple[str, str, Json]]:
-    """Yield task, data set and result in the order of the tasks; all together where that is more than one data set."""
+    """Yield task, data set and result by task; those of all together only where that is more than one data set."""
     for task in TASKS:
         with_task = {name: tasks[task] for name, tasks in results.items() if task in tasks}
         yield from ((task, name, result) for name, result in distinct(with_task).items())
 
 
 def _main_table(results: Json) -> str:
-    columns = ("task", "data", "faces", "accuracy, %", "balanced, %", "within one group, %", "error, years")
+    columns = ("task", "data", "faces", "accuracy, %", "balanced accuracy, %", "accuracy ±1, %", "MAE, years")
     scored = all("nll" in result["calibration"] for _, _, result in _each(results))
     rows = [
         (
@@ -132,7 +129,7 @@ def _main_table(results: Json) -> str:
         )
         for task, name, result in _each(results)
     ]
-    return table((*columns, "calibration error, %", *(("NLL", "Brier") if scored else ())), rows)
+    return table((*columns, "ECE, %", *(("NLL", "Brier") if scored else ())), rows)
 
 
 def _class_table(results: Json) -> str:
@@ -143,7 +140,7 @@ def _class_table(results: Json) -> str:
         for index, label in enumerate(LABELS[task])
         if (score := result["f1"][index]) is not None and (name == ALL or task not in pooled)
     ]
-    return table(("task", "data", "class", "faces", "found, %", "F1"), rows)
+    return table(("task", "data", "class", "faces", "recall, %", "F1"), rows)
 
 
 def _group_tables(results: Json) -> Iterator[str]:
@@ -157,12 +154,12 @@ def _group_tables(results: Json) -> Iterator[str]:
         ]
         if rows:
             yield f"{task.capitalize()}, {name}:\n\n" + table(
-                ("group", "", "faces", "accuracy, %", "balanced, %"), rows
+                ("group", "", "faces", "accuracy, %", "balanced accuracy, %"), rows
             )
 
 
 def _weakest(results: Json) -> Iterator[str]:
-    """Yield one point of a list per column of groups: where a task is told worst, and where best."""
+    """Yield a list item per column of groups: the groups with the lowest and the highest accuracy."""
     for task, name, result in _each(results):
         if name == ALL:
             continue
@@ -172,16 +169,16 @@ def _weakest(results: Json) -> Iterator[str]:
                 continue
             worst, best = (pick(large, key=lambda value: large[value]["accuracy"]["value"]) for pick in (min, max))
             yield (
-                f"- **{task.capitalize()} by {column.replace('_', ' ')}** ({name}): worst for {worst}, "
-                f"{percent(large[worst]['accuracy'])} % of {large[worst]['rows']}; best for {best}, "
+                f"- **{task.capitalize()} by {column.replace('_', ' ')}** ({name}): lowest for {worst}, "
+                f"{percent(large[worst]['accuracy'])} % of {large[worst]['rows']}; highest for {best}, "
                 f"{percent(large[best]['accuracy'])} % of {large[best]['rows']}.\n"
             )
 
 
 def _confusions(results: Json) -> Iterator[str]:
-    """Yield one point of a list per task: what is most often taken for what."""
+    """Yield a list item per task: its most frequent confusions."""
     for task, name, result in _each(results):
-        shares = sorted(
+        rates = sorted(
             (
                 (count / sum(row), LABELS[task][index], LABELS[task][other])
                 for index, row in enumerate(result["confusion"])
@@ -190,9 +187,9 @@ def _confusions(results: Json) -> Iterator[str]:
             ),
             reverse=True,
         )
-        told = ", ".join(f"{true} taken for {said} {100 * share:.0f} %" for share, true, said in shares[:_CONFUSIONS])
-        if told:
-            yield f"- **{task.capitalize()}** ({name}): {told}.\n"
+        listed = [f"{true} as {label} {100 * rate:.0f} %" for rate, true, label in rates[:_CONFUSIONS]]
+        if listed:
+            yield f"- **{task.capitalize()}** ({name}): {', '.join(listed)}.\n"
 
 
 def _robustness_rows(conditions: list[Json]) -> int:
@@ -229,7 +226,7 @@ def _engines(sources: Sources) -> str:
 
 
 def _int8(sources: Sources) -> str:
-    """Return a sentence on what int8 loses."""
+    """Return a sentence on the accuracy that int8 loses."""
     if sources.other is None:
         return NOT_MEASURED
     pair = (sources.evaluation, sources.other)

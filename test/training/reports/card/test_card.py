@@ -1,4 +1,4 @@
-"""The model card: its text, its pictures, and the check that it holds."""
+"""The model card: its text, its images, and the check of its figures."""
 
 import copy
 import json
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from facial_attributes_training.data.manifest import Manifest, Row, read_manifest
 from facial_attributes_training.data.sampling import spread_subset
-from facial_attributes_training.measure.corruptions import degradations
+from facial_attributes_training.measure.corruptions import corruptions
 from facial_attributes_training.measure.evaluation import evaluate
 from facial_attributes_training.measure.predictions import Predictions, predict_manifest
 from facial_attributes_training.measure.robustness import CLEAN, Condition, Figures
 from facial_attributes_training.reports.card.check import differences, most_lost
-from facial_attributes_training.reports.card.pictures import card_pictures, drawn_face
+from facial_attributes_training.reports.card.images import card_images, drawn_face
 from facial_attributes_training.reports.card.sources import SAMPLE, Sources, read_json
 from facial_attributes_training.reports.card.text import card_text, card_values, write_card
 from facial_attributes_training.reports.evaluation import Run, to_json
@@ -35,7 +35,7 @@ SPEC = ModelSpec(
 
 @pytest.fixture(scope="module")
 def evaluation() -> dict[str, Any]:
-    """Guesses that are often right, of rows as there are in the real validation set."""
+    """Predictions that are often correct, of samples as in the real validation set."""
     random = np.random.default_rng(0)
     rows, sets = [], [("fairface", "", 240), ("appareal", "", 60), ("affectnet", "affectnet", 120)]
     for source, origin, count in [*sets, ("affectnet", "ffhq", 60)]:
@@ -64,7 +64,7 @@ def evaluation() -> dict[str, Any]:
     }
     conditions = [
         Condition(CLEAN, "", figures),
-        *(Condition(kind.kind, kind.label, figures) for kind in degradations()),
+        *(Condition(kind.kind, kind.label, figures) for kind in corruptions()),
     ]
     run = Run("m", "onnx on cpu", ("m.csv",), "", "box", "facial-attributes evaluate --model m")
     document: dict[str, Any] = json.loads(json.dumps(to_json(found, run, conditions), allow_nan=False))
@@ -81,33 +81,33 @@ def test_the_shipped_template_names_only_what_there_is(evaluation: dict[str, Any
     assert "{{" not in text
     assert "facial-attributes evaluate --model m" in text
     with pytest.raises(UserError, match="'nothing'"):
-        card_text("{{nothing}}", sources(evaluation))
+        card_text("{{ nothing }}", sources(evaluation))
 
 
 def test_every_figure_is_the_measured_one(evaluation: dict[str, Any]) -> None:
     values = card_values(sources(evaluation))
     result = evaluation["results"]["affectnet-from-affectnet"][EMOTION]
     balanced = result["balanced_accuracy"]
-    told = f"{100 * balanced['value']:.1f} [{100 * balanced['low']:.1f}, {100 * balanced['high']:.1f}]"
-    line = next(line for line in values["main-table"].splitlines() if "affectnet-from-affectnet" in line)
+    written = f"{100 * balanced['value']:.1f} [{100 * balanced['low']:.1f}, {100 * balanced['high']:.1f}]"
+    line = next(line for line in values["main_table"].splitlines() if "affectnet-from-affectnet" in line)
     assert [cell.strip() for cell in line.split("|")][2:4] == ["affectnet-from-affectnet", str(result["rows"])]
-    assert told in line
+    assert written in line
     assert values["rows"] == "480"
-    # Emotions are of one data set only, which is not told again as all of them.
-    assert not [line for line in values["main-table"].splitlines() if "emotion | all" in line]
-    assert [line for line in values["main-table"].splitlines() if "age | all" in line]
+    # Emotions are of one data set only, so there is no line of all.
+    assert not [line for line in values["main_table"].splitlines() if "emotion | all" in line]
+    assert [line for line in values["main_table"].splitlines() if "age | all" in line]
 
 
 def test_the_weakest_group_is_named(evaluation: dict[str, Any]) -> None:
     groups = evaluation["results"]["fairface"][GENDER]["groups"]["ethnicity"]
     worst = min(groups, key=lambda value: groups[value]["accuracy"]["value"])
     line = next(line for line in card_values(sources(evaluation))["weakest"].splitlines() if "Gender by ethn" in line)
-    assert f"worst for {worst}" in line
+    assert f"lowest for {worst}" in line
 
 
 def test_what_was_not_measured_is_said_to_be_missing(evaluation: dict[str, Any]) -> None:
     values = card_values(sources(evaluation | {"robustness": []}))
-    assert {values[name] for name in ("robustness-table", "cost", "engines", "int8", "peers")} == {
+    assert {values[name] for name in ("robustness_table", "cost", "engines", "int8", "peers")} == {
         "Not measured yet.\n"
     }
     bench = {"onnx": {"estimate_per_backbone": {"1": 1.1, "8": 1.02}, "machine": "a machine"}}
@@ -122,14 +122,14 @@ def test_what_was_not_measured_is_said_to_be_missing(evaluation: dict[str, Any])
         assert "at most 1.23 points" in card_values(replace(sources(evaluation), **changes))["int8"]
 
 
-def test_the_pictures_are_drawn(evaluation: dict[str, Any]) -> None:
-    assert [name for name, _ in card_pictures(evaluation)] == [
+def test_the_images_are_drawn(evaluation: dict[str, Any]) -> None:
+    assert [name for name, _ in card_images(evaluation)] == [
         "weakest-groups.png",
         "emotion-by-origin.png",
-        "spoilt-curves.png",
-        "spoilt-faces.png",
+        "corruption-curves.png",
+        "corruption-faces.png",
     ]
-    assert len(list(card_pictures(evaluation | {"robustness": []}))) == 2
+    assert len(list(card_images(evaluation | {"robustness": []}))) == 2
     assert drawn_face().dtype == np.uint8
 
 
@@ -138,9 +138,9 @@ def test_a_figure_that_changed_is_found(evaluation: dict[str, Any]) -> None:
     fresh = copy.deepcopy(evaluation)
     fresh["results"]["fairface"][GENDER]["accuracy"]["value"] -= 0.01
     assert differences(evaluation, fresh, 0.02) == []
-    told = differences(evaluation, fresh, 0.005)
-    assert len(told) == 1
-    assert told[0].startswith("fairface gender accuracy is")
+    found = differences(evaluation, fresh, 0.005)
+    assert len(found) == 1
+    assert found[0].startswith("fairface gender accuracy is")
     del fresh["results"]["fairface"]
     assert "there is none now" in differences(evaluation, fresh, 0.02)[0]
 

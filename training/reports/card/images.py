@@ -1,11 +1,11 @@
-"""Pictures for a model card, all drawn from figures; the face in them is drawn too, nobody's photograph is shown."""
+"""Images for a model card, all drawn from figures; the face in them is drawn too, no photograph is shown."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import cv2
 import numpy as np
-from facial_attributes_training.measure.corruptions import STRENGTHS, Degradation
+from facial_attributes_training.measure.corruptions import STRENGTHS, Corruption
 from facial_attributes_training.measure.evaluation import MIN_GROUP_ROWS
 from facial_attributes_training.measure.robustness import CLEAN
 from numpy.typing import NDArray
@@ -19,28 +19,28 @@ Json = Mapping[str, Any]
 _SERIES: Final = {
     AGE: ("fairface", "accuracy", "age group (FairFace), accuracy"),
     GENDER: ("fairface", "accuracy", "gender (FairFace), accuracy"),
-    EMOTION: ("affectnet-from-affectnet", "balanced_accuracy", "emotion (AffectNet), balanced"),
+    EMOTION: ("affectnet-from-affectnet", "balanced_accuracy", "emotion (AffectNet), balanced accuracy"),
 }
 _SHOWN_GROUPS: Final = 8
 _SIDE, _BOX = 160, (36.0, 34.0, 92.0, 106.0)
 
 
-def card_pictures(evaluation: Json) -> Iterator[tuple[str, Figure]]:
+def card_images(evaluation: Json) -> Iterator[tuple[str, Figure]]:
     """Yield file name and figure of everything that there are figures for.
 
     Args:
         evaluation: JSON of an evaluation.
     """
-    yield "weakest-groups.png", groups_picture(evaluation["results"])
+    yield "weakest-groups.png", groups_image(evaluation["results"])
     if any("-from-" in name for name in evaluation["results"]):
-        yield "emotion-by-origin.png", origins_picture(evaluation["results"])
+        yield "emotion-by-origin.png", origins_image(evaluation["results"])
     if evaluation["robustness"]:
-        yield "spoilt-curves.png", curves_picture(evaluation["robustness"])
-        yield "spoilt-faces.png", faces_picture(evaluation["robustness"])
+        yield "corruption-curves.png", curves_image(evaluation["robustness"])
+        yield "corruption-faces.png", faces_image(evaluation["robustness"])
 
 
-def groups_picture(results: Json) -> Figure:
-    """Draw, per task, the groups that are told worst, with their intervals, and the accuracy over all."""
+def groups_image(results: Json) -> Figure:
+    """Draw, per task, the groups with the lowest accuracy, their intervals, and the accuracy over all faces."""
     panels = [
         (task, name, tasks[task])
         for task, name in _largest(results).items()
@@ -59,13 +59,13 @@ def groups_picture(results: Json) -> Figure:
         )[:_SHOWN_GROUPS]
         _bars(axes, groups)
         axes.axvline(100 * result["accuracy"]["value"], color="black", linewidth=1, linestyle="--")
-        axes.set_title(f"{task}, {name}: the groups told worst (dashed: all faces)", fontsize=10)
+        axes.set_title(f"{task}, {name}: the groups with the lowest accuracy (dashed: all faces)", fontsize=10)
     figure.supxlabel("accuracy, % (number of faces in brackets)", fontsize=9)
     return figure
 
 
-def origins_picture(results: Json) -> Figure:
-    """Draw the recall of every emotion for each origin of the pictures: happy and neutral by style would show here."""
+def origins_image(results: Json) -> Figure:
+    """Draw the recall of every emotion by origin of the images: a model that learnt the style would show here."""
     origins = {name: tasks[EMOTION] for name, tasks in results.items() if "-from-" in name and EMOTION in tasks}
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -80,14 +80,14 @@ def origins_picture(results: Json) -> Figure:
         for place, (index, _) in zip(places, there, strict=True):
             axes.text(place, 2, str(sum(result["confusion"][index])), ha="center", fontsize=7, color="white")
     axes.set_xticks(range(len(LABELS[EMOTION])), LABELS[EMOTION])
-    axes.set(ylim=(0, 100), ylabel="found, %")
-    axes.set_title("Emotions by the origin of the pictures (number of faces at the foot)", fontsize=10)
+    axes.set(ylim=(0, 100), ylabel="recall, %")
+    axes.set_title("Emotions by origin of the images (number of faces at the foot)", fontsize=10)
     axes.legend(fontsize=8)
     return figure
 
 
-def curves_picture(conditions: Sequence[Json]) -> Figure:
-    """Draw the accuracy of every task against the strength of every degradation, with intervals."""
+def curves_image(conditions: Sequence[Json]) -> Figure:
+    """Draw the accuracy of every task against the strength of every corruption, with intervals."""
     clean = next(condition for condition in conditions if condition["kind"] == CLEAN)
     kinds = [kind for kind in STRENGTHS if any(condition["kind"] == kind for condition in conditions)]
     figure = Figure(figsize=(10, 6.2), layout="constrained")
@@ -109,7 +109,7 @@ def curves_picture(conditions: Sequence[Json]) -> Figure:
                 markersize=4,
                 label=label,
             )
-        axes.set_xticks(range(len(steps)), ["as it is", *(step["label"].split(" of ")[0] for step in steps[1:])])
+        axes.set_xticks(range(len(steps)), [CLEAN, *(step["label"].split(" of ")[0] for step in steps[1:])])
         axes.tick_params(labelsize=8)
         axes.set_title(kind, fontsize=10)
         axes.set_ylim(0, 100)
@@ -121,8 +121,8 @@ def curves_picture(conditions: Sequence[Json]) -> Figure:
     return figure
 
 
-def faces_picture(conditions: Sequence[Json]) -> Figure:
-    """Draw what each degradation does to a drawn face, with the figures of all tasks below."""
+def faces_image(conditions: Sequence[Json]) -> Figure:
+    """Draw every corruption on a drawn face, with the figures of all tasks below."""
     kinds = list(STRENGTHS)
     columns = 1 + max(len(strengths) for strengths in STRENGTHS.values())
     figure = Figure(figsize=(2.0 * columns, 2.35 * len(kinds)), layout="constrained")
@@ -130,11 +130,11 @@ def faces_picture(conditions: Sequence[Json]) -> Figure:
     face, found = drawn_face(), {(condition["kind"], condition["label"]): condition for condition in conditions}
     for row, kind in enumerate(kinds):
         clean = crop_face(face, _BOX, 112, 0.0)
-        cells = [(clean, "as it is", found[CLEAN, ""])]
+        cells = [(clean, CLEAN, found[CLEAN, ""])]
         for strength in STRENGTHS[kind]:
-            spoilt = Degradation(kind, strength)
-            if (condition := found.get((kind, spoilt.label))) is not None:
-                cells.append((spoilt(face, _BOX, 112, 0.0), f"{kind}: {spoilt.label}", condition))
+            corruption = Corruption(kind, strength)
+            if (condition := found.get((kind, corruption.label))) is not None:
+                cells.append((corruption(face, _BOX, 112, 0.0), f"{kind}: {corruption.label}", condition))
         for axes, cell in zip(grid[row], cells, strict=False):
             _face_cell(axes, *cell)
         for axes in grid[row]:
@@ -144,31 +144,31 @@ def faces_picture(conditions: Sequence[Json]) -> Figure:
 
 def drawn_face() -> NDArray[np.uint8]:
     """Return a schematic face, uint8 (side, side, 3) BGR."""
-    picture = np.full((_SIDE, _SIDE, 3), (150, 140, 120), np.uint8)
-    picture[:] = (picture * np.linspace(0.8, 1.15, _SIDE)[:, None, None]).clip(0, 255).astype(np.uint8)
+    image = np.full((_SIDE, _SIDE, 3), (150, 140, 120), np.uint8)
+    image[:] = (image * np.linspace(0.8, 1.15, _SIDE)[:, None, None]).clip(0, 255).astype(np.uint8)
     skin, dark, lips = (150, 185, 225), (40, 45, 60), (95, 95, 190)
-    cv2.rectangle(picture, (62, 120), (102, _SIDE), (130, 165, 205), -1)
-    cv2.ellipse(picture, (82, 70), (50, 60), 0, 180, 360, (35, 50, 75), -1, cv2.LINE_AA)
-    cv2.ellipse(picture, (82, 82), (42, 56), 0, 0, 360, skin, -1, cv2.LINE_AA)
-    cv2.ellipse(picture, (82, 46), (44, 22), 0, 180, 360, (35, 50, 75), -1, cv2.LINE_AA)
+    cv2.rectangle(image, (62, 120), (102, _SIDE), (130, 165, 205), -1)
+    cv2.ellipse(image, (82, 70), (50, 60), 0, 180, 360, (35, 50, 75), -1, cv2.LINE_AA)
+    cv2.ellipse(image, (82, 82), (42, 56), 0, 0, 360, skin, -1, cv2.LINE_AA)
+    cv2.ellipse(image, (82, 46), (44, 22), 0, 180, 360, (35, 50, 75), -1, cv2.LINE_AA)
     for x in (65, 99):
-        cv2.ellipse(picture, (x, 76), (9, 5), 0, 0, 360, (245, 245, 245), -1, cv2.LINE_AA)
-        cv2.circle(picture, (x, 76), 4, dark, -1, cv2.LINE_AA)
-        cv2.ellipse(picture, (x, 68), (11, 5), 0, 200, 340, dark, 2, cv2.LINE_AA)
-    cv2.polylines(picture, [np.array([(83, 78), (78, 97), (87, 98)])], False, (110, 140, 185), 2, cv2.LINE_AA)
-    cv2.ellipse(picture, (82, 111), (17, 9), 0, 15, 165, lips, 4, cv2.LINE_AA)
-    return picture
+        cv2.ellipse(image, (x, 76), (9, 5), 0, 0, 360, (245, 245, 245), -1, cv2.LINE_AA)
+        cv2.circle(image, (x, 76), 4, dark, -1, cv2.LINE_AA)
+        cv2.ellipse(image, (x, 68), (11, 5), 0, 200, 340, dark, 2, cv2.LINE_AA)
+    cv2.polylines(image, [np.array([(83, 78), (78, 97), (87, 98)])], False, (110, 140, 185), 2, cv2.LINE_AA)
+    cv2.ellipse(image, (82, 111), (17, 9), 0, 15, 165, lips, 4, cv2.LINE_AA)
+    return image
 
 
-def _face_cell(axes: Axes, picture: NDArray[np.uint8], title: str, condition: Json) -> None:
-    axes.imshow(picture[..., ::-1], interpolation="nearest")
-    told = [
-        f"{task} {100 * figures[measure]['value']:.0f} %"
+def _face_cell(axes: Axes, image: NDArray[np.uint8], title: str, condition: Json) -> None:
+    axes.imshow(image[..., ::-1], interpolation="nearest")
+    figures = [
+        f"{task} {100 * found[measure]['value']:.0f} %"
         for task, (name, measure, _) in _SERIES.items()
-        if (figures := condition["results"].get(name, {}).get(task)) is not None
+        if (found := condition["results"].get(name, {}).get(task)) is not None
     ]
     axes.set_title(title, fontsize=8)
-    axes.text(0.5, -0.04, "\n".join(told), transform=axes.transAxes, ha="center", va="top", fontsize=7)
+    axes.text(0.5, -0.04, "\n".join(figures), transform=axes.transAxes, ha="center", va="top", fontsize=7)
 
 
 def _largest(results: Json) -> dict[str, str]:
