@@ -1,6 +1,6 @@
-"""Under which terms the data sets that people train on are given out, by their name in the column `source`.
+"""Licences of common training sets, by their name in the column `source`.
 
-A data set that is not listed has terms that nobody stated here; a recipe can state them.
+The licence of any other data set is unknown, unless a recipe states it.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _RESEARCH: Final = {
     "vggface2": "VGGFace2",
     "wiki": "IMDB-WIKI",
 }
-"""Given out for research that is not commercial, under terms of their own."""
+"""For non-commercial research, under terms of their own."""
 DATA_LICENCES: Final[dict[str, Licence]] = {
     "celeba-hq": Licence("CC-BY-NC-4.0", "no", ("CelebAMask-HQ",)),
     "fairface": Licence("CC-BY-4.0", "yes", ("FairFace",)),
@@ -33,11 +33,11 @@ DATA_LICENCES: Final[dict[str, Licence]] = {
 
 
 def licences_of(manifest: Manifest) -> Iterator[Licence]:
-    """Yield the terms of every source, and origin of pictures within a source, of some rows."""
+    """Yield the licence of every source of some samples, and of every origin within a source."""
     names = dict.fromkeys(manifest.sources.tolist())
     for name in names:
         yield DATA_LICENCES.get(name.lower(), Licence(sources=(name or "unnamed data",)))
     for origin in dict.fromkeys(manifest.extra[ORIGIN].tolist() if ORIGIN in manifest.extra else ()):
-        # An origin that is not listed has the terms of its source.
+        # An origin that is not listed has the licence of its source.
         if origin.lower() in DATA_LICENCES and origin not in names:
             yield DATA_LICENCES[origin.lower()]

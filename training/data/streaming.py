@@ -1,8 +1,8 @@
-"""Pictures from tar shards that are read from front to back, such as shards on a web server larger than one's disk.
+"""Images from tar shards that are read sequentially, such as shards on a web server that do not fit on the local disk.
 
-Shards can't be read in any order, so rows are not drawn but accepted: every row of a passing shard is taken with a
-chance proportional to its weight. The manifest says what is in the shards, as `https://host/shard.tar#member`. The
-layout is WebDataset's; the reading is the standard library's, since webdataset opens addresses through a shell.
+Sequential reading has no random access, so samples are not drawn but accepted: each sample of a shard is accepted with
+a probability proportional to its sampling weight. The manifest names the members, as `https://host/shard.tar#member`.
+The layout is WebDataset's; the standard library reads it, since webdataset opens addresses through a shell.
 """
 
 import hashlib
@@ -25,94 +25,97 @@ from numpy.typing import ArrayLike, NDArray
 from facial_attributes_ros.errors import UserError
 
 ATTEMPTS = 6
-"""So many times in a row a shard may break off at the same place."""
+"""Number of consecutive failures of a shard at the same place before reading ends with an error."""
 PAUSE = 1.0
-"""Seconds to wait after the first failure; every further one doubles them."""
+"""Seconds to wait after the first failure; each further failure doubles them."""
 
 Passing = tuple[int, bytes]
-"""Row of the manifest and its encoded picture."""
+"""Index of a sample in the manifest, and its encoded image."""
 
 _LOG = logging.getLogger(__name__)
 _SCHEMES = ("http", "https", "file")
-_WORTH_ANOTHER_TRY = (408, 425, 429)
+_RETRIED = (408, 425, 429)
 _TIMEOUT = 30.0
 _BISECTIONS = 60
 _ROUNDS = 1_000_000
-"""More rounds than an epoch ever takes."""
+"""More rounds than any epoch takes."""
 _EMPTY_ROUNDS = 20
 
 
-def acceptance(weights: ArrayLike, share: float) -> NDArray[np.float64]:
-    """Return float64 (rows,): the chance of every row to be taken when it passes.
+def acceptance(weights: ArrayLike, fraction: float) -> NDArray[np.float64]:
+    """Return float64 (samples,): the probability that a sample of a stream is accepted.
 
-    Chances are proportional to the weights as far as none is above 1, and their mean is the share, or as near as rows
-    of no weight allow.
+    Probabilities are proportional to the weights as far as none is above 1, and their mean is the wanted fraction, or
+    as near as samples of weight 0 allow.
 
     Args:
-        weights: (rows,) from 0 on, such as inverse class frequencies.
-        share: of the rows to take on average, above 0 and at most 1; lower means a better balance.
+        weights: (samples,) from 0 on, such as inverse class frequencies.
+        fraction: of the samples to accept on average, above 0 and at most 1; lower means a better balance.
 
     Raises:
-        ValueError: a weight is negative, all are 0, or the share is out of its range.
+        ValueError: a weight is negative, all are 0, or the fraction is out of its range.
     """
     values = np.asarray(weights, np.float64)
-    if not 0 < share <= 1 or (values < 0).any() or not values.any():
-        raise ValueError("weights must not be negative, nor all be 0, and the share must be above 0 and at most 1")
+    if not 0 < fraction <= 1 or (values < 0).any() or not values.any():
+        raise ValueError("weights must not be negative, nor all be 0, and the fraction must be above 0 and at most 1")
     low, high = 0.0, 1 / values[values > 0].min()
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        low, high = (middle, high) if np.minimum(values * middle, 1).mean() < share else (low, middle)
+        low, high = (middle, high) if np.minimum(values * middle, 1).mean() < fraction else (low, middle)
     return np.asarray(np.minimum(values * high, 1))
 
 
 class ShardStream:
-    """The accepted pictures of one round through the shards after another, the same for the same seed.
+    """The accepted images of one pass over the shards after another, the same for the same seed.
 
     Args:
-        manifest: the rows; every path names a member of a tar shard.
-        chances: (rows,) of being taken, as `acceptance` gives them; None takes all.
-        seed: of shard order, acceptance and mixing.
-        buffer: number of pictures, as they are encoded, that are held to mix those of neighbouring shards; more mixes
-            better and takes memory.
+        manifest: the samples; every path names a member of a tar shard.
+        probabilities: (samples,) of being accepted, as `acceptance` returns them; None accepts all.
+        seed: of shard order, acceptance and shuffling.
+        buffer: number of encoded images in the shuffle buffer; more shuffles better and takes more memory.
 
     Raises:
-        UserError: a path is not in a shard, or its address is of a kind that is not read.
+        UserError: a path is not in a shard, or its address has another scheme than http, https and file.
     """
 
-    def __init__(self, manifest: Manifest, chances: ArrayLike | None = None, seed: int = 0, buffer: int = 2000) -> None:
+    def __init__(
+        self, manifest: Manifest, probabilities: ArrayLike | None = None, seed: int = 0, buffer: int = 2000
+    ) -> None:
         self._seed, self._buffer = seed, max(buffer, 1)
-        self._chances = np.ones(len(manifest)) if chances is None else np.asarray(chances, np.float64)
+        accepted = np.ones(len(manifest)) if probabilities is None else probabilities
+        self._probabilities = np.asarray(accepted, np.float64)
         self._shards: dict[str, dict[str, list[int]]] = {}
         for row, path in enumerate(manifest.paths.tolist()):
             parts = split_member(path)
             if parts is None:
-                raise UserError(f"only pictures in tar shards can be streamed; {path} is not in one.")
+                raise UserError(f"only images in tar shards can be streamed; {path} is not in one.")
             self._shards.setdefault(parts[0], {}).setdefault(parts[1], []).append(row)
         for shard in self._shards:
             if is_remote(shard) and shard.partition("://")[0] not in _SCHEMES:
                 raise UserError(f"{shard} can't be streamed; addresses may begin with {', '.join(_SCHEMES)}.")
 
     def probe(self) -> None:
-        """Read the first picture of the first shard.
+        """Read the first image of the first shard.
 
         Raises:
-            UserError: it can't be read, however often it is tried.
+            UserError: it can't be read, after several attempts.
         """
         for _ in _members(next(iter(self._shards))):
             break
 
     def round(self, number: int, reader: int = 0, readers: int = 1) -> Iterator[Passing]:
-        """Yield row and encoded picture of everything accepted, mixed.
+        """Yield index and encoded image of every accepted sample, shuffled.
 
-        Readers share the shards; where there are more readers than shards, all read every shard and share the rows.
+        Each reader reads some of the shards; with more readers than shards, each reads all shards and takes some of the
+        samples.
 
         Args:
-            number: of the round; another gives another order and other accepted rows.
+            number: of the pass; another gives another order and other accepted samples.
             reader: which of the readers this is, from 0 on.
-            readers: how many there are, as workers and machines.
+            readers: their number, workers times machines.
 
         Raises:
-            UserError: a shard can't be read to its end, however often it is tried.
+            UserError: a shard can't be read to its end, after several attempts.
         """
         order = np.random.default_rng([self._seed, number]).permutation(len(self._shards))
         shards = [list(self._shards)[index] for index in order]
@@ -132,10 +135,10 @@ class ShardStream:
         yield from (held[index] for index in mixer.permutation(len(held)))
 
     def endless(self, epoch: int, reader: int = 0, readers: int = 1) -> Iterator[Passing]:
-        """Yield what `round` yields, round after round; every epoch has rounds of its own.
+        """Yield what `round` yields, pass after pass; every epoch has passes of its own.
 
         Raises:
-            UserError: round after round holds nothing for this reader, or as `round` raises it.
+            UserError: many passes have no sample for this reader, or as `round` raises it.
         """
         empty = 0
         for number in itertools.count(epoch * _ROUNDS):
@@ -145,25 +148,25 @@ class ShardStream:
                 yield entry
             if empty == _EMPTY_ROUNDS:
                 raise UserError(
-                    f"none of the rows of the manifest is in its shards, such as {next(iter(self._shards))}; "
-                    "check the paths, or use fewer workers if there are only a few rows."
+                    f"none of the manifest's samples is in its shards, such as {next(iter(self._shards))}; "
+                    "check the paths, or use fewer workers if there are only a few samples."
                 )
 
     def _accepted(self, shard: str, number: int, part: int, parts: int) -> Iterator[Passing]:
         members = self._shards[shard]
         for name, data in _members(shard):
             for row in members.get(name, ()):
-                if row % parts == part and self._chance(row, number) < self._chances[row]:
+                if row % parts == part and self._uniform(row, number) < self._probabilities[row]:
                     yield row, data
 
-    def _chance(self, row: int, number: int) -> float:
-        """Return a number from 0 to below 1 that depends on seed, round and row alone, whoever reads the shard."""
+    def _uniform(self, row: int, number: int) -> float:
+        """Return a number from 0 to below 1 that depends on seed, pass and sample alone, whichever reader asks."""
         text = f"{self._seed} {number} {row}".encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=6).digest(), "big") / 2**48
 
 
 def _members(shard: str) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of every file in a shard; a broken connection is opened anew behind what was read."""
+    """Yield name and content of every file in a shard; after a broken connection it continues behind what was read."""
     done = failures = 0
     while True:
         try:
@@ -179,24 +182,24 @@ def _members(shard: str) -> Iterator[tuple[str, bytes]]:
                     done = index + 1
                     yield entry.name, content
                 file.read()
-                # A connection that breaks off between two members looks like the end; only its length tells.
+                # A connection that breaks between two members looks like the end of the file; only its length shows it.
                 if getattr(file, "length", 0):
-                    raise tarfile.ReadError("the connection broke off")
+                    raise tarfile.ReadError("the connection broke")
             return
         except (OSError, tarfile.TarError, http.client.HTTPException) as error:
-            # Only what fails without getting any further counts.
+            # Only failures without progress count.
             failures = 1 if done > before else failures + 1
             if failures == ATTEMPTS or _is_final(error):
                 raise UserError(f"the shard {shard} can't be read to its end: {error}.") from error
             pause = PAUSE * 2 ** (failures - 1)
-            _LOG.warning("Reading %s once more in %g s, since it broke off: %s", shard, pause, error)
+            _LOG.warning("Reading %s again in %g s, since the connection broke: %s", shard, pause, error)
             time.sleep(pause)
 
 
 def _is_final(error: Exception) -> bool:
-    """Return whether trying again is no use: what is asked for is not there, or may not be had."""
+    """Return whether another attempt is useless, since the file does not exist or access is denied."""
     if isinstance(error, urllib.error.HTTPError):
-        return 400 <= error.code < 500 and error.code not in _WORTH_ANOTHER_TRY
+        return 400 <= error.code < 500 and error.code not in _RETRIED
     return isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError)
 
 

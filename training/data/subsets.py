@@ -1,4 +1,4 @@
-"""Parts of a manifest that are measured, fitted on or chosen on by themselves."""
+"""Parts of a manifest that are measured, fitted or selected separately."""
 
 import hashlib
 from collections import Counter
@@ -14,17 +14,17 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 ALL = "all"
-"""Name of all data sets together, where several have labels of the same task."""
+"""Name of all data sets together, where several have labels of a task."""
 ORIGIN = "origin"
-"""Column that tells where a source has its pictures from; a source of several origins is also measured by origin."""
+"""Column with the origin of an image within its source; a source of several origins is also measured by origin."""
 _MAX_ORIGINS = 20
-"""A source with more values of that column has something else in it, such as an address of every picture."""
+"""A source with more values of that column has something else in it, such as the address of every image."""
 
 
 def data_sets(manifest: Manifest) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield name and mask bool (rows,) of every source, of its origins if it has several, and of all together.
+    """Yield name and mask bool (samples,) of every source, of its origins if it has several, and of all together.
 
-    All together come last, and only where that says something new.
+    All together come last, and only if there are several sources.
     """
     names = sorted(set(manifest.sources.tolist()))
     origins = _origins(manifest)
@@ -40,9 +40,9 @@ def data_sets(manifest: Manifest) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 
 def strata(manifest: Manifest) -> NDArray[np.int64]:
-    """Return int64 (rows,): a number for every source and origin of pictures, the same for rows that share both.
+    """Return int64 (samples,): a number for every pair of source and origin.
 
-    Origins of a single picture share one number, since one picture can't be halved.
+    Origins of a single image have one number together, since one image can't be halved.
     """
     pairs = list(zip(manifest.sources.tolist(), _origins(manifest).tolist(), strict=True))
     pictures = Counter(pair for pair, _ in set(zip(pairs, manifest.paths.tolist(), strict=True)))
@@ -52,11 +52,11 @@ def strata(manifest: Manifest) -> NDArray[np.int64]:
 
 
 def first_half(manifest: Manifest) -> NDArray[np.bool_]:
-    """Return bool (rows,): about one half of the pictures of every source and origin, the same wherever they lie.
+    """Return bool (samples,): about one half of the images of every source and origin, independent of their folder.
 
-    All faces of a picture are in the same half, and so are all pictures of a person, where the column `identity` tells
-    people apart. Which half that is depends on hashes of the pictures' paths below the folder that all pictures of the
-    source are in, but neither on the order of the rows nor on where that folder is.
+    All faces of an image are in the same half, and so are all images of a person, if the column `identity` is known.
+    The half depends on hashes of the images' paths relative to the common folder of their source, but neither on the
+    order of the samples nor on the place of that folder.
     """
     groups, paths = strata(manifest), manifest.paths
     digests = [hashlib.sha256(name.encode(errors="surrogateescape")).digest() for name in _names(manifest)]
@@ -65,7 +65,7 @@ def first_half(manifest: Manifest) -> NDArray[np.bool_]:
         parts.setdefault(part, []).append(row)
     sized = [(-len(set(paths[rows].tolist())), min(digests[row] for row in rows), rows) for rows in parts.values()]
     half, there = np.zeros(len(manifest), np.bool_), np.zeros((groups.max(initial=0) + 1, 2), np.int64)
-    # The largest first, each to the half that has fewer: at the end they differ by one picture, or one person's.
+    # The largest first, each to the smaller half: at the end the halves differ by one image, or one person's images.
     for negative, _, rows in sorted(sized):
         group = groups[rows].min()
         chosen = int(there[group, 1] < there[group, 0])
@@ -74,18 +74,28 @@ def first_half(manifest: Manifest) -> NDArray[np.bool_]:
     return half
 
 
+def selection_half(validation: Manifest, tested: bool) -> NDArray[np.bool_]:
+    """Return bool (samples,): the validation samples that choose the epoch and fit the calibration.
+
+    Args:
+        validation: all validation samples.
+        tested: whether the figures are of test samples, so that all validation samples may choose.
+    """
+    return np.ones(len(validation), np.bool_) if tested else first_half(validation)
+
+
 def _inseparable(manifest: Manifest) -> NDArray[np.int64]:
-    """Return int64 (rows,): a number for every set of rows that share pictures or people, directly or by others."""
+    """Return int64 (samples,): a number for every connected set of samples with common images or people."""
     pictures = np.unique(manifest.paths, return_inverse=True)[1]
     people = np.unique(manifest.people, return_inverse=True)[1] + len(manifest)
     known, nodes = manifest.people != "", 2 * len(manifest)
-    # Nodes are pictures, and people behind them; a row with a person links its picture to them.
+    # Nodes are images, followed by people; a sample with an identity links its image to a person.
     links = coo_array((np.ones(known.sum()), (pictures[known], people[known])), shape=(nodes, nodes))
     return np.asarray(connected_components(links, directed=False)[1][pictures], np.int64)
 
 
 def _origins(manifest: Manifest) -> NDArray[np.str_]:
-    """Return str (rows,): where the pictures are from; empty in sources of too many origins."""
+    """Return str (samples,): the origins of the images; empty in sources of too many origins."""
     origins = manifest.extra.get(ORIGIN, np.full(len(manifest), "")).copy()
     for name in set(manifest.sources.tolist()):
         rows = manifest.sources == name
@@ -95,7 +105,7 @@ def _origins(manifest: Manifest) -> NDArray[np.str_]:
 
 
 def _names(manifest: Manifest) -> list[str]:
-    """Return every picture's path below the folder that all pictures of its source are in."""
+    """Return every image's path relative to the common folder of its source."""
     parts = [PurePath(path).parts for path in manifest.paths.tolist()]
     folders = [PurePath(file_of(path)).parent.parts for path in manifest.paths.tolist()]
     sources = manifest.sources.tolist()

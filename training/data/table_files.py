@@ -1,4 +1,4 @@
-"""CSV files that a run wrote and that its reports read back: what is damaged about one is told in a sentence."""
+"""Read CSV files that a run wrote; a damaged file is a one-sentence error."""
 
 import csv
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ def read_table(path: Path, columns: Iterable[str] = (), *, unfinished: bool = Fa
 
     Args:
         path: of the file.
-        columns: those that have to be there.
-        unfinished: pass over lines of another length, as a kill may leave the last one; else they are a mistake.
+        columns: required ones.
+        unfinished: skip lines of another length, such as the last one of a killed run; otherwise they are errors.
 
     Raises:
         UserError: the file can't be read, is no CSV in UTF-8, or lacks a column or a cell.
@@ -28,7 +28,7 @@ def read_table(path: Path, columns: Iterable[str] = (), *, unfinished: bool = Fa
                 if None not in line and None not in line.values():
                     lines.append(line)
                 elif not unfinished:
-                    raise UserError(f"{path}, line {reader.line_num} has not as many cells as the first line.")
+                    raise UserError(f"{path}, line {reader.line_num} does not have as many cells as the first line.")
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}.") from error
     except (csv.Error, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: everything that its future depends on, written atomically and read without running code."""
+"""Checkpoints: the whole state of a run, written atomically and read without executing code."""
 
 import random
 from dataclasses import asdict, dataclass, field
@@ -14,18 +14,18 @@ from facial_attributes_ros.files import atomic_target, disk_errors
 
 @dataclass
 class Progress:
-    """How far a run is.
+    """Progress of a stage.
 
     Attributes:
-        epoch: the epoch to go on with, from 0.
-        step: steps of that epoch that are done.
-        steps: steps done in all.
+        epoch: the current epoch, from 0.
+        step: number of finished steps of that epoch.
+        steps: number of finished steps of all epochs.
         best: lowest validation loss so far.
-        best_epoch: where that was, -1 before the first validation.
-        totals: summed loss and labelled rows per task of the epoch so far.
-        skipped: rows passed over because their picture could not be read.
-        history: figures of every epoch.
-        finished: the run has come to its end.
+        best_epoch: its epoch, -1 before the first validation.
+        totals: summed loss and number of labelled samples per task of the epoch so far.
+        skipped: samples skipped because their image could not be read.
+        history: metrics of every epoch.
+        finished: whether the stage is finished.
     """
 
     epoch: int = 0
@@ -56,7 +56,7 @@ def random_states() -> dict[str, Any]:
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """Put the random generators into the states that `random_states` returned."""
+    """Restore the random generators to the states that `random_states` returned."""
     random.setstate(states["python"])
     name, keys, position, has_gauss, gauss = states["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), int(position), int(has_gauss), gauss))  # noqa: NPY002
@@ -66,7 +66,7 @@ def restore_random_states(states: dict[str, Any]) -> None:
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint; the one before stays whole until the new one is.
+    """Write a checkpoint; the previous one is replaced only when the new one is complete.
 
     Raises:
         UserError: no space or no write access.
@@ -84,15 +84,15 @@ def load_checkpoint(path: Path, fingerprint: str | None = None) -> dict[str, Any
 
     Args:
         path: of the file.
-        fingerprint: of what the checkpoint was made for; one of anything else is refused. None takes any.
+        fingerprint: expected one; a checkpoint with another is refused. None accepts any.
 
     Raises:
-        UserError: it can't be read, or belongs to something else.
+        UserError: it can't be read, or belongs to another run.
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # an unpickler that is led astray by damaged bytes raises anything
-        raise UserError(f"the checkpoint {path} can't be read ({error}); remove its folder to start anew.") from error
+    except Exception as error:  # damaged bytes can make the unpickler raise anything
+        raise UserError(f"the checkpoint {path} can't be read ({error}); remove its folder to start again.") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is not a checkpoint of a run of this package.")
     if fingerprint is not None and content.get("fingerprint") != fingerprint:

@@ -1,4 +1,4 @@
-"""What a step minimises."""
+"""The objective of a training step."""
 
 from collections.abc import Callable
 
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 
 class Objective(nn.Module):
-    """From a batch's inputs to the summed loss of every task; one module, so that gradients are synchronised once.
+    """Maps a batch's inputs to the summed loss of every task; one module, so that gradients are synchronised once.
 
     Args:
         forward_logits: inputs and tasks to logits per task.
-        model: owner of the parameters that it uses.
-        loss: how losses are computed and added.
+        model: with the parameters to train.
+        loss: computes and combines the tasks' losses.
     """
 
     def __init__(self, forward_logits: Callable[[Tensor], dict[str, Tensor]], model: nn.Module, loss: CombinedLoss):

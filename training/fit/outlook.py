@@ -1,4 +1,4 @@
-"""What can be said of a run from its recipe and its manifests alone, before anything is computed or written."""
+"""What is known of a run from its recipe and its manifests alone, before anything is computed or written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class Outlook:
     """What is known of a run at its start.
 
     Attributes:
-        rows: training, validation and perhaps test rows, by these names.
-        gaps: a sentence on everything that the labels lack.
-        papers: of the model to come.
+        rows: training, validation and perhaps test samples, by these names.
+        gaps: a sentence on every gap in the labels.
+        papers: provenance of the model to come.
     """
 
     rows: Mapping[str, Samples]
@@ -25,11 +25,11 @@ class Outlook:
 
 
 def look_ahead(recipe: Recipe) -> Outlook:
-    """Read a run's manifests and return what they say of it.
+    """Read a run's manifests and return what is known of it.
 
     Raises:
-        UserError: a manifest can't be read, a task can't be learned from the rows or chosen by them, or what the run
-            starts from is missing.
+        UserError: a manifest can't be read, a task has too few labels to be trained or to choose an epoch, or the
+            starting weights are missing.
     """
     data = recipe.data
     sets = {"training": data.train, "validation": data.validation} | ({"test": data.test} if data.test else {})

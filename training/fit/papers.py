@@ -1,4 +1,4 @@
-"""The papers of a trained model: what it was made from, and the strictest terms of all that."""
+"""Provenance of a trained model: parents, data, and the strictest of their licences."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec, is_hub_reference
 
 PAPERS_FILE: Final = "papers.json"
-"""In a run's folder, so that a run that starts from one of its checkpoints can carry its papers on."""
+"""In a run's folder, for runs that start from one of its checkpoints."""
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -43,11 +43,11 @@ class Papers:
     untrained_labels: dict[str, tuple[str, ...]]
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields by name, but for the tasks, to make a description with."""
+        """Return the fields by name, except the tasks, for a model's description."""
         return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "tasks"}
 
     def write(self, folder: Path) -> None:
-        """Write them to a run's folder.
+        """Write it to a run's folder.
 
         Raises:
             UserError: no space or no write access.
@@ -78,21 +78,21 @@ class Papers:
                 }
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(f"{path} holds no papers of a run ({error}).") from error
+            raise UserError(f"{path} is not the provenance of a run ({error}).") from error
 
 
 def run_papers(recipe: Recipe, sets: Sequence[Manifest]) -> Papers:
-    """Return the papers of the model that a run makes.
+    """Return the provenance of the model that a run trains.
 
-    Its licence is the strictest of what it starts from, of the recipe, and of the rows that it is trained on. Rows that
-    only choose an epoch or a threshold leave nothing of themselves in the weights.
+    Its licence is the strictest of the starting weights', the recipe's, and the training data's. Samples that only
+    choose an epoch or a threshold do not count, since the weights are not trained on them.
 
     Args:
         recipe: the run.
-        sets: the rows of every training set.
+        sets: the samples of every training set.
 
     Raises:
-        UserError: what it starts from is missing or damaged.
+        UserError: the starting weights are missing or damaged.
     """
     reference = backbone_reference(recipe, recipe.folder / "model")
     start = None if recipe.backbone.start is None else _papers_of(recipe.backbone.start)
@@ -114,7 +114,7 @@ def run_papers(recipe: Recipe, sets: Sequence[Manifest]) -> Papers:
 
 
 def backbone_reference(recipe: Recipe, folder: Path) -> BackboneReference:
-    """Return where the weights that a run's backbone starts from are, as seen from its model's folder.
+    """Return the source of a backbone's starting weights, relative to the model's folder.
 
     Raises:
         UserError: a file of weights is not there.
@@ -135,7 +135,7 @@ def backbone_reference(recipe: Recipe, folder: Path) -> BackboneReference:
 
 
 def untrained_labels(manifest: Manifest, tasks: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return, per task, the labels that no row has; tasks without such labels, or without any label, are left out."""
+    """Return, per task, the labels that no sample has; tasks without such labels, or without any label, are omitted."""
     found = {}
     for task in tasks:
         there = set(manifest.labels[task].tolist())
@@ -146,7 +146,7 @@ def untrained_labels(manifest: Manifest, tasks: Sequence[str]) -> dict[str, tupl
 
 
 def _never_trained(recipe: Recipe, rows: Manifest, start: "Papers | None") -> dict[str, tuple[str, ...]]:
-    """Return the labels that neither this run nor the one that it starts from has an example of."""
+    """Return the labels that neither this run nor the one that it starts from has a sample of."""
     found = {}
     for task, labels in untrained_labels(rows, grouped_tasks(recipe)).items():
         if start is not None and task in start.tasks:
@@ -157,12 +157,12 @@ def _never_trained(recipe: Recipe, rows: Manifest, start: "Papers | None") -> di
 
 
 def grouped_tasks(recipe: Recipe) -> tuple[str, ...]:
-    """Return the tasks that are learned as classes, which an age in years is not."""
+    """Return the tasks that are learned as classes, all but an age in years."""
     return tuple(task for task in recipe.tasks if not (task == AGE and recipe.age_in_years))
 
 
 def _papers_of(start: str) -> Papers:
-    """Return the papers of a model or checkpoint to go on from, with itself as the parent of what comes of it."""
+    """Return the provenance of the starting model or checkpoint, with itself as the parent."""
     if start.endswith(".pt"):
         return _papers_of_checkpoint(Path(start))
     spec = ModelSpec.identified(model_folder(start))
@@ -191,6 +191,6 @@ def _papers_of_checkpoint(path: Path) -> Papers:
 
 
 def papers_file(checkpoint: Path) -> Path | None:
-    """Return the papers of a checkpoint's run: in the run's folder, or beside a checkpoint that was taken out of it."""
+    """Return the provenance file of a checkpoint: in its run's folder, or beside a checkpoint that was copied."""
     places = (checkpoint.with_name(PAPERS_FILE), checkpoint.parent.parent / PAPERS_FILE)
     return next((place for place in places if place.is_file()), None)

@@ -16,7 +16,7 @@ from facial_attributes_training.data.sampling import (
     row_probabilities,
 )
 from facial_attributes_training.data.streaming import acceptance
-from facial_attributes_training.data.subsets import first_half
+from facial_attributes_training.data.subsets import selection_half
 from facial_attributes_training.fit.fingerprint import fingerprint, with_frozen
 from facial_attributes_training.fit.regression import training_ages
 from facial_attributes_training.fit.run_data import Samples
@@ -103,7 +103,7 @@ def make_plan(recipe: Recipe, rows: Mapping[str, Samples], processes: int) -> Pl
     """
     data = recipe.data
     validation = rows["validation"].manifest
-    half = np.ones(len(validation), np.bool_) if data.test else first_half(validation)
+    half = selection_half(validation, bool(data.test))
     if not data.test and half.all():
         _LOGGER.warning(
             "Every data set of the validation rows has a single picture, or pictures of a single person, so none can "
@@ -119,8 +119,6 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], rows: Mapping[str, Samples], 
     training, validation = rows["training"], rows["validation"].manifest
     labels = {task: training.manifest.labels[task] for task in tasks}
     chosen = half & np.any([validation.labels[task] != MISSING for task in tasks], axis=0)
-    if not chosen.any():
-        raise UserError(f"no validation row has a label of {', '.join(tasks)}, so no epoch can be chosen.")
     sampler = recipe.sampler
     manifest = replace(training.manifest, labels=labels)
     chances, epoch_rows = _sampling(recipe, manifest, training.weights)

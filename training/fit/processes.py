@@ -1,4 +1,4 @@
-"""The processes of a run: joined on GPUs or on CPUs, and of one mind about what goes wrong."""
+"""The processes of a run: joined on GPUs or on CPUs, and with one error message for all."""
 
 import os
 import time
@@ -14,14 +14,14 @@ from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
 from facial_attributes_ros.errors import UserError
 
 _PATIENCE = timedelta(days=1)
-"""How long processes wait for one that computes features or writes the model."""
+"""How long processes wait for the one that computes features or writes the model."""
 _PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
-"""Variables in which torchrun and MPI tell a process how many there are."""
+"""Variables in which torchrun and MPI give the number of processes."""
 _RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK")
-"""Variables in which they tell it which of these it is."""
+"""Variables in which they give the number of this process."""
 _SILENCE = 60.0
-"""Seconds for which the others leave it to the first process to say what is wrong."""
+"""Seconds for which the other processes wait before they report an error themselves."""
 
 
 def join_processes(precision: str) -> Accelerator:
@@ -44,11 +44,11 @@ def join_processes(precision: str) -> Accelerator:
         )
     if precision == "float16" and not gpus:
         raise UserError("precision float16 needs a GPU: set precision=bfloat16, or float32.")
-    # What an earlier run in this process set up is for its own precision only; the process group stays.
+    # The state of an earlier run in this process is for its own precision only; the process group stays.
     AcceleratorState._reset_state()
     try:
         accelerator = Accelerator(
-            # Processes without a GPU are only joined when they are told to be on CPUs.
+            # Processes without a GPU are only joined if the CPU is requested.
             cpu=started > 1 and not gpus,
             mixed_precision=_PRECISIONS[precision],
             kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
@@ -58,7 +58,7 @@ def join_processes(precision: str) -> Accelerator:
     if accelerator.num_processes != started:
         raise UserError(
             f"{started} processes were started, but this one is joined with {accelerator.num_processes - 1} others: "
-            "start them with torchrun, as docs/training.md says."
+            "start them with torchrun, as docs/training.md describes."
         )
     return accelerator
 
@@ -83,10 +83,10 @@ def on_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
 
 @contextmanager
 def one_voice() -> Iterator[None]:
-    """Let the first of several processes say what is wrong.
+    """Let the first of several processes report an error.
 
-    A launcher ends all processes as soon as one of them ends; so the others wait for that, or the first might be ended
-    before it has spoken. What the first did not meet is said by the others after a while.
+    A launcher ends all processes as soon as one of them ends, so the others wait for that: otherwise the first might be
+    ended before it has reported. After a while the others report errors that the first did not meet.
 
     Raises:
         UserError: as the block raised it.
@@ -100,7 +100,7 @@ def one_voice() -> Iterator[None]:
             time.sleep(_SILENCE)
             raise
         if "TORCHELASTIC_RUN_ID" in os.environ:
-            raise UserError(f"{error} (What torch.distributed reports below adds nothing to this.)") from error
+            raise UserError(f"{error} (Ignore what torch.distributed reports below.)") from error
         raise
 
 

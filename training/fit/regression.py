@@ -1,4 +1,4 @@
-"""Ages in years as what is learned: the scale they are learned on, and how far off they are."""
+"""Age regression: the scale on which ages in years are learned, and the error that is measured."""
 
 from dataclasses import replace
 
@@ -14,20 +14,20 @@ _LEAST_DEVIATION = 0.1
 
 
 def without_age_groups(manifest: Manifest) -> Manifest:
-    """Return a manifest in which only rows with an age in years have an age; a group alone can't be learned from."""
+    """Return a manifest in which only samples with an age in years have an age; an age group alone is no target."""
     groups = np.where(np.isnan(manifest.age_years), MISSING, manifest.labels[AGE])
     return replace(manifest, labels=manifest.labels | {AGE: groups})
 
 
 def training_ages(manifest: Manifest) -> AgeRegression:
-    """Return the scale of the ages trained on; its deviation is that of a model that tells their mean of everybody.
+    """Return the scale of the training ages; its deviation is the error of a model that always predicts their mean.
 
     Raises:
         UserError: there are no ages in years, or all are the same.
     """
     years = manifest.age_years[~np.isnan(manifest.age_years)].astype(np.float64)
     if not len(years) or np.ptp(years) == 0:
-        raise UserError("the training rows have no different ages in years to learn from: set age_as=groups.")
+        raise UserError("the training samples have no different ages in years to learn from: set age_as=groups.")
     std = round(float(years.std()), 3)
     return AgeRegression(round(float(years.mean()), 3), std, std)
 
@@ -39,8 +39,8 @@ def with_measured_deviation(
 
     Args:
         ages: the scale trained on.
-        outputs: (rows, 1): what the model gives for validation rows.
-        true: (rows,): their ages in years, NaN where not known.
+        outputs: (samples, 1): the model's outputs for validation samples.
+        true: (samples,): their ages in years, NaN where not known.
     """
     errors = (ages.years(outputs[:, 0].astype(np.float64)) - true)[~np.isnan(true)]
     if not len(errors):

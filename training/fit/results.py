@@ -33,8 +33,8 @@ from facial_attributes_ros.models.spec import ModelSpec
 _LOGGER = logging.getLogger(__name__)
 _BATCH = 256
 _UNCALIBRATED = (
-    "Labels of %s are published as unknown, since nothing was measured that says from which probability on they may be "
-    "named: calibrate on labelled rows with `facial-attributes evaluate --model %s --manifest CSV --calibrate "
+    "Labels of %s are published as unknown, since there were too few samples to fit a threshold: calibrate on labelled "
+    "samples with `facial-attributes evaluate --model %s --manifest CSV --calibrate "
     "--save-calibration MODEL`, or set the node's thresholds."
 )
 MIN_GROUP_ROWS = 10
@@ -44,13 +44,13 @@ _DEFAULT_CENTROIDS = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunRows:
-    """What a model is written from.
+    """The samples that a model's description is made from.
 
     Attributes:
-        training: gives the age centroids.
-        validation: gives temperatures and thresholds.
-        half: bool (rows,): the validation rows that these are fitted on.
-        test: what the figures are of; None for the validation rows that nothing was fitted on.
+        training: for the age centroids.
+        validation: for temperatures and thresholds.
+        half: bool (samples,): the validation samples that these are fitted on.
+        test: for the figures; None to take the held-out half of the validation samples.
     """
 
     training: Rows
@@ -59,12 +59,12 @@ class RunRows:
     test: Rows | None = None
 
     def manifests(self) -> dict[str, Manifest]:
-        """Return the rows by what they are for."""
+        """Return the samples by what they are used for."""
         found = {"training": self.training.manifest, "validation": self.validation.manifest}
         return found if self.test is None else found | {"test": self.test.manifest}
 
     def splits(self) -> tuple[dict[str, Manifest], str]:
-        """Return the rows by what they are for, halves of the validation rows apart, and which the figures are of."""
+        """Return the samples by use, with the two halves of the validation samples, and the name of those measured."""
         if self.test is not None:
             return self.manifests(), "test"
         validation = self.validation.manifest
@@ -81,14 +81,14 @@ def write_model(
     papers: Papers,
     ages: AgeRegression | None = None,
 ) -> None:
-    """Write a trained model's folder, and beside it what it says of the rows that its figures are of.
+    """Write a trained model's folder, and beside it its predictions for the samples of the figures.
 
     Args:
         folder: to write to.
         recipe: of the run.
         model: trained, on any device.
-        forward: from the rows' inputs to logits.
-        rows: to calibrate and measure on.
+        forward: from the samples' inputs to logits.
+        rows: samples to calibrate and measure on.
         papers: of the model.
         ages: the scale of an age learned in years.
 
@@ -151,7 +151,7 @@ def _stored_tensors(recipe: Recipe, model: MultiTaskModel) -> dict[str, Tensor]:
 def predict_rows(
     model: MultiTaskModel, forward: Forward, rows: Rows
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.bool_]]:
-    """Return float32 (usable rows, outputs) per task, and bool (rows,): which rows' pictures could be read."""
+    """Return float32 (usable samples, outputs) per task, and bool (samples,): which samples' images could be read."""
     model.eval()
     device = next(model.parameters()).device
     parts, usable = [], []
@@ -165,7 +165,7 @@ def predict_rows(
 
 
 def age_centroids(manifest: Manifest) -> tuple[float, ...]:
-    """Return the mean age in years of every age group, from the rows that have an age in years.
+    """Return the mean age in years of every age group, from the samples with an age in years.
 
     A group with too few of them gets the middle of its range.
     """
@@ -178,7 +178,7 @@ def age_centroids(manifest: Manifest) -> tuple[float, ...]:
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the main figures per data set and task, with confidence intervals, for model.json."""
+    """Return the main metrics per data set and task, with confidence intervals, for model.json."""
     found: dict[str, Any] = {}
     for name, tasks in evaluation.results.items():
         for task, result in tasks.items():

@@ -27,7 +27,7 @@ from facial_attributes_training.fit.run_data import Rows, Subset, with_inputs
 from facial_attributes_training.fit.run_files import COMPARED_FILE, DISTRIBUTION_FILE
 from facial_attributes_training.fit.run_folder import check_folder, run_folder
 from facial_attributes_training.fit.time_limit import TimeLimit
-from facial_attributes_training.prepare.leaks import Comparison, compare_splits, warn_of_leaks
+from facial_attributes_training.prepare.split_overlap import Comparison, compare_splits, warn_of_overlap
 from facial_attributes_training.recipe.schema import Recipe
 from torch import Tensor
 
@@ -44,16 +44,16 @@ ReportFactory = Callable[[tuple[str, ...], Path], StepReport]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunRecord:
-    """What a finished run has to say beside its files.
+    """What the report of a finished run needs beside the run's files.
 
     Attributes:
         notes: sentences that a reader should see first.
-        promise: what is known of the rows that figures are of, a sentence; None if they were not compared with others.
-        splits: the rows of each split.
+        overlap: how the measured samples overlap with the training samples, in words; None if it was not measured.
+        splits: the samples of each split.
     """
 
     notes: Sequence[str]
-    promise: str | None
+    overlap: str | None
     splits: Mapping[str, Manifest]
 
 
@@ -179,7 +179,7 @@ def _compare(recipe: Recipe, rows: RunRows, progress: FeatureProgress | None) ->
     files = [wanted.manifest for wanted in (*data.train, *data.validation, *data.test)]
     splits, measured = rows.splits()
     compared = compare_splits(splits, measured, files, recipe.folder / COMPARED_FILE, recipe.workers, progress)
-    warn_of_leaks(compared.notes)
+    warn_of_overlap(compared.notes)
     return compared
 
 
@@ -187,7 +187,7 @@ def _record(run: _Run, compared: Comparison | None, unreadable: int) -> RunRecor
     notes = [*run.outlook.gaps, *(compared.notes if compared else ())]
     if unreadable:
         notes.append(f"{unreadable} training rows were passed over, as their pictures could not be read (see the log).")
-    return RunRecord(notes, None if compared is None else compared.promise, run.rows.manifests())
+    return RunRecord(notes, None if compared is None else compared.summary, run.rows.manifests())
 
 
 def _train_stage(run: _Run, stage: Stage, make_report: ReportFactory, limit: TimeLimit, resume: bool) -> Progress:

@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 RECIPE_FILE = "recipe.json"
 LAST, BEST = "last.pt", "best.pt"
-"""Checkpoints in a stage's folder: to go on from, and the weights of the best epoch."""
+"""Checkpoints in a stage's folder: to resume from, and the weights of the best epoch."""
 PREDICTIONS_FILE = "predictions.csv"
-"""What the model says of the validation rows that its figures are of."""
+"""The model's predictions for the held-out samples."""
 COMPARED_FILE = "scan-compared.jsonl"
-"""What was found in pictures that `prepare` has not looked at, to compare the splits."""
+"""Hashes of images that `prepare` has not scanned, to compare the splits."""
 REPORT_FILE, PAGE_FILE, PLOTS = "report.md", "report.html", "plots"
 HISTORY_FILE, DISTRIBUTION_FILE, STEPS_FILE = "history.csv", "distribution.csv", "steps.csv"
-"""In a stage's folder: figures of every epoch, classes before and after sampling, times of the steps."""
+"""In a stage's folder: metrics of every epoch, classes before and after sampling, duration of the steps."""
 
 
 def stage_folder(recipe: "Recipe", tasks: Sequence[str]) -> Path:

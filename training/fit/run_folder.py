@@ -1,4 +1,4 @@
-"""The folder of a run: looked at before anything is written, then held by one run at a time."""
+"""The folder of a run: checked before anything is written, then locked by one run at a time."""
 
 import os
 import shutil
@@ -19,18 +19,18 @@ from facial_attributes_ros.files import atomic_target, disk_errors, locked, remo
 from facial_attributes_ros.models.adaptations.ladder import trained_tensors
 
 _COPIES = 8
-"""Sizes of the trained weights: weights and two moments in the last checkpoint, as much while it is replaced, the best
-ones, and the model."""
+"""Size of a run in multiples of its trained weights: weights and two moments in the last checkpoint, the same again
+while it is replaced, the best weights, and the model."""
 _LOCK_FILE = ".run.lock"
-"""As `locked` calls that of `run`."""
+"""Name that `locked` gives the lock of `run`."""
 
 
 def check_folder(recipe: Recipe, resume: bool, plan: Plan | None = None, model: nn.Module | None = None) -> None:
-    """Check that a run can go into its folder; nothing is written.
+    """Check that a run can be written to its folder; nothing is written.
 
     Args:
         recipe: the run.
-        resume: whether it goes on from what is there.
+        resume: whether it resumes the run that is there.
         plan: the run's stages, to check the checkpoints of; None before they are known.
         model: to have space for; None before it is known.
 
@@ -40,12 +40,12 @@ def check_folder(recipe: Recipe, resume: bool, plan: Plan | None = None, model: 
     folder = recipe.folder
     if (folder / RECIPE_FILE).exists() and not resume:
         raise UserError(
-            f"{folder} holds a run already: give --resume to go on with it, or --set output=FOLDER for another."
+            f"{folder} holds a run already: give --resume to continue it, or --set output=FOLDER for another."
         )
     _check_stages(recipe)
     above = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
-        raise UserError(f"{folder} can't be written, as {above} is no folder with write access: --set output=FOLDER.")
+        raise UserError(f"{folder} can't be written, since {above} is no writable folder: --set output=FOLDER.")
     if plan is not None:
         for stage in plan.stages:
             if (stage.folder / LAST).exists():
@@ -78,15 +78,15 @@ def _check_space(folder: Path, above: Path, model: nn.Module) -> None:
 
 @contextmanager
 def run_folder(recipe: Recipe, resume: bool, accelerator: Accelerator) -> Iterator[None]:
-    """Hold a run's folder, with the recipe in it, while the block runs.
+    """Lock a run's folder, with the recipe in it, while the block runs.
 
-    The lock goes with its process, so that a killed run can be gone on with at once.
+    The lock ends with its process, so a killed run can be resumed at once.
 
     Raises:
-        UserError: another process trains into the folder, or it can't be written.
+        UserError: another process trains in the folder, or it can't be written.
     """
     folder, path = recipe.folder, recipe.folder / RECIPE_FILE
-    busy = f"another process trains into {folder}: wait for its end, or --set output=FOLDER for another run."
+    busy = f"another process trains in {folder}: wait for its end, or --set output=FOLDER for another run."
     with ExitStack() as held:
 
         def begin() -> None:
@@ -107,7 +107,7 @@ def run_folder(recipe: Recipe, resume: bool, accelerator: Accelerator) -> Iterat
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove a folder in which there is no more than a lock."""
+    """Remove a folder that contains only a lock."""
     if folder.is_dir() and [path.name for path in folder.iterdir()] == [_LOCK_FILE]:
         (folder / _LOCK_FILE).unlink()
         folder.rmdir()

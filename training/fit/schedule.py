@@ -1,4 +1,4 @@
-"""How the learning rate goes through a run: warm-up, then plateau, cosine or nothing."""
+"""Learning-rate schedule: warm-up, then plateau, cosine or constant."""
 
 import math
 from typing import Any
@@ -8,11 +8,11 @@ from torch.optim import Optimizer
 
 
 class Schedule:
-    """Sets the rates of an optimiser's groups, each in proportion to its first one.
+    """Sets the learning rates of an optimiser's groups, each in proportion to its initial one.
 
     Args:
-        optimizer: whose groups' rates are taken as the highest.
-        recipe: how they go.
+        optimizer: whose groups' initial rates are the highest.
+        recipe: of the schedule.
         epochs: length of the run, for the cosine.
     """
 
@@ -22,7 +22,7 @@ class Schedule:
         self.best, self.waited, self.drop = math.inf, 0, 1.0
 
     def factor(self, epoch: float) -> float:
-        """Return the share of the highest rate at a time in epochs, with fractions."""
+        """Return the factor on the highest rate at a time in epochs, which may be fractional."""
         warmup = self.recipe.warmup_epochs
         if epoch < warmup:
             return max(epoch / warmup, 1e-3)
@@ -31,13 +31,13 @@ class Schedule:
         return self.drop
 
     def before_step(self, epoch: float) -> None:
-        """Set the rates for the step that begins at a time in epochs, with fractions."""
+        """Set the rates for the step that begins at a time in epochs, which may be fractional."""
         factor = self.factor(epoch)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
     def after_epoch(self, loss: float) -> None:
-        """Note a validation loss; on a plateau the rates drop."""
+        """Record a validation loss; on a plateau the rates drop."""
         if loss < self.best:
             self.best, self.waited = loss, 0
             return

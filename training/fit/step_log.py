@@ -1,4 +1,4 @@
-"""How fast a stage ran and what it lost, some steps at a time, in a CSV that outlives the run."""
+"""Durations and losses of a stage's steps, averaged over some steps at a time, in a CSV."""
 
 import csv
 from pathlib import Path
@@ -11,11 +11,11 @@ from facial_attributes_ros.files import disk_errors
 
 
 class StepLog:
-    """Adds up steps and writes a line of means now and then.
+    """Averages steps and writes a line of means at intervals.
 
     Args:
-        folder: of the stage; the file there is continued.
-        every: steps of a line; the last line of an epoch may be of fewer.
+        folder: of the stage; lines are appended to the file there.
+        every: steps per line; the last line of an epoch may be of fewer.
     """
 
     def __init__(self, folder: Path, every: int = 20) -> None:
@@ -23,7 +23,7 @@ class StepLog:
         self._clear()
 
     def add(self, progress: Progress, losses: dict[str, float], rows: int, waited: float, worked: float) -> None:
-        """Add one step: its losses, its rows, and the seconds that it waited for data and computed."""
+        """Add one step: its losses, its samples, and the seconds that it waited for data and computed."""
         self._steps += 1
         self._rows += rows
         self._waited += waited
@@ -65,9 +65,9 @@ class StepLog:
 
 
 def read_steps(folder: Path) -> dict[str, list[float]]:
-    """Return the columns of a stage's log, nothing without one.
+    """Return the columns of a stage's log, empty without one.
 
-    Of steps that a resumed run did once more, the later ones count.
+    Of steps that a resumed run repeated, the later ones count.
 
     Raises:
         UserError: the file is damaged.

@@ -1,4 +1,4 @@
-"""How long one part of a run may take, for machines that are rented by the minute."""
+"""A time limit for one part of a run, for machines that are rented by the minute."""
 
 import time
 
@@ -7,11 +7,11 @@ from accelerate import Accelerator
 
 
 class OutOfTimeError(Exception):
-    """The time is up: the run has written a checkpoint, and goes on from it when it is resumed."""
+    """The time is up: the run has written a checkpoint, from which it can be resumed."""
 
 
 def anywhere(accelerator: Accelerator, *here: bool) -> tuple[bool, ...]:
-    """Return of each of some things whether it is so in any process; all must ask, and get the same answer."""
+    """Return whether each flag is set in any process; all processes must call it, and get the same answer."""
     if accelerator.num_processes == 1:
         return here
     flags = torch.tensor(here, dtype=torch.float32, device=accelerator.device)
@@ -19,7 +19,7 @@ def anywhere(accelerator: Accelerator, *here: bool) -> tuple[bool, ...]:
 
 
 class TimeLimit:
-    """Counts from when it is made.
+    """Counts from its construction.
 
     Args:
         minutes: None for no limit.

@@ -1,4 +1,4 @@
-"""What another engine of the same model costs: accuracy lost, row by row on the same faces."""
+"""Compare two engines of one model: the difference in accuracy, paired by sample."""
 
 from dataclasses import dataclass
 
@@ -13,15 +13,15 @@ from facial_attributes_ros.attributes import MISSING
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How one engine's labels compare with another's on the rows of a data set that have a label of a task.
+    """How one engine's labels compare with another's on the samples of a data set that have a label of a task.
 
     Attributes:
         data_set, task: which.
-        rows: number of rows.
-        accuracy, other: shares of right labels of the engine under test and of the other one.
-        gained: accuracy minus other with its 95 % interval over the rows, paired; negative if the engine under test
+        rows: number of samples.
+        accuracy, other: accuracy of the engine under test and of the other one.
+        gained: accuracy minus other with its 95 % interval over the samples, paired; negative if the engine under test
             loses.
-        same: share of rows with the same label.
+        same: fraction of samples with the same label.
     """
 
     data_set: str
@@ -34,13 +34,13 @@ class Agreement:
 
 
 def compare_engines(tested: Predictions, other: Predictions) -> list[Agreement]:
-    """Compare the labels of two engines on the same rows, by data set and task.
+    """Compare the labels of two engines on the same samples, by data set and task.
 
     Raises:
-        ValueError: they are of different rows.
+        ValueError: they are of different samples.
     """
     if tested.manifest.paths.tolist() != other.manifest.paths.tolist():
-        raise ValueError("the predictions are of different rows")
+        raise ValueError("the predictions are of different samples")
     return [
         _agreement(name, task, chosen, tested, other)
         for name, mask in data_sets(tested.manifest)
@@ -60,7 +60,7 @@ def _agreement(name: str, task: str, rows: NDArray[np.bool_], tested: Prediction
 
 
 def agreement_rows(agreements: list[Agreement]) -> list[dict[str, object]]:
-    """Return rows of a table in per cent and points."""
+    """Return the lines of a table, in per cent and percentage points."""
     return [
         {
             "data_set": each.data_set,

@@ -1,7 +1,7 @@
-"""Figures of several runs on the same rows, drawn again together, so that differences have honest intervals.
+"""Paired bootstrap: metrics of several runs on the same resamples, so that differences have correct intervals.
 
-Every draw of the bootstrap gives each row of a data set a weight, the same for all runs (Efron and Tibshirani, 1993).
-A difference of two runs, a mean over data sets or over tasks is then taken draw by draw.
+Every resample gives each sample of a data set a weight, the same for all runs (Efron and Tibshirani, 1993). A
+difference of two runs, or a mean over data sets or tasks, is then computed resample by resample.
 """
 
 import hashlib
@@ -25,17 +25,17 @@ Key = tuple[str, str]
 """Data set and task."""
 _UNKNOWN = -1
 _DRAWS_AT_ONCE = 8
-"""64 bytes a row; more would not be faster."""
+"""64 bytes a sample; more would not be faster."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measure:
-    """A figure and what the bootstrap's draws make of it.
+    """A metric with its values on the bootstrap's resamples.
 
     Attributes:
-        value: on all rows.
+        value: on all samples.
         draws: float64 (draws,).
-        rows: tells the rows that it is of from others; differences mean something between figures of the same rows.
+        rows: identifies the samples; only metrics of the same samples have a difference.
     """
 
     value: float
@@ -44,24 +44,24 @@ class Measure:
 
     @classmethod
     def mean(cls, measures: Iterable[Self]) -> Self:
-        """Return the mean of several figures of the same draws."""
+        """Return the mean of several metrics of the same resamples."""
         kept = list(measures)
         value, draws = float(np.mean([m.value for m in kept])), np.mean([m.draws for m in kept], axis=0)
         return cls(value, draws, " ".join(sorted(m.rows for m in kept)))
 
     def __sub__(self, other: "Measure") -> "Measure":
-        """Return the difference of two figures.
+        """Return the difference of two metrics.
 
         Raises:
-            ValueError: they are of different rows.
+            ValueError: they are of different samples.
         """
         if self.rows != other.rows:
-            raise ValueError("the figures are of different rows")
+            raise ValueError("the metrics are of different samples")
         return Measure(self.value - other.value, self.draws - other.draws, self.rows)
 
     @property
     def estimate(self) -> Estimate:
-        """The figure with its percentile interval."""
+        """The metric with its percentile interval."""
         tail = (1 - INTERVAL) / 2
         low, high = np.nanquantile(self.draws, [tail, 1 - tail])
         return Estimate(self.value, float(low), float(high))
@@ -69,11 +69,11 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
-    """What a run said of its rows, as `predictions.csv` has it.
+    """The predictions of a run, as `predictions.csv` has them.
 
     Attributes:
-        rows: data set and whole path of every row; the second row of the same path ends in `#1`, and so on.
-        truth, predicted: int64 (rows,) per task: class indices; -1 in `truth` where the class is not known.
+        rows: data set and absolute path of every sample; the second sample of the same path ends in `#1`, and so on.
+        truth, predicted: int64 (samples,) per task: class indices; -1 in `truth` where the class is not known.
     """
 
     rows: list[tuple[str, str]]
@@ -93,7 +93,7 @@ def read_outcomes(path: Path) -> Outcomes:
         seen: dict[str, int] = {}
         rows = []
         for line in lines:
-            # Paths are relative to the file they stand in, and runs lie in different folders.
+            # Paths are relative to their file, and runs are in different folders.
             where = line["path"] if is_remote(line["path"]) else os.path.normpath(path.parent.resolve() / line["path"])
             count = seen[where] = seen.get(where, -1) + 1
             rows.append((line["source"] or "unnamed", f"{where}#{count}"))
@@ -109,9 +109,9 @@ def measure(runs: Sequence[Outcomes], balanced: bool = False, seed: int = 0) -> 
     """Return the accuracy of every run, per data set and task.
 
     Args:
-        runs: rows that several have are drawn together.
-        balanced: take the mean recall of the classes instead.
-        seed: of the draws.
+        runs: common samples are resampled together.
+        balanced: compute the mean recall of the classes instead.
+        seed: of the resamples.
     """
     found: list[dict[Key, Measure]] = [{} for _ in runs]
     for number, source in enumerate(sorted({source for run in runs for source, _ in run.rows})):
@@ -130,9 +130,9 @@ def measure(runs: Sequence[Outcomes], balanced: bool = False, seed: int = 0) -> 
 
 
 def _draws(rows: int, random: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    """Yield float64 (draws, rows), few at a time: how often a draw has each row; the first draw has each once.
+    """Yield float64 (draws, samples), few at a time: how often a resample has each sample; the first has each once.
 
-    A thousand draws of all rows at once would take kilobytes a row.
+    A thousand resamples at once would take kilobytes per sample.
     """
     yield np.ones((1, rows))
     shares = np.full(rows, 1 / rows)
@@ -143,12 +143,13 @@ def _draws(rows: int, random: np.random.Generator) -> Iterator[NDArray[np.float6
 
 @dataclass(slots=True, eq=False)
 class _ClassCounts:
-    """How often a run's rows of every class come in each draw, and how often they are predicted right.
+    """Per resample and class, how many of a run's samples there are, and how many are predicted correctly.
 
     Attributes:
-        places: int64 (rows,): where the weights of the run's rows are.
-        groups: int64 (rows,) per task: twice the true class, one more where it is predicted; the last for unknown ones.
-        rows: per task, tells the rows with a known class from others.
+        places: int64 (samples,): where the weights of the run's samples are.
+        groups: int64 (samples,) per task: twice the true class, plus one if it is predicted; the last number for
+            unknown ones.
+        rows: per task, identifies the samples with a known class.
         drawn: float64 (draws, 2 * classes + 1) per task, in parts.
     """
 
@@ -159,7 +160,7 @@ class _ClassCounts:
 
     @classmethod
     def of(cls, run: Outcomes, source: str, names: Mapping[tuple[str, str], int]) -> Self:
-        """Return the empty counts of a run's rows of a data set, whose rows have these places."""
+        """Return the empty counts of a run's samples of a data set, whose samples have these places."""
         mine = [place for place, row in enumerate(run.rows) if row[0] == source]
         places = np.array([names[run.rows[place]] for place in mine], np.int64)
         groups, rows = {}, {}
@@ -172,14 +173,14 @@ class _ClassCounts:
         return cls(places, groups, rows, {task: [] for task in groups})
 
     def add(self, weights: NDArray[np.float64]) -> None:
-        """Count the rows of some more draws, float64 (draws, all rows)."""
+        """Count the samples of some more resamples, float64 (draws, all samples)."""
         for task, groups in self.groups.items():
             size = 2 * len(LABELS[task]) + 1
             counted = [np.bincount(groups, draw[self.places], size) for draw in weights]
             self.drawn[task].append(np.stack(counted))
 
     def accuracy(self, task: str, balanced: bool) -> NDArray[np.float64]:
-        """Return float64 (draws,): the accuracy, or mean recall of the classes; NaN without a row of any class."""
+        """Return float64 (draws,): the accuracy, or mean recall of the classes; NaN without a sample of any class."""
         drawn = np.concatenate(self.drawn[task])[:, :-1]
         wrong, right = drawn[:, ::2], drawn[:, 1::2]
         if not balanced:
@@ -187,7 +188,7 @@ class _ClassCounts:
         total = wrong + right
         shares = np.divide(right, total, out=np.full_like(total, np.nan), where=total > 0)
         there = ~np.isnan(shares)
-        # A rare class that a draw leaves out does not count in it.
+        # A rare class that is missing in a resample does not count in it.
         sums = np.nansum(shares, axis=1)
         means = np.divide(sums, there.sum(axis=1), out=np.full_like(sums, np.nan), where=there.any(axis=1))
         return np.asarray(means, np.float64)

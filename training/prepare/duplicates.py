@@ -1,4 +1,4 @@
-"""Pictures that are there more than once."""
+"""Remove duplicate images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,14 +10,14 @@ from facial_attributes_training.prepare.splits import held_out_rank
 
 
 def drop_duplicates(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tuple[list[Row], list[LeftOut]]:
-    """Keep one row of every face, and say which others go.
+    """Keep one sample of every face, and list the excluded ones.
 
-    A picture that is in several splits stays in the one that is held out (test before val before the others, by any of
-    their names), so that nothing measured has been trained on. Two faces of one picture, told apart by their boxes, are
-    no duplicates; a row without a box speaks of the whole picture, and so of every face in it.
+    An image in several splits stays in the held-out one (test before val before the others, by any of their names), so
+    that no measured image was trained on. Two faces of one image with different boxes are no duplicates; a sample
+    without a box stands for the whole image, and so for every face in it.
 
     Args:
-        rows: in the order to keep, with the boxes that they are to have; of equals in one split the first stays.
+        rows: in the order to keep, with their final boxes; of duplicates in one split the first stays.
         scanned: findings by path.
     """
     keepers: dict[str, list[Row]] = {}
@@ -29,7 +29,7 @@ def drop_duplicates(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tupl
         if keeper is None:
             rivals.append(row)
         else:
-            left_out[index] = LeftOut.of(row, _reason(row, keeper), f"same picture as {keeper.path}")
+            left_out[index] = LeftOut.of(row, _reason(row, keeper), f"same image as {keeper.path}")
     kept = [row for index, row in enumerate(rows) if index not in left_out]
     return kept, [left_out[index] for index in sorted(left_out)]
 

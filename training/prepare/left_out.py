@@ -1,4 +1,4 @@
-"""The list of what a prepared data set lacks, and why."""
+"""The list of excluded samples, with the reasons."""
 
 import csv
 from collections import Counter
@@ -16,14 +16,14 @@ LEFT_OUT_FILE = "left-out.csv"
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """One row that did not make it into the manifest.
+    """One sample that is not in the manifest.
 
     Attributes:
-        path: of the picture, or where the row stands if there is none.
-        split: the split it would have been in.
+        path: of the image, or the place in the data set's files if there is none.
+        split: the split that it would be in.
         source: its data set.
-        reason: a few words that are the same for the same reason, to be counted.
-        detail: the particulars.
+        reason: a few words, the same for the same reason, to be counted.
+        detail: what exactly.
     """
 
     path: str
@@ -34,7 +34,7 @@ class LeftOut:
 
     @classmethod
     def of(cls, row: Row, reason: str, detail: str = "") -> Self:
-        """Return the entry of a row."""
+        """Return the entry of a sample."""
         return cls(row.path, row.split, row.source, reason, detail)
 
 
@@ -51,5 +51,5 @@ def write_left_out(path: Path, entries: Iterable[LeftOut]) -> None:
 
 
 def count_reasons(entries: Iterable[LeftOut]) -> Counter[tuple[str, str]]:
-    """Return how many rows of every source were left out for every reason, by (source, reason)."""
+    """Return the number of excluded samples by (source, reason)."""
     return Counter((entry.source, entry.reason) for entry in entries)

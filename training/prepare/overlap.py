@@ -9,7 +9,7 @@ import numpy as np
 from facial_attributes_training.data.archive import is_remote
 from facial_attributes_training.data.manifest import Row, read_manifest
 from facial_attributes_training.prepare.left_out import LeftOut
-from facial_attributes_training.prepare.looks import Looks, near_copies
+from facial_attributes_training.prepare.perceptual_hash import ImageHashes, near_copies
 from facial_attributes_training.prepare.scan import Progress, Scanned, recorded_fingerprints, scan
 from facial_attributes_training.prepare.splits import held_out_rank
 
@@ -82,7 +82,7 @@ def same_pictures(paths: Sequence[str], rivals: Iterable[str], known: Mapping[st
     rest = [path for path in dict.fromkeys(paths) if path not in matches and path in known]
     seen = [path for path in candidates if path in known]
     if rest and seen:
-        looks, others = (Looks.of([known[path].look for path in part]) for part in (rest, seen))
+        looks, others = (ImageHashes.of([known[path].look for path in part]) for part in (rest, seen))
         found = near_copies(looks, others)
         matches |= {
             path: Match(seen[place], NEAR_COPY) for path, place in zip(rest, found.tolist(), strict=True) if place >= 0
@@ -151,7 +151,7 @@ def drop_near_copies(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tup
     kept: list[str] = []
     for split, own in paths.items():
         if own and kept:
-            looks, others = (Looks.of([scanned[path].look for path in part]) for part in (own, kept))
+            looks, others = (ImageHashes.of([scanned[path].look for path in part]) for part in (own, kept))
             groups, other_groups = (
                 np.array([numbers[scanned[path].fingerprint] for path in part]) for part in (own, kept)
             )

@@ -1,4 +1,4 @@
-"""What a prepared data set says of the people in it: by what they are told apart, and who is in several splits."""
+"""Identities in a prepared data set: whether they are known, and who is in several splits."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,40 +6,40 @@ from facial_attributes_training.data.manifest import IDENTITY, Row
 
 
 def describe_people(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Return sentences that say by what people are told apart, and how many of them are in more than one split.
+    """Return sentences on whether identities are known, and on how many people are in more than one split.
 
-    Nobody is left out for being in two splits, since the splits may be those that others report figures on.
+    People in two splits are not excluded, since the splits may be a benchmark's.
     """
     named = [row for row in rows if row.extra.get(IDENTITY)]
     splits = sorted({row.split for row in rows})
     if not named:
         others = sorted({name for row in rows for name in row.extra})
         hint = f" (further columns here: {', '.join(others)})" if others else ""
-        risk = ", so that one person may be in several splits" if len(splits) > 1 else ""
+        risk = ", so one person may be in several splits" if len(splits) > 1 else ""
         return (
-            f"Nothing tells people apart{risk}: there is no column {IDENTITY}. If another one says who is in a "
-            f"picture, prepare the CSV with --column {IDENTITY}=COLUMN{hint}.",
+            f"Identities are not known{risk}: there is no column {IDENTITY}. If another column has the person in an "
+            f"image, prepare the CSV with --column {IDENTITY}=COLUMN{hint}.",
         )
     places: dict[str, set[str]] = {}
     for row in named:
         places.setdefault(row.extra[IDENTITY], set()).add(row.split)
-    told = [f"People are told apart by the column {IDENTITY}: {len(places)} of them in {len(named)} rows."]
+    found = [f"Identities are in the column {IDENTITY}: {len(places)} people in {len(named)} samples."]
     if len(named) < len(rows):
-        told.append(f"Of {len(rows) - len(named)} more rows it is not known who is in them.")
-    torn = {person for person, found in places.items() if len(found) > 1}
+        found.append(f"{len(rows) - len(named)} more samples have no identity.")
+    torn = {person for person, splits_of in places.items() if len(splits_of) > 1}
     if torn:
         count = sum(row.extra[IDENTITY] in torn for row in named)
-        told.append(
-            f"{len(torn)} people are in several splits, with {count} rows ({_pairs(places.values())}), so that figures "
-            "may flatter; --splits draws splits that keep people together."
+        found.append(
+            f"{len(torn)} people are in several splits, with {count} samples ({_pairs(places.values())}), so metrics "
+            "may be too high; --splits draws splits grouped by identity."
         )
     elif len(splits) > 1:
-        told.append("None of them is in two splits.")
-    return tuple(told)
+        found.append("None of them is in two splits.")
+    return tuple(found)
 
 
 def _pairs(places: Iterable[set[str]]) -> str:
-    """Return how many people every two splits share, such as `3 in test and train`."""
+    """Return how many people every two splits have in common, such as `3 in test and train`."""
     counts: dict[tuple[str, str], int] = {}
     for found in places:
         names = sorted(found)

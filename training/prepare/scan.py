@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 from facial_attributes_training.data.archive import PictureReader, file_of, file_state, split_member
-from facial_attributes_training.prepare.looks import describe, is_description
+from facial_attributes_training.prepare.perceptual_hash import describe, is_description
 from numpy.typing import NDArray
 
 from facial_attributes_ros.detection.base import FaceDetector
@@ -53,7 +53,7 @@ class Scanned:
         path: of the picture.
         width, height: in pixels, 0 if it could not be decoded.
         fingerprint: the same for pictures with the same pixels.
-        look: nearly the same for near copies, see `looks`.
+        look: nearly the same for near copies, see `perceptual_hash`.
         faces: x, y, width, height in pixels and score of every face, best score first; None if none were looked for.
         error: why the picture could not be decoded, empty if it could.
         state: size in bytes and time in nanoseconds of the file at that time, by which a changed one is known.

@@ -122,7 +122,7 @@ def test_a_checkpoint_hands_on_the_papers_of_its_run(tmp_path: Path, caplog: pyt
     third = run_papers(recipe_of(backbone={"weights": None, "start": str(moved)}, adaptation="ft-1"), [TWO])
     assert third.licence == second.licence
     (run / PAPERS_FILE).write_text('{"version": 1}')
-    with pytest.raises(UserError, match="holds no papers"):
+    with pytest.raises(UserError, match="is not the provenance of a run"):
         run_papers(recipe_of(backbone=backbone, adaptation="ft-1"), [TWO])
 
 
@@ -153,7 +153,7 @@ def test_bare_yes_and_no_of_yaml_are_understood(tmp_path: Path) -> None:
 BOTH = labelled(*({GENDER: gender, EMOTION: emotion} for gender in LABELS[GENDER] for emotion in LABELS[EMOTION]))
 
 
-def test_nothing_is_said_where_nothing_is_lacking() -> None:
+def test_complete_labels_have_no_gaps() -> None:
     recipe = recipe_of(tasks=[GENDER, EMOTION])
     many = Manifest.concatenate([BOTH] * 10)
     assert label_gaps(recipe, many, many) == []
@@ -162,41 +162,41 @@ def test_nothing_is_said_where_nothing_is_lacking() -> None:
 @pytest.mark.parametrize(
     ("training", "validation", "test", "sentences"),
     [
-        (BOTH, TWO, None, ["1 validation rows to calibrate on have a label of gender", "No validation row .* emotion"]),
-        (BOTH, labelled({GENDER: "male"}, times=90), None, ["No validation row has a label of emotion"]),
-        (BOTH, Manifest.concatenate([BOTH] * 10), TWO, ["No test row has a label of emotion"]),
+        (BOTH, TWO, None, ["1 validation samples .* have a label of gender", "No validation sample .* emotion"]),
+        (BOTH, labelled({GENDER: "male"}, times=90), None, ["No validation sample has a label of emotion"]),
+        (BOTH, Manifest.concatenate([BOTH] * 10), TWO, ["No test sample has a label of emotion"]),
         (
             labelled({GENDER: "male", EMOTION: "happy"}, {GENDER: "female", EMOTION: "sad"}),
             Manifest.concatenate([BOTH] * 10),
             None,
-            ["No training row of emotion is surprise or fear or disgust or angry or neutral: .* never names them"],
+            ["No training sample of emotion is surprise or fear or disgust or angry or neutral: .* never predicts"],
         ),
     ],
 )
-def test_what_labels_lack_is_told(
+def test_gaps_in_the_labels_are_reported(
     training: Manifest, validation: Manifest, test: Manifest | None, sentences: list[str]
 ) -> None:
     found = label_gaps(recipe_of(tasks=[GENDER, EMOTION]), training, validation, test)
     assert len(found) == len(sentences)
-    for told, pattern in zip(found, sentences, strict=True):
+    for sentence, pattern in zip(found, sentences, strict=True):
         with pytest.raises(UserError, match=pattern):
-            raise UserError(told)
+            raise UserError(sentence)
 
 
 def test_what_cannot_be_learned_or_chosen_is_refused() -> None:
     recipe = recipe_of(tasks=[GENDER, EMOTION])
-    with pytest.raises(UserError, match="no training row has a label of emotion; leave it out"):
+    with pytest.raises(UserError, match="no training sample has a label of emotion: remove it"):
         label_gaps(recipe, TWO, BOTH)
-    with pytest.raises(UserError, match="all training rows with a label of gender are male"):
+    with pytest.raises(UserError, match="all training samples with a label of gender are male"):
         label_gaps(recipe, labelled({GENDER: "male", EMOTION: "sad"}, {EMOTION: "happy"}), BOTH)
     apart = recipe_of(tasks=[GENDER, EMOTION], one_after_another=True)
-    with pytest.raises(UserError, match="no validation row has a label of emotion, so no epoch can be chosen"):
+    with pytest.raises(UserError, match="no validation sample that may choose the epoch has a label of emotion"):
         label_gaps(apart, BOTH, TWO)
 
 
 @pytest.fixture
 def gaps(manifest: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """Training rows that are happy or sad, and validation rows without emotions."""
+    """Training samples that are happy or sad, and validation samples without emotions."""
     training, validation = tmp_path / "training.csv", tmp_path / "validation.csv"
     rows: dict[Path, list[Row]] = {training: [], validation: []}
     for index, row in enumerate(read_manifest(manifest).rows()):
@@ -208,14 +208,14 @@ def gaps(manifest: Path, tmp_path: Path) -> tuple[Path, Path]:
     return training, validation
 
 
-def test_a_run_says_what_it_does_not_know(
+def test_a_run_reports_what_it_does_not_know(
     gaps: tuple[Path, Path], make_recipe: Callable[..., Recipe], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = {"train": [{"manifest": str(gaps[0])}], "validation": [{"manifest": str(gaps[1])}]}
     caplog.set_level(logging.WARNING)
     folder = train(make_recipe("run", data=data, epochs=1, version="1.1.0"), write_report=write_reports)
     told = [record.getMessage() for record in caplog.records]
-    assert "No validation row has a label of emotion" in told[1]
+    assert "No validation sample has a label of emotion" in told[1]
     assert "surprise or fear or disgust or angry or neutral" in told[2]
     spec, report = ModelSpec.identified(folder), (tmp_path / "run" / "report.md").read_text()
     assert spec.uncalibrated == (GENDER, EMOTION)
@@ -224,7 +224,7 @@ def test_a_run_says_what_it_does_not_know(
     assert (spec.version, spec.parent, spec.samples) == ("1.1.0", None, {"made-up": 24})
     assert spec.licence.commercial_use == "unknown"
     assert Papers.read(tmp_path / "run" / PAPERS_FILE).licence == spec.licence
-    for text in ("No validation row has a label of emotion", spec.short_hash, "emotion: surprise, fear"):
+    for text in ("No validation sample has a label of emotion", spec.short_hash, "emotion: surprise, fear"):
         assert text in report
     engine = load_engine(folder, "cpu", "torch")
     crops = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
@@ -234,7 +234,7 @@ def test_a_run_says_what_it_does_not_know(
     assert np.allclose(found.sum(axis=1), 1)
 
 
-def test_check_says_what_the_data_lack(
+def test_check_reports_gaps_in_the_labels(
     gaps: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "recipe.yaml"
@@ -242,9 +242,9 @@ def test_check_says_what_the_data_lack(
     text += f"data: {{train: [{{manifest: {gaps[0]}}}], validation: [{{manifest: {gaps[1]}}}]}}\n"
     path.write_text(text)
     assert main(["train", str(path), "--check"]) == 0
-    assert "No validation row has a label of emotion" in capsys.readouterr().err
+    assert "No validation sample has a label of emotion" in capsys.readouterr().err
     assert main(["train", str(path), "--check", "--set", "one_after_another=true"]) == 2
-    assert "no epoch can be chosen" in capsys.readouterr().err
+    assert "may choose the epoch" in capsys.readouterr().err
     assert main(["train", str(path), "--set", "one_after_another=true"]) == 2
     gaps[1].unlink()
     assert main(["train", str(path), "--check"]) == 0

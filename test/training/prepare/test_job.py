@@ -17,7 +17,7 @@ from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.overlap import SAME_FILE, SAME_PIXELS, looked_at, same_pictures
 from facial_attributes_training.prepare.people import describe_people
 from facial_attributes_training.prepare.scan import Scanned, recorded_fingerprints
-from facial_attributes_training.prepare.splits import assign_splits, parse_shares
+from facial_attributes_training.prepare.splits import assign_splits, parse_fractions
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
@@ -304,7 +304,7 @@ def test_a_given_box_says_which_face_is_meant() -> None:
 
 def test_drawn_splits_have_their_shares_and_keep_people_together() -> None:
     rows = [Row(f"{index}", extra={"identity": str(index // 4)}) for index in range(4000)]
-    drawn = [row for row in assign_splits(rows, parse_shares("train=0.6,val=0.2,test=0.2")) if isinstance(row, Row)]
+    drawn = [row for row in assign_splits(rows, parse_fractions("train=0.6,val=0.2,test=0.2")) if isinstance(row, Row)]
     counts = Counter(row.split for row in drawn)
     assert counts["train"] == pytest.approx(2400, rel=0.1)
     assert counts["val"] == pytest.approx(800, rel=0.2)
@@ -323,7 +323,7 @@ def test_a_share_is_kept_and_the_draw_depends_on_the_seed() -> None:
 
 
 def test_a_data_set_that_moves_keeps_its_splits() -> None:
-    shares = parse_shares("train=0.5,val=0.5")
+    shares = parse_fractions("train=0.5,val=0.5")
     drawn = []
     for base in (Path("/here"), Path("/over/there")):
         rows = [Row(f"{base}/faces/{index}.png") for index in range(50)]
@@ -347,4 +347,4 @@ def test_a_data_set_that_moves_keeps_its_splits() -> None:
 )
 def test_shares_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="split"):
-        parse_shares(text)
+        parse_fractions(text)

@@ -30,7 +30,7 @@ _PICTURES = "Manually_Annotated_Images"
 
 
 def read_affectnet(folder: Path) -> Found:
-    """Yield the manually annotated pictures of either layout.
+    """Yield the manually annotated images of either layout.
 
     The first has `Manually_Annotated_file_lists/training.csv` and `validation.csv`, with or without a line that names
     the columns; the second has `train_set` and `val_set`, each with `images` and `annotations`.
@@ -41,7 +41,7 @@ def read_affectnet(folder: Path) -> Found:
 
 
 def _read_lists(folder: Path) -> Found:
-    # The archives of the pictures unpack to different folders.
+    # The archives of the images unpack to different folders.
     parents = (folder, folder / "Manually_Annotated", folder / "Manually_Annotated_compressed")
     pictures = first_there(*(parent / _PICTURES for parent in parents))
     for split, name in (("train", "training.csv"), ("val", "validation.csv")):

@@ -10,7 +10,7 @@ from facial_attributes_training.prepare.splits import standard_split
 
 
 def read_appareal(folder: Path) -> Found:
-    """Yield the face pictures of `gt_avg_train.csv`, `gt_avg_valid.csv` and `gt_avg_test.csv` with their real age."""
+    """Yield the face images of `gt_avg_train.csv`, `gt_avg_valid.csv` and `gt_avg_test.csv` with their real age."""
     for name in ("train", "valid", "test"):
         split = standard_split(name)
         table = require(folder / f"gt_avg_{name}.csv", APPAREAL.title, APPAREAL.owner)

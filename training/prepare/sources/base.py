@@ -13,7 +13,7 @@ from facial_attributes_ros.attributes import AGE, LABELS, age_group_of
 from facial_attributes_ros.errors import UserError
 
 Found = Iterator[Row | LeftOut]
-"""What a reader yields: rows, and what it leaves out for its labels."""
+"""What a reader yields: samples, and those that it excludes for their labels."""
 
 BAD_LABEL = "label outside the range"
 NO_LABEL = "no label"
@@ -33,9 +33,9 @@ class Source:
         name: what users call it on the command line and in the column `source`.
         title: its full name.
         owner: who gives it out and how, as the end of a sentence.
-        read: yields the rows below a folder; paths as they lie there.
-        close_up: its pictures are cut around one face, not whole photographs.
-        single_face: its labels speak of one person, but do not say which of several faces.
+        read: yields the samples below a folder, with their paths.
+        close_up: its images are cropped around one face, not whole photographs.
+        single_face: its labels are of one person, but not of a given face among several.
     """
 
     name: str
@@ -50,7 +50,7 @@ def require(path: Path, title: str, owner: str) -> Path:
     """Return a path that must be there.
 
     Raises:
-        UserError: it is not; the message says who gives the data set out.
+        UserError: it is not; the message names who distributes the data set.
     """
     if not path.exists():
         raise UserError(f"{title} is not there: {path} is missing; it is given out by {owner}.")
@@ -100,7 +100,7 @@ def _reader(file: TextIO, names: Sequence[str]) -> "csv.DictReader[str]":
     first = file.readline()
     file.seek(0)
     named = not names or names[0] in first
-    # Only names of columns tell the mark; a cell may hold many numbers with marks of their own between them.
+    # Only the names of columns show the delimiter; a cell may contain many numbers with other delimiters.
     delimiter = max(_DELIMITERS, key=first.count) if named else ","
     # Unless it is strict, an open quotation mark makes one cell of all that follows.
     reader = csv.DictReader(file, None if named else names, delimiter=delimiter, skipinitialspace=True, strict=True)
@@ -126,14 +126,14 @@ def read_rows(
     make: Callable[[Cells], Row | LeftOut],
     names: Sequence[str] = (),
 ) -> Found:
-    """Yield the row that is made of every line of a CSV file; lines with too many or too few cells are left out.
+    """Yield the sample of every line of a CSV file; lines with too many or too few cells are excluded.
 
     Args:
         path: of the file.
         columns: that it must have.
-        split: that the rows belong to, for what is left out.
-        source: of the rows, likewise.
-        make: from cells by column to a row, or why it is left out.
+        split: of the samples, for excluded ones.
+        source: of the samples, for excluded ones.
+        make: from cells by column to a sample, or why it is excluded.
         names: of the columns of a file whose first line does not name them.
 
     Raises:
@@ -158,12 +158,12 @@ def read_lines(path: Path) -> list[str]:
 def labelled(
     row: Row, years: float | str | None = None, classes: Mapping[str, str | None] | None = None, problem: str = ""
 ) -> Row | LeftOut:
-    """Return a row with its labels, or why it is left out: a label is outside the range, or there is none.
+    """Return a sample with its labels, or why it is excluded: a label is outside the range, or there is none.
 
     Args:
         row: everything but the labels.
         years: age in years, as a number or as the data set writes it; gives the age group as well.
-        classes: label per task, None or empty where the data set has none for this row.
+        classes: label per task, None or empty where the data set has none for this sample.
         problem: a clause on a label that the reader could not make out, empty if there was none.
     """
     labels = {task: label for task, label in (classes or {}).items() if label}

@@ -1,4 +1,4 @@
-"""CelebAMask-HQ (C.-H. Lee, Z. Liu, L. Wu, P. Luo, 2020): CelebA-HQ's pictures with gender."""
+"""CelebAMask-HQ (C.-H. Lee, Z. Liu, L. Wu, P. Luo, 2020): CelebA-HQ's images with gender."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ from facial_attributes_ros.attributes import GENDER
 from facial_attributes_ros.errors import UserError
 
 _FIRST_VAL, _FIRST_TEST = 162770, 182637
-"""Index of the first picture of CelebA's own validation and test split."""
+"""Index of the first image of CelebA's own validation and test split."""
 
 
 def read_celeba_hq(folder: Path) -> Found:
-    """Yield every picture of the attribute file, in the split that CelebA has the original in."""
+    """Yield every image of the attribute file, in the split that CelebA has the original in."""
     table = require(folder / "CelebAMask-HQ-attribute-anno.txt", CELEBA_HQ.title, CELEBA_HQ.owner)
     originals = _originals(require(folder / "CelebA-HQ-to-CelebA-mapping.txt", CELEBA_HQ.title, CELEBA_HQ.owner))
     lines = read_lines(table)
-    # The first line is the number of pictures, the second names the attributes.
+    # The first line is the number of images, the second names the attributes.
     attributes = lines[1].split() if len(lines) > 1 else []
     if "Male" not in attributes:
         raise UserError(f"{table} does not name the attribute Male in its second line; get the file again.")
@@ -31,7 +31,7 @@ def read_celeba_hq(folder: Path) -> Found:
 
 
 def _originals(path: Path) -> dict[str, int]:
-    """Return CelebA's picture index by the number of the CelebA-HQ picture."""
+    """Return CelebA's image index by the number of the CelebA-HQ image."""
     pairs = (line.split() for line in read_lines(path)[1:])
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) > 1 and pair[1].isdigit()}
 

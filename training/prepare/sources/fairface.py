@@ -13,7 +13,7 @@ _COLUMNS = ("file", "age", "gender", "race")
 
 
 def read_fairface(folder: Path) -> Found:
-    """Yield the rows of `fairface_label_train.csv` and `fairface_label_val.csv`, whose paths are relative to them."""
+    """Yield the samples of `fairface_label_train.csv` and `fairface_label_val.csv`, with paths relative to them."""
     for split in ("train", "val"):
         table = require(folder / f"fairface_label_{split}.csv", FAIRFACE.title, FAIRFACE.owner)
         yield from read_rows(table, _COLUMNS, split, FAIRFACE.name, partial(_row, folder, split))

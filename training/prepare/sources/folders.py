@@ -1,4 +1,4 @@
-"""Pictures sorted into folders that are named as their labels, such as `train/angry/0.jpg`."""
+"""Images sorted into folders that are named as their labels, such as `train/angry/0.jpg`."""
 
 from pathlib import Path
 
@@ -17,17 +17,17 @@ _SPLITS = ("train", "val", "test")
 
 
 def read_folders(folder: Path, options: TableOptions) -> Found:
-    """Yield every picture below a folder, labelled by the folders that it lies in.
+    """Yield every image below a folder, labelled by its folders.
 
-    Folders named as a label of any task give that label, and those named as a split give the split; others say nothing.
+    Folders named as a label of any task give that label, and those named as a split give the split; others are ignored.
 
     Args:
         folder: the uppermost.
-        options: `values` say how folders map to labels, as in {"emotion": {"anger": "angry"}}; `source` is the data
+        options: `values` map folders to labels, as in {"emotion": {"anger": "angry"}}; `source` is the data
             set's name, the folder's if empty.
 
     Raises:
-        UserError: the folder is missing or holds no picture, or a label does not exist.
+        UserError: the folder is missing or contains no image, or a label does not exist.
     """
     options.check()
     require(folder, "The folder", "you")
@@ -49,5 +49,5 @@ def _row(path: Path, folders: tuple[str, ...], source: str, options: TableOption
     ]
     row = Row(str(path), split, source)
     if len(dict(found)) < len(found):
-        return LeftOut.of(row, BAD_LABEL, f"its folders tell several labels: {', '.join(label for _, label in found)}")
+        return LeftOut.of(row, BAD_LABEL, f"its folders give several labels: {', '.join(label for _, label in found)}")
     return labelled(row, classes=dict(found))

@@ -30,7 +30,7 @@ _MID_YEAR = (7, 1)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One picture as the .mat file has it: scores are -inf and NaN for no face and no second face."""
+    """One image as the .mat file has it: scores are -inf and NaN for no face and no second face."""
 
     path: str
     name: str
@@ -42,7 +42,7 @@ class Entry:
 
 
 def read_imdb_wiki(folder: Path) -> Found:
-    """Yield the pictures of `imdb.mat` and `wiki.mat`, filtered as said above.
+    """Yield the images of `imdb.mat` and `wiki.mat`, filtered as described above.
 
     Either file lies in the folder given, such as `imdb_crop`, or in `imdb_crop` and `wiki_crop` below it.
     """

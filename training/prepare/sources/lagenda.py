@@ -16,9 +16,9 @@ _GENDERS = {"M": "male", "F": "female"}
 
 
 def read_lagenda(folder: Path) -> Found:
-    """Yield one row a face of every CSV in the folder; the file's name says the split, test if it does not.
+    """Yield one sample a face of every CSV in the folder; the file's name is the split, else it is test.
 
-    People without a face box are left out, and -1 is a missing value.
+    People without a face box are excluded, and -1 is a missing value.
     """
     require(folder, LAGENDA.title, LAGENDA.owner)
     tables = sorted(folder.glob("*.csv")) or [require(folder / "lagenda_test.csv", LAGENDA.title, LAGENDA.owner)]

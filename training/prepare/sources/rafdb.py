@@ -18,9 +18,9 @@ Box = tuple[float, float, float, float]
 
 
 def read_rafdb(folder: Path) -> Found:
-    """Yield the rows of the folder `basic`: whole photographs if they are there, otherwise the aligned faces.
+    """Yield the samples of the folder `basic`: whole photographs if they are there, otherwise the aligned faces.
 
-    In a photograph of several people, the box of `Annotation/boundingbox` says who is meant.
+    In a photograph of several people, the box of `Annotation/boundingbox` is that of the labelled person.
     """
     listing = require(folder / "EmoLabel" / "list_patition_label.txt", RAFDB.title, RAFDB.owner)
     pictures, annotation = folder / "Image", folder / "Annotation"

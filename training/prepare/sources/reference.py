@@ -16,7 +16,7 @@ _DATA_ROOT = "datasets_with_standard_labels"
 
 
 def read_reference(folder: Path) -> Found:
-    """Yield the rows of every `labels.csv` below a folder laid out as DATASET/SPLIT/labels.csv.
+    """Yield the samples of every `labels.csv` below a folder laid out as DATASET/SPLIT/labels.csv.
 
     Paths in the files begin with `datasets_with_standard_labels`; that folder is looked for here and above, and a path
     without an ending is a JPEG.

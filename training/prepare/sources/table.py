@@ -1,4 +1,4 @@
-"""Any folder of pictures with a CSV, and manifests that are there already."""
+"""Any folder of images with a CSV, and existing manifests."""
 
 import math
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
 
 FURTHER_COLUMNS = (IDENTITY, ORIGIN)
-"""Further columns of a manifest that mean something here: who is in the picture, and where a source has it from."""
+"""Further columns of a manifest with a meaning: the identity of the person, and the origin of an image."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """How a CSV of one's own maps to a manifest.
+    """How a user's CSV maps to a manifest.
 
     Attributes:
-        columns: the CSV's column by the manifest's, or by a further one that is read here (`FURTHER_COLUMNS`); columns
-            of the same name need no entry.
+        columns: the CSV's column by the manifest's, or by one of `FURTHER_COLUMNS`; columns of the same name need no
+            entry.
         values: our label by the CSV's, per label column, as in {"gender": {"M": "male"}}.
-        source: what to call the data set; the CSV's name if empty.
+        source: name of the data set; the CSV's name if empty.
         pictures: folder that paths are relative to; the CSV's if None.
     """
 
@@ -57,7 +57,7 @@ class TableOptions:
 
 
 def read_csv(table: Path, options: TableOptions) -> Found:
-    """Yield the rows of a CSV; every column that is not used is kept, and Validation and the like are val.
+    """Yield the samples of a CSV; unused columns are kept, and Validation and the like become val.
 
     Raises:
         UserError: the file or a column is missing, or the options name columns or labels that a manifest does not have.
@@ -76,7 +76,7 @@ def _row(folder: Path, source: str, options: TableOptions, cells: Cells) -> Row 
     extra |= {name: text[name] for name in FURTHER_COLUMNS if text[name]}
     row = Row(str(folder / text["path"]), standard_split(text["split"]), text["source"] or source, extra=extra)
     if not text["path"]:
-        return LeftOut.of(row, "no picture named")
+        return LeftOut.of(row, "no image named")
     numbers = [number(text[name]) for name in BOX_COLUMNS]
     if any(text[name] for name in BOX_COLUMNS):
         if not (all(map(math.isfinite, numbers)) and numbers[2] > 0 and numbers[3] > 0):
@@ -88,8 +88,8 @@ def _row(folder: Path, source: str, options: TableOptions, cells: Cells) -> Row 
 
 
 def read_manifest_rows(table: Path) -> Found:
-    """Yield the rows of a manifest, or of the `manifest.csv` in a folder."""
+    """Yield the samples of a manifest, or of the `manifest.csv` in a folder."""
     yield from read_manifest(table / "manifest.csv" if table.is_dir() else table).rows()
 
 
-MANIFEST = Source("manifest", "The manifest", "whoever made it", read_manifest_rows)
+MANIFEST = Source("manifest", "The manifest", "its author", read_manifest_rows)

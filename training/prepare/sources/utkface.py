@@ -1,4 +1,4 @@
-"""UTKFace (Z. Zhang, Y. Song, H. Qi, 2017): age in years, gender and ethnicity, told by the file names."""
+"""UTKFace (Z. Zhang, Y. Song, H. Qi, 2017): age in years, gender and ethnicity, from the file names."""
 
 import re
 from pathlib import Path
@@ -15,9 +15,9 @@ _ETHNICITIES = ("White", "Black", "Asian", "Indian", "Others")
 
 
 def read_utkface(folder: Path) -> Found:
-    """Yield every `age_gender_race_date.jpg` below the folder, all as test as the reference uses it.
+    """Yield every `age_gender_race_date.jpg` below the folder, all as test, as in Sessa's thesis.
 
-    A few files of the data set lack a part of the name; they are left out.
+    A few files of the data set lack a part of the name; they are excluded.
     """
     require(folder, UTKFACE.title, UTKFACE.owner)
     found = False
@@ -26,7 +26,7 @@ def read_utkface(folder: Path) -> Found:
         row = Row(str(path), "test", UTKFACE.name)
         match = _NAME.match(path.name)
         if not match:
-            yield LeftOut.of(row, BAD_LABEL, f"the name {path.name} does not tell age, gender and ethnicity")
+            yield LeftOut.of(row, BAD_LABEL, f"the name {path.name} does not give age, gender and ethnicity")
             continue
         gender, ethnicity = int(match["gender"]), int(match["race"])
         if gender >= len(_GENDERS):

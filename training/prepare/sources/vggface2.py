@@ -20,11 +20,11 @@ _LIST_FOLDERS = (".", "meta", "annotations")
 
 
 def read_vggface2(folder: Path) -> Found:
-    """Yield the pictures of the splits `train` and `test` that have an age or a gender.
+    """Yield the images of the splits `train` and `test` that have an age or a gender.
 
     Read are `identity_meta.csv` with the gender of every person, and `train.age_detected.csv` and
     `test.age_detected.csv` without a header, each line `n000001/0001_01.jpg,33.4`; they may lie in the folders `meta`
-    or `annotations`. Without a list of ages, every picture below the split's folder is taken with its gender alone.
+    or `annotations`. Without a list of ages, every image below the split's folder is taken with its gender alone.
     """
     genders = _genders(require(_list(folder, "identity_meta.csv"), VGGFACE2.title, VGGFACE2.owner))
     pictures = {name: first_there(folder / name, folder / f"vggface2_{name}" / name) for name in ("train", "test")}
@@ -47,7 +47,7 @@ def _genders(table: Path) -> dict[str, str]:
 
 
 def _ages(table: Path, pictures: Path) -> list[tuple[str, str | None]]:
-    """Return path below the split's folder and age in years of every picture, None where ages are not listed."""
+    """Return path below the split's folder and age in years of every image, None where ages are not listed."""
     if not table.exists():
         return [(path.relative_to(pictures).as_posix(), None) for path in sorted(pictures.rglob("*.jpg"))]
     pairs = (line.partition(",") for line in read_lines(table))

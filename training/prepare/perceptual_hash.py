@@ -1,9 +1,9 @@
-"""Near copies of pictures: encoded anew, resized, mirrored, or made brighter, by a perceptual hash and a correlation.
+"""Near copies of images: encoded again, resized, mirrored, or brightened, by a perceptual hash and a correlation.
 
 The hash is the usual pHash of 64 bits (E. Klinger and D. Starkweather, 2010): the signs, about their median, of the
-8 x 8 lowest frequencies of the grey picture at 32 x 32. Hashes at most 6 bits apart are compared further, by the
-correlation of 16 x 16 thumbnails, as a whole and in the middle: studio photographs share their background, and differ
-there.
+8 x 8 lowest frequencies of the grey image at 32 x 32. Hashes at most 6 bits apart are compared further, by the
+correlation of 16 x 16 thumbnails, as a whole and in the middle: studio photographs have a common background, and
+differ in the middle.
 """
 
 import base64
@@ -16,31 +16,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_DISTANCE = 6
-"""Bits by which the hashes of near copies differ at most."""
+"""Largest number of bits in which the hashes of near copies differ."""
 MIN_CORRELATION = 0.88
-"""Least correlation of near copies. Of 360 copies among 77,000 face pictures of twelve collections that were checked by
-eye and have hashes as near as that, 93 % reach it; of 234 pairs of different people in one studio, 15 do."""
+"""Least correlation of near copies. Of 360 copies among 77,000 face images of twelve collections that were checked by
+eye and have such hashes, 93 % reach it; of 234 pairs of different people in one studio, 15 do."""
 
 _SIDE, _LOW, _THUMB = 32, 8, 16
 _BYTES = 2 * 8 + _THUMB**2
 _MIDDLE = slice(_THUMB // 4, 3 * _THUMB // 4)
 _MIN_CONTRAST = 2.0
-"""Pictures whose thumbnails deviate by fewer levels of grey are flat: there is nothing to compare."""
+"""Images whose thumbnails have a smaller standard deviation, in grey levels, are flat and can't be compared."""
 _BANDS, _BAND_BITS = 4, 16
 _PAIRS_AT_ONCE = 100_000
 _ODD_MIRRORED = np.where(np.arange(_SIDE) % 2, -1, 1).astype(np.float32)
 _ONES = np.array([value.bit_count() for value in range(1 << 16)], np.uint8)
 
 
-def describe(picture: NDArray[np.uint8]) -> str:
-    """Return what a picture looks like, as a text for `Looks`.
+def describe(image: NDArray[np.uint8]) -> str:
+    """Return the perceptual hashes and the thumbnail of an image, as text for `ImageHashes`.
 
     Args:
-        picture: uint8 (height, width, 3), BGR.
+        image: uint8 (height, width, 3), BGR.
     """
-    grey = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     frequencies = np.asarray(cv2.dct(grey.astype(np.float32)), np.float32)
-    # Mirroring a picture changes the sign of its odd horizontal frequencies.
+    # Mirroring an image changes the sign of its odd horizontal frequencies.
     bits = [_bits(frequencies), _bits(frequencies * _ODD_MIRRORED)]
     thumbnail = cv2.resize(grey, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA)
     return base64.b64encode(b"".join([*bits, thumbnail.tobytes()])).decode()
@@ -52,7 +52,7 @@ def _bits(frequencies: NDArray[np.floating]) -> bytes:
 
 
 def is_description(text: str) -> bool:
-    """Return whether a text can be what `describe` returns."""
+    """Return whether a text has the form that `describe` returns."""
     try:
         return len(base64.b64decode(text, validate=True)) == _BYTES
     except ValueError:
@@ -60,12 +60,12 @@ def is_description(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looks:
-    """What pictures look like, ready to be compared.
+class ImageHashes:
+    """Perceptual hashes and thumbnails of images, as arrays.
 
     Attributes:
-        hashes, mirrored: uint64 (pictures,): of the pictures, and of the pictures mirrored.
-        thumbnails: uint8 (pictures, 16, 16).
+        hashes, mirrored: uint64 (images,): of the images, and of the mirrored images.
+        thumbnails: uint8 (images, 16, 16).
     """
 
     hashes: NDArray[np.uint64]
@@ -74,7 +74,7 @@ class Looks:
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Self:
-        """Return the looks of some pictures from what `describe` says of them.
+        """Return the arrays of images from the texts of `describe`.
 
         Raises:
             ValueError: a text is not what `describe` returns.
@@ -85,27 +85,30 @@ class Looks:
 
 
 def near_copies(
-    looks: Looks, others: Looks, groups: NDArray[np.int64] | None = None, other_groups: NDArray[np.int64] | None = None
+    images: ImageHashes,
+    others: ImageHashes,
+    groups: NDArray[np.int64] | None = None,
+    other_groups: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """Return int64 (pictures,): for each picture one of the others that is a near copy of it, -1 where there is none.
+    """Return int64 (images,): for each image one of the others that is a near copy of it, -1 where there is none.
 
-    100,000 pictures are compared with 100,000 others in some seconds: at least one of the four 16-bit parts of two
-    hashes that are 6 bits apart differs in no more than one bit, so only others with such a part are looked at.
+    100,000 images are compared with 100,000 others in some seconds: at least one of the four 16-bit parts of two hashes
+    that are 6 bits apart differs in at most one bit, so only others with such a part are compared.
 
     Args:
-        looks: of the pictures.
-        others: to look among.
-        groups: int64 (pictures,): a picture is not compared with others of its own group.
+        images: hashes of the images.
+        others: of the images to compare with.
+        groups: int64 (images,): an image is not compared with others of its own group.
         other_groups: the same of the others.
     """
-    found = np.full(len(looks.hashes), -1, np.int64)
+    found = np.full(len(images.hashes), -1, np.int64)
     for hashes, mirrored in ((others.hashes, False), (others.mirrored, True)):
-        for first, second in _candidates(looks.hashes, hashes, found):
+        for first, second in _candidates(images.hashes, hashes, found):
             if groups is not None and other_groups is not None:
                 apart = groups[first] != other_groups[second]
                 first, second = first[apart], second[apart]
             thumbnails = others.thumbnails[second]
-            alike = _alike(looks.thumbnails[first], thumbnails[:, :, ::-1] if mirrored else thumbnails)
+            alike = _alike(images.thumbnails[first], thumbnails[:, :, ::-1] if mirrored else thumbnails)
             found[first[alike]] = second[alike]
     return found
 
@@ -113,7 +116,7 @@ def near_copies(
 def _candidates(
     hashes: NDArray[np.uint64], others: NDArray[np.uint64], found: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield int64 (pairs,) twice: pictures without a copy so far, and others whose hashes are near."""
+    """Yield int64 (pairs,) twice: images without a copy so far, and others whose hashes are near."""
     for band in range(_BANDS):
         keys, other_keys = (_band(values, band) for values in (hashes, others))
         order = np.argsort(other_keys, kind="stable")
@@ -132,7 +135,7 @@ def _near(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield the pairs within one bucket of keys that are near, some at a time."""
     counts = starts[keys + 1] - starts[keys]
-    # Pictures in large buckets come a few at a time.
+    # Large buckets are compared in several parts.
     parts = np.cumsum(counts) // _PAIRS_AT_ONCE
     for part in np.unique(parts):
         rows = np.flatnonzero((parts == part) & (counts > 0) & (found < 0))
@@ -156,7 +159,7 @@ def _distances(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArra
 
 
 def _alike(thumbnails: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return bool (pairs,): whether thumbnails (pairs, 16, 16) are of one picture, in whatever light."""
+    """Return bool (pairs,): whether thumbnails (pairs, 16, 16) are of one image, whatever its brightness."""
     one, other = thumbnails.astype(np.float32), others.astype(np.float32)
     contrast = np.minimum(one.std(axis=(1, 2)), other.std(axis=(1, 2))) >= _MIN_CONTRAST
     whole = _correlations(one, other)
@@ -165,7 +168,7 @@ def _alike(thumbnails: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[
 
 
 def _correlations(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return float32 (pairs,): Pearson's, with one level of grey of common noise, so that two flat parts are alike."""
+    """Return float32 (pairs,): Pearson's correlation, with one grey level of common noise for flat images."""
     one, other = (values - values.mean(axis=(1, 2), keepdims=True) for values in (one, other))
     covariance, *variances = (np.mean(product, axis=(1, 2)) + 1 for product in (one * other, one * one, other * other))
     return np.asarray(covariance / np.sqrt(variances[0] * variances[1]), np.float32)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
-from facial_attributes_training.prepare.looks import (
+from facial_attributes_training.prepare.perceptual_hash import (
     MAX_DISTANCE,
-    Looks,
+    ImageHashes,
     describe,
     is_description,
     near_copies,
@@ -54,8 +54,8 @@ CHANGES: dict[str, Callable[[Picture], Picture]] = {
 }
 
 
-def looks(*pictures: Picture) -> Looks:
-    return Looks.of([describe(picture) for picture in pictures])
+def looks(*pictures: Picture) -> ImageHashes:
+    return ImageHashes.of([describe(picture) for picture in pictures])
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -99,10 +99,10 @@ def test_all_hashes_up_to_six_bits_apart_are_looked_at(seed: int, bits: list[int
     hashes = random.integers(0, 2**64, 30, dtype=np.uint64)
     other = hashes[17] ^ np.uint64(sum(1 << bit for bit in bits))
     unlike = np.zeros(30, np.uint64) if mirrored else hashes
-    others = Looks(
+    others = ImageHashes(
         unlike, hashes if mirrored else ~hashes, np.repeat(thumbnails, 30, 0)[:, :, :: -1 if mirrored else 1]
     )
-    one = Looks(np.array([other]), np.array([other]), thumbnails)
+    one = ImageHashes(np.array([other]), np.array([other]), thumbnails)
     distances = [(value ^ int(other)).bit_count() for value in hashes.tolist()]
     found = int(near_copies(one, others)[0])
     if min(distances) > MAX_DISTANCE:
