@@ -53,8 +53,8 @@ _COLUMNS = (
     "ece_calibrated",
     "nll_calibrated",
     "brier_calibrated",
-    "named",
-    "precision_named",
+    "coverage",
+    "precision",
 )
 """Of the table that is printed."""
 
@@ -170,7 +170,7 @@ def _write(
 ) -> None:
     """Write the report, the predictions, and the samples without one."""
     from facial_attributes_training.data.subsets import first_half
-    from facial_attributes_training.fit.run_files import PREDICTIONS_FILE
+    from facial_attributes_training.fit.run_folder import PREDICTIONS_FILE
     from facial_attributes_training.measure.evaluation import expected_ages
     from facial_attributes_training.measure.predictions import write_predictions
     from facial_attributes_training.prepare.left_out import LEFT_OUT_FILE, write_left_out

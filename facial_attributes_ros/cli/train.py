@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         from accelerate import PartialState
         from facial_attributes_training.fit.processes import one_voice
         from facial_attributes_training.fit.run import train
-        from facial_attributes_training.fit.run_files import PAGE_FILE
+        from facial_attributes_training.fit.run_folder import PAGE_FILE
         from facial_attributes_training.fit.time_limit import OutOfTimeError
         from facial_attributes_training.recipe.file import read_recipe
         from facial_attributes_training.reports.progress import RunReport
@@ -65,12 +65,12 @@ def _warn_of_missing_labels(recipe: "Recipe") -> None:
     Raises:
         UserError: a task can't be learned from them.
     """
-    from facial_attributes_training.fit.outlook import look_ahead
+    from facial_attributes_training.fit.preflight import inspect_recipe
 
     data = recipe.data
     manifests = [part.manifest for part in (*data.train, *data.validation, *data.test)]
     if absent := [str(path) for path in manifests if not path.is_file()]:
         print(f"The data were not checked: {', '.join(absent)} does not exist.", file=sys.stderr)
         return
-    for sentence in look_ahead(recipe).gaps:
+    for sentence in inspect_recipe(recipe).gaps:
         warn(sentence)

@@ -25,9 +25,10 @@ from facial_attributes_training.fit.checkpointing import (
 from facial_attributes_training.fit.losses import CombinedLoss
 from facial_attributes_training.fit.objective import Objective
 from facial_attributes_training.fit.plan import Stage
-from facial_attributes_training.fit.run_files import BEST, LAST
+from facial_attributes_training.fit.processes import anywhere
+from facial_attributes_training.fit.run_folder import BEST, LAST
 from facial_attributes_training.fit.schedule import Schedule
-from facial_attributes_training.fit.time_limit import OutOfTimeError, TimeLimit, anywhere
+from facial_attributes_training.fit.time_limit import OutOfTimeError, TimeLimit
 from facial_attributes_training.fit.validation import Validation, validate
 from facial_attributes_training.recipe.schema import Recipe
 from torch import Tensor

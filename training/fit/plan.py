@@ -20,7 +20,7 @@ from facial_attributes_training.data.subsets import selection_half
 from facial_attributes_training.fit.fingerprint import fingerprint, with_frozen
 from facial_attributes_training.fit.regression import training_ages
 from facial_attributes_training.fit.run_data import Samples
-from facial_attributes_training.fit.run_files import stage_folder
+from facial_attributes_training.fit.run_folder import stage_folder
 from facial_attributes_training.recipe.schema import Recipe
 from numpy.typing import NDArray
 from torch import nn

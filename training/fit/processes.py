@@ -81,6 +81,14 @@ def on_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
         raise UserError(message[0])
 
 
+def anywhere(accelerator: Accelerator, *here: bool) -> tuple[bool, ...]:
+    """Return whether each flag is set in any process; all processes must call it, and get the same answer."""
+    if accelerator.num_processes == 1:
+        return here
+    flags = torch.tensor(here, dtype=torch.float32, device=accelerator.device)
+    return tuple((accelerator.reduce(flags, "sum") > 0).tolist())
+
+
 @contextmanager
 def one_voice() -> Iterator[None]:
     """Let the first of several processes report an error.

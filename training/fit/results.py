@@ -10,10 +10,10 @@ import torch
 from facial_attributes_training.data.datasets import collate
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.fit.network import Forward, build_starting_backbone
-from facial_attributes_training.fit.papers import Papers, backbone_reference
+from facial_attributes_training.fit.provenance import Provenance, backbone_reference
 from facial_attributes_training.fit.regression import with_measured_deviation
 from facial_attributes_training.fit.run_data import Rows
-from facial_attributes_training.fit.run_files import PREDICTIONS_FILE
+from facial_attributes_training.fit.run_folder import PREDICTIONS_FILE
 from facial_attributes_training.measure.calibration import calibrate
 from facial_attributes_training.measure.evaluation import Evaluation, evaluate, expected_ages
 from facial_attributes_training.measure.predictions import Predictions, write_predictions
@@ -78,7 +78,7 @@ def write_model(
     model: MultiTaskModel,
     forward: Forward,
     rows: RunRows,
-    papers: Papers,
+    provenance: Provenance,
     ages: AgeRegression | None = None,
 ) -> None:
     """Write a trained model's folder, and beside it its predictions for the samples of the figures.
@@ -89,7 +89,7 @@ def write_model(
         model: trained, on any device.
         forward: from the samples' inputs to logits.
         rows: samples to calibrate and measure on.
-        papers: of the model.
+        provenance: of the model.
         ages: the scale of an age learned in years.
 
     Raises:
@@ -99,7 +99,7 @@ def write_model(
     manifest, half = rows.validation.manifest.take(usable), rows.half[usable]
     if ages is not None:
         ages = with_measured_deviation(ages, outputs[AGE][half], manifest.age_years[half])
-    untrained = papers.untrained_labels
+    untrained = provenance.untrained_labels
     predictions = Predictions.from_outputs(manifest, outputs, ages, untrained=untrained)
     fit = calibrate(predictions.logits, manifest, half)
     preprocess = model.backbone.preprocess
@@ -118,7 +118,7 @@ def write_model(
         temperatures=fit.temperatures,
         thresholds=fit.thresholds,
         uncalibrated=tuple(task for task in model.tasks if task not in fit.temperatures),
-        **papers.fields(),
+        **provenance.fields(),
     )
     for sentence in fit.warnings():
         _LOGGER.warning("%s%s", sentence[0].upper(), sentence[1:])

@@ -19,13 +19,12 @@ from facial_attributes_training.fit.loop import Inputs, StepReport, Trainer
 from facial_attributes_training.fit.losses import CombinedLoss
 from facial_attributes_training.fit.network import Forward, build_network, forward_from_inputs, frozen_depth
 from facial_attributes_training.fit.objective import Objective
-from facial_attributes_training.fit.outlook import Outlook, look_ahead
 from facial_attributes_training.fit.plan import Plan, Stage, make_plan
+from facial_attributes_training.fit.preflight import Preflight, inspect_recipe
 from facial_attributes_training.fit.processes import join_processes
 from facial_attributes_training.fit.results import RunRows, write_model
 from facial_attributes_training.fit.run_data import Rows, Subset, with_inputs
-from facial_attributes_training.fit.run_files import COMPARED_FILE, DISTRIBUTION_FILE
-from facial_attributes_training.fit.run_folder import check_folder, run_folder
+from facial_attributes_training.fit.run_folder import COMPARED_FILE, DISTRIBUTION_FILE, check_folder, run_folder
 from facial_attributes_training.fit.time_limit import TimeLimit
 from facial_attributes_training.prepare.split_overlap import Comparison, compare_splits, warn_of_overlap
 from facial_attributes_training.recipe.schema import Recipe
@@ -89,7 +88,7 @@ def train(
     with run_folder(recipe, resume, run.accelerator):
         compared = None
         if run.accelerator.is_main_process:
-            run.outlook.papers.write(recipe.folder)
+            run.known.provenance.write(recipe.folder)
             compared = _compare(recipe, run.rows, feature_progress)
         run.accelerator.wait_for_everyone()
         unreadable: set[int] = set()
@@ -98,7 +97,7 @@ def train(
         _train_only(run.model, recipe.tasks, recipe)
         folder = recipe.folder / "model"
         if run.accelerator.is_main_process:
-            write_model(folder, recipe, run.model, run.forward, run.rows, run.outlook.papers, run.plan.ages)
+            write_model(folder, recipe, run.model, run.forward, run.rows, run.known.provenance, run.plan.ages)
             write_report(recipe, _record(run, compared, len(unreadable)))
         run.accelerator.wait_for_everyone()
     return folder
@@ -111,7 +110,7 @@ class _Run:
     Attributes:
         recipe: the run.
         accelerator: its processes and devices.
-        outlook: what is known of its data.
+        known: what its manifests show.
         plan: its stages.
         model: on the device.
         rows: with their inputs.
@@ -120,7 +119,7 @@ class _Run:
 
     recipe: Recipe
     accelerator: Accelerator
-    outlook: Outlook
+    known: Preflight
     plan: Plan
     model: MultiTaskModel
     rows: RunRows
@@ -134,19 +133,19 @@ def _prepare(recipe: Recipe, resume: bool, accelerator: Accelerator, progress: F
         UserError: the run can't go on, or not into its folder.
     """
     check_folder(recipe, resume)
-    outlook = look_ahead(recipe)
-    for sentence in outlook.gaps if accelerator.is_main_process else ():
+    known = inspect_recipe(recipe)
+    for sentence in known.gaps if accelerator.is_main_process else ():
         _LOGGER.warning(sentence)
     # All that can be refused without the network is refused before it is built.
-    plan = make_plan(recipe, outlook.rows, accelerator.num_processes)
+    plan = make_plan(recipe, known.rows, accelerator.num_processes)
     _seed(recipe.seed)
     model = build_network(recipe)
     plan = plan.for_model(model)
-    check_folder(recipe, resume, plan, model)
+    check_folder(recipe, resume, {stage.folder: stage.fingerprint for stage in plan.stages}, model)
     model.to(accelerator.device)
     depth = frozen_depth(model)
     rows = _rows(recipe, plan, model, depth, accelerator, progress)
-    return _Run(recipe, accelerator, outlook, plan, model, rows, forward_from_inputs(model, recipe, depth))
+    return _Run(recipe, accelerator, known, plan, model, rows, forward_from_inputs(model, recipe, depth))
 
 
 def _rows(
@@ -184,7 +183,7 @@ def _compare(recipe: Recipe, rows: RunRows, progress: FeatureProgress | None) ->
 
 
 def _record(run: _Run, compared: Comparison | None, unreadable: int) -> RunRecord:
-    notes = [*run.outlook.gaps, *(compared.notes if compared else ())]
+    notes = [*run.known.gaps, *(compared.notes if compared else ())]
     if unreadable:
         notes.append(f"{unreadable} training rows were passed over, as their pictures could not be read (see the log).")
     return RunRecord(notes, None if compared is None else compared.summary, run.rows.manifests())

@@ -1,22 +1,32 @@
-"""The folder of a run: checked before anything is written, then locked by one run at a time."""
+"""The folder of a run: its files, its check before anything is written, and its lock."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from accelerate import Accelerator
 from facial_attributes_training.fit.checkpointing import load_checkpoint
-from facial_attributes_training.fit.plan import Plan
 from facial_attributes_training.fit.processes import on_main
-from facial_attributes_training.fit.run_files import BEST, LAST, RECIPE_FILE, stage_folder
 from facial_attributes_training.recipe.schema import Recipe
 from torch import nn
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, locked, remove_leftovers
 from facial_attributes_ros.models.adaptations.ladder import trained_tensors
+
+RECIPE_FILE = "recipe.json"
+LAST, BEST = "last.pt", "best.pt"
+"""Checkpoints in a stage's folder: to resume from, and the weights of the best epoch."""
+PREDICTIONS_FILE = "predictions.csv"
+"""The model's predictions for the held-out samples."""
+COMPARED_FILE = "scan-compared.jsonl"
+"""Hashes of images that `prepare` has not scanned, to compare the splits."""
+REPORT_FILE, PAGE_FILE, PLOTS = "report.md", "report.html", "plots"
+HISTORY_FILE, DISTRIBUTION_FILE, STEPS_FILE = "history.csv", "distribution.csv", "steps.csv"
+"""In a stage's folder: metrics of every epoch, classes before and after sampling, duration of the steps."""
 
 _COPIES = 8
 """Size of a run in multiples of its trained weights: weights and two moments in the last checkpoint, the same again
@@ -25,13 +35,23 @@ _LOCK_FILE = ".run.lock"
 """Name that `locked` gives the lock of `run`."""
 
 
-def check_folder(recipe: Recipe, resume: bool, plan: Plan | None = None, model: nn.Module | None = None) -> None:
+def stage_folder(recipe: Recipe, tasks: Sequence[str]) -> Path:
+    """Return the folder of the stage that trains some tasks."""
+    return recipe.folder / ("-".join(tasks) if recipe.one_after_another else "stage")
+
+
+def check_folder(
+    recipe: Recipe,
+    resume: bool,
+    fingerprints: Mapping[Path, str] = MappingProxyType({}),
+    model: nn.Module | None = None,
+) -> None:
     """Check that a run can be written to its folder; nothing is written.
 
     Args:
         recipe: the run.
         resume: whether it resumes the run that is there.
-        plan: the run's stages, to check the checkpoints of; None before they are known.
+        fingerprints: of the stages by folder, to check their checkpoints; none before they are known.
         model: to have space for; None before it is known.
 
     Raises:
@@ -46,10 +66,9 @@ def check_folder(recipe: Recipe, resume: bool, plan: Plan | None = None, model: 
     above = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
         raise UserError(f"{folder} can't be written, since {above} is no writable folder: --set output=FOLDER.")
-    if plan is not None:
-        for stage in plan.stages:
-            if (stage.folder / LAST).exists():
-                load_checkpoint(stage.folder / LAST, stage.fingerprint)
+    for stage, fingerprint in fingerprints.items():
+        if (stage / LAST).exists():
+            load_checkpoint(stage / LAST, fingerprint)
     if model is not None:
         _check_space(folder, above, model)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from facial_attributes_training.data.table_files import numbers, read_table
 from facial_attributes_training.fit.checkpointing import Progress
-from facial_attributes_training.fit.run_files import STEPS_FILE
+from facial_attributes_training.fit.run_folder import STEPS_FILE
 
 from facial_attributes_ros.files import disk_errors
 

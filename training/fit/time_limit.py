@@ -2,20 +2,9 @@
 
 import time
 
-import torch
-from accelerate import Accelerator
-
 
 class OutOfTimeError(Exception):
     """The time is up: the run has written a checkpoint, from which it can be resumed."""
-
-
-def anywhere(accelerator: Accelerator, *here: bool) -> tuple[bool, ...]:
-    """Return whether each flag is set in any process; all processes must call it, and get the same answer."""
-    if accelerator.num_processes == 1:
-        return here
-    flags = torch.tensor(here, dtype=torch.float32, device=accelerator.device)
-    return tuple((accelerator.reduce(flags, "sum") > 0).tolist())
 
 
 class TimeLimit:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facial_attributes_training.fit.checkpointing import Progress
 from facial_attributes_training.fit.loop import StepReport
-from facial_attributes_training.fit.run_files import HISTORY_FILE
+from facial_attributes_training.fit.run_folder import HISTORY_FILE
 from facial_attributes_training.fit.step_log import StepLog
 from torch.utils.tensorboard import SummaryWriter
 

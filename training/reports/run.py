@@ -11,7 +11,7 @@ import numpy as np
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.data.table_files import numbers, read_table
 from facial_attributes_training.fit.run import RunRecord
-from facial_attributes_training.fit.run_files import (
+from facial_attributes_training.fit.run_folder import (
     DISTRIBUTION_FILE,
     HISTORY_FILE,
     PAGE_FILE,

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.fit.run_data import read_samples
-from facial_attributes_training.fit.run_files import COMPARED_FILE
+from facial_attributes_training.fit.run_folder import COMPARED_FILE
 from facial_attributes_training.prepare.split_overlap import Comparison, compare_splits
 from facial_attributes_training.reports.finished_runs import recipe_of
 

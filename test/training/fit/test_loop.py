@@ -6,7 +6,7 @@ import torch
 from facial_attributes_training.fit.checkpointing import load_checkpoint, save_checkpoint
 from facial_attributes_training.fit.loop import StepReport
 from facial_attributes_training.fit.run import train
-from facial_attributes_training.fit.run_files import LAST
+from facial_attributes_training.fit.run_folder import LAST
 from facial_attributes_training.fit.time_limit import OutOfTimeError
 from safetensors.torch import load_file
 

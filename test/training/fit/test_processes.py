@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from facial_attributes_training.fit import processes, run
-from facial_attributes_training.fit.outlook import look_ahead
 from facial_attributes_training.fit.plan import make_plan
+from facial_attributes_training.fit.preflight import inspect_recipe
 from facial_attributes_training.fit.run import train
-from facial_attributes_training.fit.run_files import LAST
+from facial_attributes_training.fit.run_folder import LAST
 
 from facial_attributes_ros.cli.main import main
 from facial_attributes_ros.errors import UserError
@@ -97,7 +97,7 @@ def test_more_processes_than_gpus_are_told(monkeypatch):
 
 def test_an_epoch_that_the_processes_can_not_share_is_told(make_recipe):
     recipe = make_recipe("run", sampler={"epoch_rows": 1})
-    rows = look_ahead(recipe).rows
+    rows = inspect_recipe(recipe).rows
     with pytest.raises(UserError, match=r"an epoch of 1 row\(s\) can't be shared by 2 processes"):
         make_plan(recipe, rows, 2)
     with pytest.raises(UserError, match="batch normalisation"):

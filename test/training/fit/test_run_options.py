@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from facial_attributes_training.data.crops import CropReader, normalised
 from facial_attributes_training.fit import run
 from facial_attributes_training.fit.network import build_network
-from facial_attributes_training.fit.outlook import look_ahead
 from facial_attributes_training.fit.plan import make_plan
+from facial_attributes_training.fit.preflight import inspect_recipe
 from facial_attributes_training.fit.processes import join_processes
 from facial_attributes_training.fit.run import train
 from facial_attributes_training.fit.run_data import with_inputs
-from facial_attributes_training.fit.run_files import LAST
+from facial_attributes_training.fit.run_folder import LAST
 from facial_attributes_training.fit.time_limit import OutOfTimeError
 
 from facial_attributes_ros.models.backbones import base as backbones
@@ -51,7 +51,7 @@ def test_a_run_stops_early_where_nothing_gets_better(make_recipe):
 def test_epochs_take_augmented_variants_from_the_cache_in_turn(make_recipe, tmp_path):
     cache = {"folder": str(tmp_path / "cache"), "variants": 3}
     recipe = make_recipe("run", cache=cache, augmentation={"flip": 1.0})
-    backbone, rows = build_network(recipe).eval().backbone, look_ahead(recipe).rows
+    backbone, rows = build_network(recipe).eval().backbone, inspect_recipe(recipe).rows
     training, validation = (
         with_inputs(recipe, rows[name], backbone, 1, name == "training", None).inputs
         for name in ("training", "validation")
@@ -111,7 +111,7 @@ def test_the_losses_of_a_run_are_weighted_by_the_classes_of_its_training_rows(ma
     run._seed(recipe.seed)
     model = build_network(recipe).eval()
     # One half of the validation rows chooses the epoch.
-    (stage,) = make_plan(recipe, look_ahead(recipe).rows, 1).stages
+    (stage,) = make_plan(recipe, inspect_recipe(recipe).rows, 1).stages
     training, validation = stage.train_manifest, stage.validation_manifest
     reader, preprocess = CropReader(validation, 32, 0.0), model.backbone.preprocess
     crops = torch.stack([reader.crop(row) for row in range(len(validation))])

@@ -14,7 +14,7 @@ from facial_attributes_training.data.stream_inputs import StreamedCrops, StreamP
 from facial_attributes_training.data.streaming import acceptance
 from facial_attributes_training.fit.loop import StepReport
 from facial_attributes_training.fit.run import train
-from facial_attributes_training.fit.run_files import LAST
+from facial_attributes_training.fit.run_folder import LAST
 from safetensors.torch import load_file
 
 from facial_attributes_ros.errors import UserError

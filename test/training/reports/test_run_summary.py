@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from facial_attributes_training.fit.checkpointing import Progress
 from facial_attributes_training.fit.run import train
-from facial_attributes_training.fit.run_files import STEPS_FILE
+from facial_attributes_training.fit.run_folder import STEPS_FILE
 from facial_attributes_training.fit.step_log import StepLog, read_steps
 from facial_attributes_training.reports.plots import distribution_figure
 from facial_attributes_training.reports.progress import RunReport

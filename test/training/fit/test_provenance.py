@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from facial_attributes_training.data.licences import licences_of
 from facial_attributes_training.data.manifest import Manifest, Row, read_manifest, write_manifest
-from facial_attributes_training.fit.label_gaps import label_gaps
-from facial_attributes_training.fit.papers import PAPERS_FILE, Papers, run_papers
+from facial_attributes_training.fit.preflight import label_gaps
+from facial_attributes_training.fit.provenance import PROVENANCE_FILE, Provenance, run_provenance
 from facial_attributes_training.fit.run import train
 from facial_attributes_training.recipe.file import read_recipe
 from facial_attributes_training.recipe.schema import Recipe
@@ -77,53 +77,54 @@ TWO = labelled({GENDER: "male"}, {GENDER: "female"})
 )
 def test_the_terms_are_the_strictest_of_recipe_and_data(recipe: object, data: object, use: str) -> None:
     sets = [{"manifest": "m.csv", "licence": data}]
-    papers = run_papers(recipe_of(licence=recipe, data={"train": sets, "validation": sets}), [TWO])
-    assert papers.licence.commercial_use == use
+    found = run_provenance(recipe_of(licence=recipe, data={"train": sets, "validation": sets}), [TWO])
+    assert found.licence.commercial_use == use
 
 
 @pytest.mark.parametrize(("start", "use"), [("no", "no"), ("unknown", "unknown"), ("yes", "yes")])
-def test_a_model_hands_its_papers_on_to_what_is_made_of_it(tmp_path: Path, start: str, use: str) -> None:
+def test_a_model_hands_its_provenance_on(tmp_path: Path, start: str, use: str) -> None:
     old = started(tmp_path / "old", start)
     backbone = {"weights": "asset", "start": str(old)}
     recipe = recipe_of(backbone=backbone, adaptation="ft-1", licence=FREE, version="3.0.0")
-    papers = run_papers(recipe, [TWO])
-    assert papers.licence.commercial_use == use
-    assert {"Apache-2.0", "LicenseRef-old", "MIT"} <= set(papers.licence.spdx.split(" AND "))
-    assert "Old faces" in papers.licence.sources
-    assert papers.parent == Parent("old", "2.0.0", ModelSpec.identified(old).sha256)
-    assert papers.version == "3.0.0"
-    assert papers.samples == {"old": 7, "lab": 2}
-    assert papers.commands[0] == "facial-attributes train old.yaml"
-    assert len(papers.commands) == 2
+    found = run_provenance(recipe, [TWO])
+    assert found.licence.commercial_use == use
+    assert {"Apache-2.0", "LicenseRef-old", "MIT"} <= set(found.licence.spdx.split(" AND "))
+    assert "Old faces" in found.licence.sources
+    assert found.parent == Parent("old", "2.0.0", ModelSpec.identified(old).sha256)
+    assert found.version == "3.0.0"
+    assert found.samples == {"old": 7, "lab": 2}
+    assert found.commands[0] == "facial-attributes train old.yaml"
+    assert len(found.commands) == 2
 
 
-def test_a_checkpoint_hands_on_the_papers_of_its_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_checkpoint_hands_on_the_provenance_of_its_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = tmp_path / "run"
     checkpoint = run / "stage" / "last.pt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"weights")
     backbone = {"weights": None, "start": str(checkpoint)}
-    lost = run_papers(recipe_of(backbone=backbone, adaptation="ft-1"), [TWO])
+    lost = run_provenance(recipe_of(backbone=backbone, adaptation="ft-1"), [TWO])
     assert lost.licence.commercial_use == "unknown"
     assert "so its licence is not known" in caplog.text
-    first = run_papers(recipe_of(licence={"spdx": "LicenseRef-mine", "commercial_use": "no"}, version="4.5.6"), [TWO])
+    licence = {"spdx": "LicenseRef-mine", "commercial_use": "no"}
+    first = run_provenance(recipe_of(licence=licence, version="4.5.6"), [TWO])
     first.write(run)
-    assert Papers.read(run / PAPERS_FILE) == first
-    second = run_papers(recipe_of(backbone=backbone, adaptation="ft-1"), [TWO])
+    assert Provenance.read(run / PROVENANCE_FILE) == first
+    second = run_provenance(recipe_of(backbone=backbone, adaptation="ft-1"), [TWO])
     assert second.licence.commercial_use == "no"
     assert second.parent is not None
     assert second.parent.version == "4.5.6"
     assert second.commands[:-1] == first.commands
-    # A checkpoint that was taken out of its run, with the papers beside it.
+    # A checkpoint that was taken out of its run, with the found beside it.
     moved = tmp_path / "elsewhere" / "last.pt"
     moved.parent.mkdir()
     moved.write_bytes(b"weights")
-    (moved.parent / PAPERS_FILE).write_bytes((run / PAPERS_FILE).read_bytes())
-    third = run_papers(recipe_of(backbone={"weights": None, "start": str(moved)}, adaptation="ft-1"), [TWO])
+    (moved.parent / PROVENANCE_FILE).write_bytes((run / PROVENANCE_FILE).read_bytes())
+    third = run_provenance(recipe_of(backbone={"weights": None, "start": str(moved)}, adaptation="ft-1"), [TWO])
     assert third.licence == second.licence
-    (run / PAPERS_FILE).write_text('{"version": 1}')
+    (run / PROVENANCE_FILE).write_text('{"version": 1}')
     with pytest.raises(UserError, match="is not the provenance of a run"):
-        run_papers(recipe_of(backbone=backbone, adaptation="ft-1"), [TWO])
+        run_provenance(recipe_of(backbone=backbone, adaptation="ft-1"), [TWO])
 
 
 def test_known_data_sets_bring_their_terms() -> None:
@@ -223,7 +224,7 @@ def test_a_run_reports_what_it_does_not_know(
     assert json.loads((folder / "model.json").read_text())["thresholds"] == {}
     assert (spec.version, spec.parent, spec.samples) == ("1.1.0", None, {"made-up": 24})
     assert spec.licence.commercial_use == "unknown"
-    assert Papers.read(tmp_path / "run" / PAPERS_FILE).licence == spec.licence
+    assert Provenance.read(tmp_path / "run" / PROVENANCE_FILE).licence == spec.licence
     for text in ("No validation sample has a label of emotion", spec.short_hash, "emotion: surprise, fear"):
         assert text in report
     engine = load_engine(folder, "cpu", "torch")

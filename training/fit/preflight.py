@@ -1,11 +1,13 @@
-"""Missing labels of a run, found before anything is computed or written."""
+"""Preflight checks: what a recipe and its manifests show before anything is computed or written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.data.subsets import selection_half
-from facial_attributes_training.fit.papers import grouped_tasks, untrained_labels
+from facial_attributes_training.fit.provenance import Provenance, grouped_tasks, run_provenance, untrained_labels
+from facial_attributes_training.fit.run_data import Samples, read_samples
 from facial_attributes_training.measure.calibration import rows_needed
 from facial_attributes_training.recipe.schema import Recipe
 
@@ -13,6 +15,36 @@ from facial_attributes_ros.attributes import LABELS, MISSING
 from facial_attributes_ros.errors import UserError
 
 _REMEDY: Final = "Add validation samples with that label, or remove it from tasks."
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What is known of a run at its start.
+
+    Attributes:
+        rows: training, validation and perhaps test samples, by these names.
+        gaps: a sentence on every gap in the labels.
+        provenance: of the model to come.
+    """
+
+    rows: Mapping[str, Samples]
+    gaps: list[str]
+    provenance: Provenance
+
+
+def inspect_recipe(recipe: Recipe) -> Preflight:
+    """Read a run's manifests and return what is known of it.
+
+    Raises:
+        UserError: a manifest can't be read, a task has too few labels to be trained or to choose an epoch, or the
+            starting weights are missing.
+    """
+    data = recipe.data
+    sets = {"training": data.train, "validation": data.validation} | ({"test": data.test} if data.test else {})
+    rows = {name: read_samples(recipe, wanted) for name, wanted in sets.items()}
+    test = rows["test"].manifest if data.test else None
+    gaps = label_gaps(recipe, rows["training"].manifest, rows["validation"].manifest, test)
+    return Preflight(rows, gaps, run_provenance(recipe, rows["training"].sets))
 
 
 def label_gaps(recipe: Recipe, training: Manifest, validation: Manifest, test: Manifest | None = None) -> list[str]:

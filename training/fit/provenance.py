@@ -24,13 +24,13 @@ from facial_attributes_ros.models.provenance import Licence, Parent, as_tuple, c
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec, is_hub_reference
 
-PAPERS_FILE: Final = "papers.json"
+PROVENANCE_FILE: Final = "papers.json"
 """In a run's folder, for runs that start from one of its checkpoints."""
 _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Papers:
+class Provenance:
     """The fields of the same names in `models.spec.ModelSpec`, and the tasks that were trained."""
 
     tasks: tuple[str, ...]
@@ -52,7 +52,7 @@ class Papers:
         Raises:
             UserError: no space or no write access.
         """
-        path = folder / PAPERS_FILE
+        path = folder / PROVENANCE_FILE
         with disk_errors(path), atomic_target(path) as temporary:
             temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
@@ -81,7 +81,7 @@ class Papers:
             raise UserError(f"{path} is not the provenance of a run ({error}).") from error
 
 
-def run_papers(recipe: Recipe, sets: Sequence[Manifest]) -> Papers:
+def run_provenance(recipe: Recipe, sets: Sequence[Manifest]) -> Provenance:
     """Return the provenance of the model that a run trains.
 
     Its licence is the strictest of the starting weights', the recipe's, and the training data's. Samples that only
@@ -95,13 +95,13 @@ def run_papers(recipe: Recipe, sets: Sequence[Manifest]) -> Papers:
         UserError: the starting weights are missing or damaged.
     """
     reference = backbone_reference(recipe, recipe.folder / "model")
-    start = None if recipe.backbone.start is None else _papers_of(recipe.backbone.start)
+    start = None if recipe.backbone.start is None else _provenance_of(recipe.backbone.start)
     licences = [licence for licence in (backbone_licence(reference), start and start.licence) if licence]
     for wanted, manifest in zip(recipe.data.train, sets, strict=True):
         licences += licences_of(manifest) if wanted.licence is None else [wanted.licence.terms()]
     licences += [] if recipe.licence is None else [recipe.licence.terms()]
     samples = Counter(name or "unnamed" for manifest in sets for name in manifest.sources.tolist())
-    return Papers(
+    return Provenance(
         tasks=recipe.tasks,
         version=recipe.version,
         parent=backbone_parent(reference) if start is None else start.parent,
@@ -145,7 +145,7 @@ def untrained_labels(manifest: Manifest, tasks: Sequence[str]) -> dict[str, tupl
     return found
 
 
-def _never_trained(recipe: Recipe, rows: Manifest, start: "Papers | None") -> dict[str, tuple[str, ...]]:
+def _never_trained(recipe: Recipe, rows: Manifest, start: "Provenance | None") -> dict[str, tuple[str, ...]]:
     """Return the labels that neither this run nor the one that it starts from has a sample of."""
     found = {}
     for task, labels in untrained_labels(rows, grouped_tasks(recipe)).items():
@@ -161,12 +161,12 @@ def grouped_tasks(recipe: Recipe) -> tuple[str, ...]:
     return tuple(task for task in recipe.tasks if not (task == AGE and recipe.age_in_years))
 
 
-def _papers_of(start: str) -> Papers:
+def _provenance_of(start: str) -> Provenance:
     """Return the provenance of the starting model or checkpoint, with itself as the parent."""
     if start.endswith(".pt"):
-        return _papers_of_checkpoint(Path(start))
+        return _provenance_of_checkpoint(Path(start))
     spec = ModelSpec.identified(model_folder(start))
-    return Papers(
+    return Provenance(
         tasks=spec.tasks,
         version=spec.version,
         parent=Parent(spec.name, spec.version, spec.sha256),
@@ -178,19 +178,19 @@ def _papers_of(start: str) -> Papers:
     )
 
 
-def _papers_of_checkpoint(path: Path) -> Papers:
+def _provenance_of_checkpoint(path: Path) -> Provenance:
     if not path.is_file():
         raise UserError(f"backbone.start {path}: there is no such checkpoint; a run's is OUTPUT/stage/last.pt.")
     itself = Parent(f"checkpoint {path}", "", file_sha256(path))
-    file = papers_file(path)
+    file = provenance_file(path)
     if file is None:
-        _LOGGER.warning("%s has no %s in the folder of its run, so its licence is not known.", path, PAPERS_FILE)
-        return Papers((), "", itself, "", {}, (), Licence(sources=(itself.name,)), {})
-    found = Papers.read(file)
+        _LOGGER.warning("%s has no %s in the folder of its run, so its licence is not known.", path, PROVENANCE_FILE)
+        return Provenance((), "", itself, "", {}, (), Licence(sources=(itself.name,)), {})
+    found = Provenance.read(file)
     return replace(found, parent=replace(itself, version=found.version))
 
 
-def papers_file(checkpoint: Path) -> Path | None:
+def provenance_file(checkpoint: Path) -> Path | None:
     """Return the provenance file of a checkpoint: in its run's folder, or beside a checkpoint that was copied."""
-    places = (checkpoint.with_name(PAPERS_FILE), checkpoint.parent.parent / PAPERS_FILE)
+    places = (checkpoint.with_name(PROVENANCE_FILE), checkpoint.parent.parent / PROVENANCE_FILE)
     return next((place for place in places if place.is_file()), None)
