@@ -1,11 +1,11 @@
-"""`facial-attributes import`: a checkpoint of the reference's author to a model folder."""
+"""`facial-attributes import`: a checkpoint of Sessa's public code to a model folder."""
 
 import argparse
 from pathlib import Path
 
 from facial_attributes_ros.cli.common import command_line
 
-HELP = "Turn a checkpoint folder of the reference's author into a model folder; nothing in it is executed."
+HELP = "Convert a checkpoint folder of Sessa's public code to a model folder; nothing in it is executed."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import the checkpoint and return the exit code."""
-    from facial_attributes_ros.models.reference_import import import_reference
+    from facial_attributes_ros.models.sessa_import import import_sessa
 
-    checkpoint = import_reference(args.folder, args.out, args.backbone, args.weights, command_line())
+    checkpoint = import_sessa(args.folder, args.out, args.backbone, args.weights, command_line())
     print(
         f"{args.out}: {checkpoint.adaptation.name} of rank {checkpoint.adaptation.rank} with heads for "
         f"{', '.join(checkpoint.tasks)}, {len(checkpoint.tensors)} tensors."

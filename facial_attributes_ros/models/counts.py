@@ -15,7 +15,7 @@ from facial_attributes_ros.models.backbones.build import build_backbone
 
 LADDER: Final = ("zero-shot", "lp", "ft-4", "lora", "lora-reference", "mtlora", "full")
 SINGLE_HEAD: Final = ("lp", "ft-4")
-"""Rungs that the reference reports with the age head alone; the ladder shows them both ways."""
+"""Adaptations that Sessa's thesis reports with the age head alone; the table has both."""
 _LINEAR_OPS: Final = ("mm", "addmm", "convolution", "_convolution")
 _GIGA: Final = 1e9
 
@@ -31,7 +31,7 @@ class Counts:
         trained: those of them that are trained.
         merged: parameters once adapters are merged, as it runs.
         gflops_linear: 10^9 operations for one face and all its tasks, merged: linear and convolution layers only, 2
-            per multiply-add (the reference's convention).
+            per multiply-add (the convention of Sessa's thesis).
         gflops_attention: the same and the two products inside attention.
         checkpoint_bytes: size of what training changes, in float32.
     """
@@ -150,7 +150,7 @@ def _count_zero_shot(backbone: str, tasks: Sequence[str]) -> Counts:
         side = model.visual.image_size
         side = side if isinstance(side, int) else side[0]
         image = torch.empty(1, 3, side, side)
-        # One prompt per class, encoded along with the picture: what the reference counts.
+        # One prompt per class, encoded along with the image, as in Sessa's thesis.
         text = torch.zeros(prompts, model.context_length, dtype=torch.long)
         linear, attention = operations(lambda: (model.encode_image(image), model.encode_text(text)))
     total = _parameters(model)

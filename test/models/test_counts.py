@@ -1,4 +1,4 @@
-"""The figures of the reference, recomputed without weights."""
+"""The figures of Sessa's thesis, recomputed without weights."""
 
 import json
 
@@ -20,7 +20,7 @@ def rungs() -> dict[tuple[str, int], object]:
     return {(row.adaptation, len(row.tasks)): row for row in ladder(PE_L)}
 
 
-def test_shares_are_those_that_the_reference_reports(rungs) -> None:
+def test_trained_percentages_are_those_of_the_thesis(rungs) -> None:
     assert round(rungs["lp", 1].share, 2) == 0.33
     assert round(rungs["ft-4", 1].share, 2) == 20.13
     assert rungs["lora-reference", 3].trained == 29_352_978
@@ -29,7 +29,7 @@ def test_shares_are_those_that_the_reference_reports(rungs) -> None:
     assert rungs["full", 3].share == 100
 
 
-def test_parameters_and_operations_are_those_that_the_reference_reports(rungs) -> None:
+def test_parameters_and_operations_are_those_of_the_thesis(rungs) -> None:
     assert rungs["zero-shot", 3].parameters == 671_138_817
     assert rungs["zero-shot", 3].gflops_linear == pytest.approx(700, rel=0.002)
     merged = rungs["lora", 3]
@@ -39,7 +39,7 @@ def test_parameters_and_operations_are_those_that_the_reference_reports(rungs) -
     assert merged.gflops_attention == pytest.approx(385, rel=0.01)
 
 
-def test_task_streams_cost_less_than_the_references(rungs) -> None:
+def test_task_streams_cost_less_than_those_of_the_thesis(rungs) -> None:
     streams = rungs["mtlora", 3]
     assert streams.gflops_linear == pytest.approx(362, rel=0.005)
     assert streams.merged < 329e6

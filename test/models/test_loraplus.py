@@ -35,7 +35,7 @@ def test_b_matrices_learn_six_times_as_fast_as_a_and_magnitudes_as_a(rung: str) 
 
 @pytest.mark.parametrize("rung", ["lora", "mtlora"])
 def test_adapters_of_the_pooling_may_learn_as_fast_as_the_heads(rung: str) -> None:
-    """The reference's rule: all whose name contains the attention pooling, whatever kind of matrix it is."""
+    """The rule of Sessa's code: all whose name contains the attention pooling, whatever kind of matrix it is."""
     usual, found = rates(rung), rates(rung, pooling_as_head=True)
     pooling = {name for name in found if ".attn_pool." in name}
     assert sorted({usual[name] for name in pooling}) == pytest.approx([0.1, 0.6])

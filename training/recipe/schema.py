@@ -257,7 +257,7 @@ class Recipe(Section):
         checkpoint_minutes: at most so much work is lost; every epoch ends with a checkpoint too.
         stored_rank: fully trained matrices are stored as a difference of this rank from the starting weights; None
             stores them whole.
-        licence: of the trained weights; it counts beside those of what they start from and of the data, see `provenance`.
+        licence: of the trained weights, beside those of the starting weights and of the data, see `provenance`.
         version: of the trained model.
     """
 

@@ -23,8 +23,8 @@ EVERY_BLOCK: Final = -1
 """As `Adaptation.blocks`: the whole backbone."""
 DEFAULT_ADAPTER: Final = "default"
 POOL_LAYERS: Final[dict[str, tuple[str, ...]]] = {"all": (), "reference": ("q", "kv"), "mlp": ("q", "kv", "proj")}
-"""Layers of the pooling that are left out: none; those that the reference's code fuses in a bare parameter; and those
-and the output layer, on which the reference's adapter never acts."""
+"""Layers of the pooling without an adapter: none; those that Sessa's code fuses in a bare parameter; and those and the
+output layer, on which the adapter of Sessa's code never acts."""
 _KINDS: Final[dict[object, str]] = {bool: "true or false", int: "a whole number", float: "a number", str: "a name"}
 _PROBE_BATCH: Final = 6
 """Even, so that it is never the side of a table of relative positions, which is odd."""

@@ -33,7 +33,7 @@ def parameter_groups(
     Blocks trained in full learn `layer_decay` times as fast as the block behind them, and what is before the first
     block once more so (Clark et al. 2020, ELECTRA). Vectors (biases, normalisations, magnitudes) are not decayed.
     With `pooling_as_head` the adapters and task streams in the attention pooling learn at `lr` too, as in the
-    reference's code, which goes by the name of the pooling before it looks at the kind of matrix.
+    Sessa's public code, which checks the name of the pooling before the kind of matrix.
     """
     rates = {"head": lr, "backbone": lr * backbone_rate, "adapter_a": lr * backbone_rate}
     rates["adapter_b"] = rates["adapter_a"] * adaptation.loraplus_ratio

@@ -115,7 +115,7 @@ def test_a_checkpoint_hands_on_the_provenance_of_its_run(tmp_path: Path, caplog:
     assert second.parent is not None
     assert second.parent.version == "4.5.6"
     assert second.commands[:-1] == first.commands
-    # A checkpoint that was taken out of its run, with the found beside it.
+    # A checkpoint that was taken out of its run, with its provenance beside it.
     moved = tmp_path / "elsewhere" / "last.pt"
     moved.parent.mkdir()
     moved.write_bytes(b"weights")

@@ -313,7 +313,7 @@ def test_vggface2_with_its_lists_in_folders_of_their_own(tmp_path: Path) -> None
     assert rows[0].path == str(tmp_path / "vggface2_train/train/n000001/0001_01.jpg")
 
 
-def test_the_references_label_files(tmp_path: Path) -> None:
+def test_the_label_files_of_the_thesis(tmp_path: Path) -> None:
     header = "Path,Gender,Age,Ethnicity,Facial Emotion,Identity"
     write(
         tmp_path / "labels/RAF-DB/train/labels.csv",

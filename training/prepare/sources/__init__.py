@@ -1,4 +1,4 @@
-"""Readers of data sets in the layouts in which their owners give them out."""
+"""Readers of data sets in the layouts of their owners."""
 
 from facial_attributes_training.prepare.sources.affectnet import AFFECTNET
 from facial_attributes_training.prepare.sources.appareal import APPAREAL
@@ -9,7 +9,7 @@ from facial_attributes_training.prepare.sources.folders import read_folders
 from facial_attributes_training.prepare.sources.imdb_wiki import IMDB_WIKI
 from facial_attributes_training.prepare.sources.lagenda import LAGENDA
 from facial_attributes_training.prepare.sources.rafdb import RAFDB
-from facial_attributes_training.prepare.sources.reference import REFERENCE
+from facial_attributes_training.prepare.sources.sessa import SESSA
 from facial_attributes_training.prepare.sources.table import MANIFEST, TableOptions, read_csv
 from facial_attributes_training.prepare.sources.utkface import UTKFACE
 from facial_attributes_training.prepare.sources.vggface2 import VGGFACE2
@@ -26,10 +26,10 @@ SOURCES: dict[str, Source] = {
         APPAREAL,
         IMDB_WIKI,
         VGGFACE2,
-        REFERENCE,
+        SESSA,
         MANIFEST,
     )
 }
-"""Every reader by the name that users give."""
+"""Every reader by its name on the command line."""
 
 __all__ = ["SOURCES", "Found", "Source", "TableOptions", "read_csv", "read_folders"]

@@ -1,4 +1,4 @@
-"""The reference's network, written down plainly in Meta's names, to compare an imported checkpoint with.
+"""The network of Sessa's thesis, written down plainly in Meta's names, to compare an imported checkpoint with.
 
 Low-rank matrices enter as the formulas say: DoRA as a weight of given row lengths, MTLoRA as one frozen product of the
 shared stream plus each task's own update.

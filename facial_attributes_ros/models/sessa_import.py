@@ -1,4 +1,4 @@
-"""Checkpoints of the reference's author (names of Meta's perception_models) to tensors in our names.
+"""Import checkpoints of Sessa's thesis, whose tensors have the names of Meta's perception_models.
 
 A checkpoint is a folder with peft's `adapter_config.json` and `adapter_model.safetensors` and a PyTorch file
 `custom_layers.pt` with the heads and, for MTLoRA, the last block and the pooling with their low-rank matrices per task.
@@ -7,9 +7,9 @@ A checkpoint is a folder with peft's `adapter_config.json` and `adapter_model.sa
 import re
 import reprlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from facial_attributes_ros.models.adaptations.ladder import Adaptation, build_mo
 from facial_attributes_ros.models.backbones.base import Backbone
 from facial_attributes_ros.models.backbones.build import build_backbone
 from facial_attributes_ros.models.backbones.weights import is_table_of_tensors, read_pickle, read_tensors
+
+if TYPE_CHECKING:
+    from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
 CONFIG_FILE: Final = "adapter_config.json"
 ADAPTERS_FILE: Final = "adapter_model.safetensors"
@@ -62,12 +65,12 @@ _STREAM_KEY: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReferenceCheckpoint:
-    """A checkpoint of the reference in our terms.
+class SessaCheckpoint:
+    """A checkpoint of Sessa's public code in the names of this package.
 
     Attributes:
-        adaptation: what it was trained with.
-        tasks: the heads it holds, in the order of `TASKS`.
+        adaptation: that it was trained with.
+        tasks: of its heads, in the order of `TASKS`.
         tensors: by the names of a `MultiTaskModel` built with this adaptation and these tasks.
         frozen: tensors of the pretrained last block and pooling that an MTLoRA checkpoint repeats, by names in timm's
             trunk, to check the backbone's weights against.
@@ -79,19 +82,19 @@ class ReferenceCheckpoint:
     frozen: dict[str, Tensor]
 
 
-def read_reference(folder: Path, depth: int) -> ReferenceCheckpoint:
-    """Read a checkpoint of the reference without running anything in it.
+def read_sessa(folder: Path, depth: int) -> SessaCheckpoint:
+    """Read a checkpoint of Sessa's public code without executing anything in it.
 
     Args:
         folder: see above.
-        depth: blocks of the backbone; the last one is what MTLoRA's own layers stand for.
+        depth: number of blocks of the backbone; MTLoRA's own layers replace the last one.
 
     Raises:
-        UserError: a file is missing, would run code, or holds something not known.
+        UserError: a file is missing, would execute code, or contains something unknown.
     """
     custom = read_pickle(folder / CUSTOM_FILE)
     if not isinstance(custom, Mapping) or not is_table_of_tensors(custom.get("prediction_layers")):
-        raise UserError(f"{folder / CUSTOM_FILE} holds no prediction_layers, so it is no checkpoint of the reference.")
+        raise UserError(f"{folder / CUSTOM_FILE} has no prediction_layers, so it is not a checkpoint of Sessa's code.")
     adaptation = _adaptation(folder / CONFIG_FILE, task_specific="mtl_layer" in custom)
     tensors = dict(_heads(custom["prediction_layers"]))
     tensors |= dict(_adapters(read_tensors(folder / ADAPTERS_FILE)))
@@ -109,83 +112,85 @@ def read_reference(folder: Path, depth: int) -> ReferenceCheckpoint:
         found = {name: value for name, value in probes.items() if name.startswith("probe.")}
         tensors |= {f"streams.latents.{_task(name)}": value for name, value in found.items()}
     tasks = tuple(task for task in TASKS if f"heads.{task}.classifier.weight" in tensors)
-    return ReferenceCheckpoint(adaptation, tasks, tensors, frozen)
+    return SessaCheckpoint(adaptation, tasks, tensors, frozen)
 
 
-def import_reference(
+def import_sessa(
     folder: Path, out: Path, backbone: str = DEFAULT_BACKBONE, weights: str | None = None, command: str = ""
-) -> ReferenceCheckpoint:
-    """Turn a checkpoint of the reference into a model folder.
+) -> SessaCheckpoint:
+    """Write a checkpoint of Sessa's public code as a model folder.
 
     Args:
         folder: the checkpoint.
         out: the model folder to write.
         backbone: name of the backbone it was trained on.
-        weights: the backbone's own weights, a file or `hub@REVISION`, as the model is to find them; without them the
-            model says `hub`, and whoever loads it gives them.
-        command: the command line that imports it, for the model's papers.
+        weights: the backbone's own weights, a file or `hub@REVISION`; without them they are given when the model is
+            loaded.
+        command: the command line, for the model's provenance.
 
     Raises:
-        UserError: the checkpoint is not one of the reference, doesn't fit the backbone, or was trained on others.
+        UserError: the checkpoint is not one of Sessa's code, or does not fit the backbone or its weights.
     """
-    from facial_attributes_ros.files import file_sha256
-    from facial_attributes_ros.models.backbones.papers import backbone_licence, backbone_parent
     from facial_attributes_ros.models.checkpoint import load_into, save_model
-    from facial_attributes_ros.models.provenance import Licence, strictest, today
-    from facial_attributes_ros.models.spec import BackboneReference, ModelSpec, is_hub_reference
 
     if weights is None:
         with torch.device("meta"):
             network = build_backbone(backbone)
     else:
         network = build_backbone(backbone, weights)
-    checkpoint = read_reference(folder, len(network.blocks))
+    checkpoint = read_sessa(folder, len(network.blocks))
     if weights is not None:
         _check_frozen(network, checkpoint.frozen)
     with torch.device("meta") if weights is None else torch.device("cpu"):
         model = build_model(network, checkpoint.adaptation, checkpoint.tasks)
     load_into(model, checkpoint.tensors, expected=trained_tensors(model).keys())
+    spec = _spec(out.name, folder, network, checkpoint, _weights(backbone, weights))
+    save_model(out, replace(spec, commands=(command,) if command else ()), checkpoint.tensors, half=False)
+    return checkpoint
+
+
+def _weights(backbone: str, weights: str | None) -> "BackboneReference":
+    from facial_attributes_ros.files import file_sha256
+    from facial_attributes_ros.models.spec import BackboneReference, is_hub_reference
+
     local = None if weights is None or is_hub_reference(weights) else Path(weights).resolve()
-    reference = BackboneReference(
-        backbone, str(local or weights or "hub"), None if local is None else file_sha256(local)
-    )
+    return BackboneReference(backbone, str(local or weights or "hub"), None if local is None else file_sha256(local))
+
+
+def _spec(
+    name: str, folder: Path, network: Backbone, checkpoint: SessaCheckpoint, weights: "BackboneReference"
+) -> "ModelSpec":
+    from facial_attributes_ros.models.backbones.papers import backbone_licence, backbone_parent
+    from facial_attributes_ros.models.provenance import Licence, strictest, today
+    from facial_attributes_ros.models.spec import ModelSpec
+
+    # Such a checkpoint does not state its licence. It has no thresholds, as Sessa's own program has none.
+    own = Licence(sources=(f"checkpoint {folder.name}",), text="As the owner of the imported checkpoint says.")
     preprocess = network.preprocess
-    spec = ModelSpec(
-        name=out.name,
-        backbone=reference,
+    return ModelSpec(
+        name=name,
+        backbone=weights,
         image_size=preprocess.image_size,
         mean=preprocess.mean,
         std=preprocess.std,
         tasks=checkpoint.tasks,
         adaptation=checkpoint.adaptation.to_dict(),
         interpolation=preprocess.interpolation,
-        # Nothing in such a checkpoint says under which terms it was given out. Its labels are always named, as the
-        # reference's own program does.
-        licence=strictest(
-            licence
-            for licence in (
-                backbone_licence(reference),
-                Licence(sources=(f"checkpoint {folder.name}",), text="As the owner of the imported checkpoint says."),
-            )
-            if licence is not None
-        ),
-        parent=backbone_parent(reference),
+        licence=strictest(licence for licence in (backbone_licence(weights), own) if licence is not None),
+        parent=backbone_parent(weights),
         date=today(),
-        commands=(command,) if command else (),
     )
-    save_model(out, spec, checkpoint.tensors, half=False)
-    return checkpoint
 
 
 def _adaptation(path: Path, task_specific: bool) -> Adaptation:
     try:
         config = read_json(path)
     except FileNotFoundError as error:
-        raise UserError(f"{path} is missing, so this is no checkpoint of the reference.") from error
+        raise UserError(f"{path} is missing, so this is not a checkpoint of Sessa's code.") from error
     if not isinstance(config, dict):
         raise UserError(f"{path} is not an adapter configuration of peft: it is no JSON object.")
     if config.get("use_rslora") or config.get("rank_pattern") or config.get("alpha_pattern"):
-        raise UserError(f"{path} scales or ranks layers one by one, which the reference does not; it can't be read.")
+        raise UserError(f"{path} has a scale or rank per layer, which Sessa's code does not; it can't be read.")
     rank = _number(config, "r", path)
     if rank != int(rank):
         raise UserError(f"{path} is not an adapter configuration of peft: r is a whole number, not {rank}.")
@@ -195,7 +200,7 @@ def _adaptation(path: Path, task_specific: bool) -> Adaptation:
         alpha=_number(config, "lora_alpha", path),
         dropout=_number({"lora_dropout": 0.0} | config, "lora_dropout", path),
         dora=config.get("use_dora") is True,
-        # The reference's adapter on the pooling's output layer never acts, so that none is put there.
+        # In Sessa's code the adapter on the pooling's output layer never acts, so none is added there.
         pool_layers="all" if task_specific else "mlp",
     )
 
@@ -216,7 +221,7 @@ def _adapters(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
             continue
         match = _ADAPTER.fullmatch(inner)
         if match is None or match["layer"] not in _LAYERS:
-            raise UserError(f"{ADAPTERS_FILE} adapts {name}, which is not a layer that the reference adapts.")
+            raise UserError(f"{ADAPTERS_FILE} adapts {name}, which is not a layer that Sessa's code adapts.")
         place = match["place"].replace("transformer.resblocks", "blocks")
         yield f"{TRUNK}{place}.{_LAYERS[match['layer']]}.{match['part']}.default.weight", tensor
 
@@ -257,7 +262,7 @@ def _streams(
         match = _STREAM_KEY.fullmatch(name)
         known = match is not None and match["layer"] in theirs
         if not known and not name.startswith(("probe.", "ln_", "ls_", "layernorm.")):
-            raise UserError(f"{CUSTOM_FILE} has a task-specific layer {name}, which the reference's model has not.")
+            raise UserError(f"{CUSTOM_FILE} has a task-specific layer {name}, which Sessa's model does not have.")
         if match is not None and match["task"] and match["task"] not in tasks:
             tasks.append(match["task"])
     found: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Checkpoints in the reference author's format, made here from random numbers, give the same logits in our model."""
+"""Checkpoints in the format of Sessa's code, made here from random numbers, give the same logits in our model."""
 
 import argparse
 import json
@@ -22,33 +22,33 @@ from facial_attributes_ros.models.adaptations.ladder import (
 from facial_attributes_ros.models.backbones.build import build_backbone
 from facial_attributes_ros.models.checkpoint import load_into, load_tensors
 from facial_attributes_ros.models.multitask import MultiTaskModel
-from facial_attributes_ros.models.reference_import import ReferenceCheckpoint, import_reference, read_reference
+from facial_attributes_ros.models.sessa_import import SessaCheckpoint, import_sessa, read_sessa
 from facial_attributes_ros.models.spec import ModelSpec
 
-from . import reference_network as reference
+from . import sessa_network as sessa
 
 
 def write_checkpoint(folder: Path, adapters: dict[str, Tensor], custom: dict[str, object]) -> Path:
     folder.mkdir(exist_ok=True)
-    config = {"r": reference.RANK, "lora_alpha": reference.RANK, "lora_dropout": 0.5, "use_dora": True}
+    config = {"r": sessa.RANK, "lora_alpha": sessa.RANK, "lora_dropout": 0.5, "use_dora": True}
     (folder / "adapter_config.json").write_text(json.dumps(config))
     save_file(adapters, folder / "adapter_model.safetensors")
     torch.save(custom, folder / "custom_layers.pt")
     return folder
 
 
-def our_model(backbone: dict[str, Tensor], checkpoint: ReferenceCheckpoint, folder: Path) -> MultiTaskModel:
+def our_model(backbone: dict[str, Tensor], checkpoint: SessaCheckpoint, folder: Path) -> MultiTaskModel:
     torch.save(backbone, folder / "backbone.pt")
     network = build_backbone(
         "timm:vit_pe_core_tiny_patch16_384",
         folder / "backbone.pt",
-        image_size=reference.SIDE,
-        patch_size=reference.PATCH,
-        embed_dim=reference.WIDTH,
-        depth=reference.DEPTH,
-        num_heads=reference.HEADS,
-        num_classes=reference.WIDTH,
-        ref_feat_shape=(reference.GRID, reference.GRID),
+        image_size=sessa.SIDE,
+        patch_size=sessa.PATCH,
+        embed_dim=sessa.WIDTH,
+        depth=sessa.DEPTH,
+        num_heads=sessa.HEADS,
+        num_classes=sessa.WIDTH,
+        ref_feat_shape=(sessa.GRID, sessa.GRID),
     )
     model = build_model(network, checkpoint.adaptation, checkpoint.tasks)
     load_into(model, checkpoint.tensors, expected=trained_tensors(model).keys())
@@ -57,19 +57,19 @@ def our_model(backbone: dict[str, Tensor], checkpoint: ReferenceCheckpoint, fold
 
 @pytest.mark.parametrize("task_specific", [False, True], ids=["dora", "mtlora"])
 @torch.no_grad()
-def test_an_imported_checkpoint_gives_the_logits_of_the_reference(task_specific: bool, tmp_path: Path) -> None:
+def test_an_imported_checkpoint_gives_the_logits_of_the_thesis_network(task_specific: bool, tmp_path: Path) -> None:
     torch.manual_seed(5)
-    backbone = reference.random_backbone()
-    adapters = reference.random_adapters(reference.DEPTH - int(task_specific), pool=not task_specific)
-    custom: dict[str, dict[str, Tensor]] = {"prediction_layers": reference.random_heads()}
-    custom |= reference.random_streams(backbone) if task_specific else {}
-    images = torch.randn(3, 3, reference.SIDE, reference.SIDE)
-    expected = reference.logits(backbone, adapters, custom, images)
-    checkpoint = read_reference(write_checkpoint(tmp_path, adapters, dict(custom)), reference.DEPTH)
+    backbone = sessa.random_backbone()
+    adapters = sessa.random_adapters(sessa.DEPTH - int(task_specific), pool=not task_specific)
+    custom: dict[str, dict[str, Tensor]] = {"prediction_layers": sessa.random_heads()}
+    custom |= sessa.random_streams(backbone) if task_specific else {}
+    images = torch.randn(3, 3, sessa.SIDE, sessa.SIDE)
+    expected = sessa.logits(backbone, adapters, custom, images)
+    checkpoint = read_sessa(write_checkpoint(tmp_path, adapters, dict(custom)), sessa.DEPTH)
     model = our_model(backbone, checkpoint, tmp_path)
     for _ in ("before merging", "after merging"):
         found = model(images)
-        for task in reference.TASKS:
+        for task in sessa.TASKS:
             assert expected[task].abs().max() > 0.1
             torch.testing.assert_close(found[task.lower()], expected[task], atol=1e-4, rtol=0)
         merge(model)
@@ -94,7 +94,7 @@ def small_checkpoint(folder: Path, **extra: object) -> Path:
 
 
 def _import_adaptation() -> Adaptation:
-    return Adaptation.named("lora-reference", rank=reference.RANK, alpha=reference.RANK, pool_layers="mlp")
+    return Adaptation.named("lora-reference", rank=sessa.RANK, alpha=sessa.RANK, pool_layers="mlp")
 
 
 def test_the_command_writes_a_model_folder_that_says_what_it_needs(
@@ -124,39 +124,39 @@ def test_a_pickle_that_runs_code_is_refused_with_a_sentence(tmp_path: Path) -> N
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return (Path.touch, (tmp_path / "ran",))
 
-    folder = write_checkpoint(tmp_path, reference.random_adapters(1, pool=False), {})
+    folder = write_checkpoint(tmp_path, sessa.random_adapters(1, pool=False), {})
     for content in (Trap(), {"prediction_layers": Trap()}):
         torch.save(content, folder / "custom_layers.pt")
         with pytest.raises(UserError, match="refused"):
-            read_reference(folder, reference.DEPTH)
+            read_sessa(folder, sessa.DEPTH)
         (folder / "custom_layers.pt").write_bytes(pickle.dumps(content))
         with pytest.raises(UserError, match="refused"):
-            read_reference(folder, reference.DEPTH)
+            read_sessa(folder, sessa.DEPTH)
     assert not (tmp_path / "ran").exists()
 
 
-def test_layers_that_the_reference_has_not_are_named(tmp_path: Path) -> None:
-    heads = {"prediction_layers": reference.random_heads()}
-    adapters = reference.random_adapters(1, pool=False)
+def test_unknown_layers_are_refused_by_name(tmp_path: Path) -> None:
+    heads = {"prediction_layers": sessa.random_heads()}
+    adapters = sessa.random_adapters(1, pool=False)
     odd = adapters | {"base_model.model.conv1.lora_A.weight": torch.zeros(1, 1)}
     with pytest.raises(UserError, match="conv1"):
-        read_reference(write_checkpoint(tmp_path / "a", odd, heads), reference.DEPTH)
+        read_sessa(write_checkpoint(tmp_path / "a", odd, heads), sessa.DEPTH)
     shallow = {"prediction_layers": {"Age.0.weight": torch.zeros(4), "Age.2.weight": torch.zeros(9, 4)}}
     with pytest.raises(UserError, match="deep head"):
-        read_reference(write_checkpoint(tmp_path / "b", adapters, shallow), reference.DEPTH)
-    broken = heads | {"mtl_layer": reference.random_streams(reference.random_backbone())["mtl_layer"]}
+        read_sessa(write_checkpoint(tmp_path / "b", adapters, shallow), sessa.DEPTH)
+    broken = heads | {"mtl_layer": sessa.random_streams(sessa.random_backbone())["mtl_layer"]}
     with pytest.raises(UserError, match="mtl_attn_pool is missing"):
-        read_reference(write_checkpoint(tmp_path / "c", adapters, broken), reference.DEPTH)
+        read_sessa(write_checkpoint(tmp_path / "c", adapters, broken), sessa.DEPTH)
     with pytest.raises(UserError, match=r"no file .*custom_layers.pt"):
-        read_reference(tmp_path, reference.DEPTH)
+        read_sessa(tmp_path, sessa.DEPTH)
 
 
 def test_a_checkpoint_with_missing_layers_does_not_become_a_model(tmp_path: Path) -> None:
     folder = small_checkpoint(tmp_path / "theirs")
-    adapters = {"base_model.model.attn_pool.mlp.c_fc.lora_A.weight": torch.zeros(reference.RANK, 192)}
+    adapters = {"base_model.model.attn_pool.mlp.c_fc.lora_A.weight": torch.zeros(sessa.RANK, 192)}
     save_file(adapters, folder / "adapter_model.safetensors")
     with pytest.raises(UserError, match="missing"):
-        import_reference(folder, tmp_path / "ours", "PE-Core-T-16-384")
+        import_sessa(folder, tmp_path / "ours", "PE-Core-T-16-384")
     assert not (tmp_path / "ours").exists()
 
 
@@ -180,11 +180,11 @@ def test_a_configuration_that_no_adapter_has_is_told(config: str, told: str, tmp
     torch.save({"prediction_layers": {}}, tmp_path / "custom_layers.pt")
     (tmp_path / "adapter_config.json").write_text(config)
     with pytest.raises(UserError, match=rf"adapter_config\.json.*{told}"):
-        read_reference(tmp_path, 2)
+        read_sessa(tmp_path, 2)
 
 
 @pytest.mark.parametrize("layers", [5, {"age.4.weight": 5}, {3: torch.zeros(1)}], ids=str)
 def test_layers_that_are_no_tensors_are_told(layers: object, tmp_path: Path) -> None:
     torch.save({"prediction_layers": layers}, tmp_path / "custom_layers.pt")
     with pytest.raises(UserError, match="holds no prediction_layers"):
-        read_reference(tmp_path, 2)
+        read_sessa(tmp_path, 2)

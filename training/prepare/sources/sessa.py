@@ -1,4 +1,4 @@
-"""The reference's own label files: class indices of every task, -100 where a label is missing."""
+"""The label files of Sessa's thesis: class indices of every task, -100 where a label is missing."""
 
 import math
 from functools import partial
@@ -15,13 +15,13 @@ _EXTRA = {"Ethnicity": "ethnicity", "Identity": "identity"}
 _DATA_ROOT = "datasets_with_standard_labels"
 
 
-def read_reference(folder: Path) -> Found:
+def read_sessa(folder: Path) -> Found:
     """Yield the samples of every `labels.csv` below a folder laid out as DATASET/SPLIT/labels.csv.
 
     Paths in the files begin with `datasets_with_standard_labels`; that folder is looked for here and above, and a path
     without an ending is a JPEG.
     """
-    tables = sorted(folder.rglob("labels.csv")) or [require(folder / "labels.csv", REFERENCE.title, REFERENCE.owner)]
+    tables = sorted(folder.rglob("labels.csv")) or [require(folder / "labels.csv", SESSA.title, SESSA.owner)]
     root = next((base for base in (folder, *folder.resolve().parents) if (base / _DATA_ROOT).is_dir()), folder)
     for table in tables:
         split, source = table.parent.name, table.parent.parent.name
@@ -52,9 +52,9 @@ def _label(task: str, text: str) -> str | None:
     return LABELS[task][int(index)] if index.isdigit() and int(index) < len(LABELS[task]) else f"index {index}"
 
 
-REFERENCE = Source(
+SESSA = Source(
     "reference",
-    "The reference's label files",
-    "the reference's author in the folder labels of the code; the pictures by each data set's owner",
-    read_reference,
+    "Sessa's label files",
+    "A. Sessa in the folder labels of the thesis' public code; the images by each data set's owner",
+    read_sessa,
 )
