@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> int:
     with training_extra("compare"):
         from facial_attributes_training.fit.run import train
         from facial_attributes_training.recipe.schema import Recipe
-        from facial_attributes_training.reports.finished_runs import Failure, FinishedRun, run_all
         from facial_attributes_training.reports.comparison import write_comparison
+        from facial_attributes_training.reports.finished_runs import Failure, FinishedRun, run_all
         from facial_attributes_training.reports.progress import RunReport
         from facial_attributes_training.reports.run import write_reports
 
