@@ -1,5 +1,6 @@
 """A model that can be understood at a glance, and pictures for it."""
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -97,6 +98,34 @@ def validation_manifest(tmp_path: Path) -> Path:
 def make_recipe(manifest: Path, validation_manifest: Path, tmp_path: Path) -> Callable[..., Recipe]:
     """Return a function from a run's name and changed fields to its recipe."""
     return lambda name, **changes: _make_recipe(manifest, validation_manifest, tmp_path / name, **changes)
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    from facial_attributes_training.fit.run import train
+    from facial_attributes_training.reports.progress import RunReport
+    from facial_attributes_training.reports.run import write_reports
+
+    folder = tmp_path_factory.mktemp("finished")
+    manifests = _make_faces(folder / "faces", 24), _make_faces(folder / "validation", 20, first=3)
+    recipe = _make_recipe(*manifests, folder / "run")
+    train(recipe, make_report=RunReport, write_report=write_reports)
+    return recipe
+
+
+@pytest.fixture
+def finished(_finished: Recipe, tmp_path: Path) -> Recipe:
+    """Return the recipe of a finished run with its reports, in a folder of its own.
+
+    It is trained once for all tests that only look at a run, or at what may be done with one.
+    """
+    return copied(_finished, tmp_path / "run")
+
+
+def copied(recipe: Recipe, folder: Path) -> Recipe:
+    """Copy a run to another folder and return its recipe there."""
+    shutil.copytree(recipe.folder, folder)
+    return recipe.model_copy(update={"output": folder})
 
 
 def _make_faces(folder: Path, count: int, first: int = 0) -> Path:

@@ -45,8 +45,8 @@ def strata(manifest: Manifest) -> NDArray[np.int64]:
     Origins of a single image have one number together, since one image can't be halved.
     """
     pairs = list(zip(manifest.sources.tolist(), _origins(manifest).tolist(), strict=True))
-    pictures = Counter(pair for pair, _ in set(zip(pairs, manifest.paths.tolist(), strict=True)))
-    pairs = [pair if pictures[pair] > 1 else (pair[0], "") for pair in pairs]
+    images = Counter(pair for pair, _ in set(zip(pairs, manifest.paths.tolist(), strict=True)))
+    pairs = [pair if images[pair] > 1 else (pair[0], "") for pair in pairs]
     numbers = {pair: number for number, pair in enumerate(sorted(set(pairs)))}
     return np.array([numbers[pair] for pair in pairs], np.int64)
 
@@ -86,12 +86,12 @@ def selection_half(validation: Manifest, tested: bool) -> NDArray[np.bool_]:
 
 def _inseparable(manifest: Manifest) -> NDArray[np.int64]:
     """Return int64 (samples,): a number for every connected set of samples with common images or people."""
-    pictures = np.unique(manifest.paths, return_inverse=True)[1]
+    images = np.unique(manifest.paths, return_inverse=True)[1]
     people = np.unique(manifest.people, return_inverse=True)[1] + len(manifest)
     known, nodes = manifest.people != "", 2 * len(manifest)
     # Nodes are images, followed by people; a sample with an identity links its image to a person.
-    links = coo_array((np.ones(known.sum()), (pictures[known], people[known])), shape=(nodes, nodes))
-    return np.asarray(connected_components(links, directed=False)[1][pictures], np.int64)
+    links = coo_array((np.ones(known.sum()), (images[known], people[known])), shape=(nodes, nodes))
+    return np.asarray(connected_components(links, directed=False)[1][images], np.int64)
 
 
 def _origins(manifest: Manifest) -> NDArray[np.str_]:

@@ -34,9 +34,10 @@ AGES = AgeRegression(40.0, 20.0, 20.0)
 RESNET = {"name": "resnet18", "weights": None, "image_size": 32}
 
 
-@pytest.fixture
-def aged(tmp_path: Path) -> Path:
-    """Return the manifest of pictures that are the brighter the older, in three splits; two rows tell no years."""
+@pytest.fixture(scope="module")
+def aged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the manifest of images that are the brighter the older, in three splits; two samples have no years."""
+    tmp_path = tmp_path_factory.mktemp("aged")
     random, rows = np.random.default_rng(0), []
     for index in range(48):
         years = int(random.integers(5, 80))
@@ -46,6 +47,12 @@ def aged(tmp_path: Path) -> Path:
     rows += [Row(str(tmp_path / f"{n}.png"), "train", "aged", {AGE: "20-29"}, box=(0, 0, 32, 32)) for n in range(2)]
     write_manifest(tmp_path / "aged.csv", Manifest.from_rows(rows))
     return tmp_path / "aged.csv"
+
+
+@pytest.fixture(scope="module")
+def folder(aged: Path) -> Path:
+    """Return the model's folder of a finished run with its reports."""
+    return train(recipe_of(aged), write_report=write_reports)
 
 
 def recipe_of(manifest: Path, **changes: object) -> Recipe:
@@ -107,8 +114,7 @@ def test_the_deviation_is_the_root_of_the_mean_squared_error():
     assert measured.deviation == pytest.approx(np.sqrt((9 + 16) / 2), abs=1e-3)
 
 
-def test_a_run_leaves_a_model_its_figures_and_pictures(aged):
-    folder = train(recipe_of(aged), write_report=write_reports)
+def test_a_run_leaves_a_model_its_metrics_and_plots(aged, folder):
     spec = ModelSpec.read(folder)
     rows = read_manifest(aged).split("test")
     assert spec.age_regression is not None
@@ -133,9 +139,8 @@ def test_a_run_leaves_a_model_its_figures_and_pictures(aged):
     assert "] |  |" in write_comparison(aged.parent / "constant", [run], [], "compare").read_text()
 
 
-def test_the_engines_agree_and_give_a_distribution_over_groups(aged, monkeypatch):
-    monkeypatch.setenv("FACIAL_ATTRIBUTES_CACHE", str(aged.parent / "cache"))
-    folder = train(recipe_of(aged, epochs=1))
+def test_the_engines_agree_and_give_a_distribution_over_groups(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("FACIAL_ATTRIBUTES_CACHE", str(tmp_path / "cache"))
     crops = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
     engines = [load_engine(folder, "cpu", engine) for engine in ("torch", "onnx")]
     first, second = (engine.logits(crops)[AGE] for engine in engines)
@@ -146,8 +151,7 @@ def test_the_engines_agree_and_give_a_distribution_over_groups(aged, monkeypatch
 
 
 @pytest.mark.parametrize("backbone", [TINY, RESNET, RESNET | {"name": "mobilenet_v2"}], ids=lambda of: of["name"])
-def test_a_frozen_trunk_on_cached_features_learns_years_too(aged, backbone):
-    folder = train(
-        recipe_of(aged, backbone=backbone, adaptation="lp", cache={"folder": str(aged.parent / "features")}, epochs=1)
-    )
-    assert ModelSpec.read(folder).outputs(AGE) == 1
+def test_a_frozen_trunk_on_cached_features_learns_years_too(aged, backbone, tmp_path):
+    cache = {"folder": str(tmp_path / "features")}
+    recipe = recipe_of(aged, backbone=backbone, adaptation="lp", cache=cache, epochs=1, output=str(tmp_path / "run"))
+    assert ModelSpec.read(train(recipe)).outputs(AGE) == 1

@@ -1,4 +1,4 @@
-"""What may happen while a run writes: the last good checkpoint stays, and a resumed run ends as if nothing had been."""
+"""Faults while a run writes: the last good checkpoint stays, and a resumed run ends as an undisturbed one."""
 
 import errno
 import json
@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,8 +36,7 @@ from pathlib import Path
 import timm, torch._dynamo  # once, for all that are killed
 from facial_attributes_training.recipe.schema import Recipe
 from facial_attributes_training.fit.run import train
-# Sums are rounded by how many threads share them, and other tests change that number in their process.
-torch.set_num_threads(int(sys.argv[1]))
+torch.set_num_threads(1)
 
 def kill(name, number):
     rename, written = Path.replace, []
@@ -65,6 +64,30 @@ def recipe_of(make_recipe: Callable[..., Recipe]) -> Callable[[str], Recipe]:
     return lambda name: make_recipe(name.replace(" ", "-"), checkpoint_minutes=0, augmentation={})
 
 
+@pytest.fixture(scope="module")
+def runs() -> dict[str, Recipe]:
+    """The recipe of the run that nothing has disturbed, once it is trained."""
+    return {}
+
+
+@pytest.fixture
+def whole(runs: dict[str, Recipe], recipe_of: Callable[[str], Recipe]) -> Recipe:
+    """Return the recipe of the finished run that nothing has disturbed; trained once, on one thread."""
+    if not runs:
+        runs["whole"] = recipe_of("whole")
+        train(runs["whole"])
+    return runs["whole"]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Sums are rounded by how many threads share them, and other tests change that number in their process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def end_of(recipe: Recipe) -> tuple[dict[str, torch.Tensor], list[dict[str, float]], dict[str, object]]:
     """Return the weights, the losses and the description that a run has ended with."""
     last = torch.load(recipe.folder / "stage" / "last.pt", weights_only=True)
@@ -81,12 +104,11 @@ def assert_ended_alike(first: Recipe, second: Recipe) -> None:
     assert not list(second.folder.rglob(".*-*")), "nothing half written stays"
 
 
-def test_a_run_that_is_killed_while_it_writes_goes_on(recipe_of, subtests):
-    whole, killed = recipe_of("whole"), {moment: recipe_of(moment) for moment in KILLS}
-    train(whole)
+def test_a_run_that_is_killed_while_it_writes_can_be_resumed(recipe_of, whole, subtests):
+    killed = {moment: recipe_of(moment) for moment in KILLS}
     jobs = [(recipe.model_dump_json(), MOMENTS[moment]) for moment, recipe in killed.items()]
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(torch.get_num_threads())],
+        [sys.executable, "-c", KILLED],
         input=json.dumps(jobs),
         stdout=subprocess.PIPE,
         text=True,
@@ -115,9 +137,7 @@ def full_disk(name: str, number: int) -> Callable[[int], None]:
     return full
 
 
-def test_a_disk_that_is_full_at_any_moment_is_told_and_the_run_goes_on(recipe_of, subtests, monkeypatch):
-    whole = recipe_of("whole")
-    train(whole)
+def test_a_run_whose_disk_was_full_at_any_moment_can_be_resumed(recipe_of, whole, subtests, monkeypatch):
     for moment, (name, number) in MOMENTS.items():
         with subtests.test(moment), monkeypatch.context() as patch:
             recipe = recipe_of(moment)

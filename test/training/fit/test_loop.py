@@ -8,6 +8,7 @@ from facial_attributes_training.fit.loop import StepReport
 from facial_attributes_training.fit.run import train
 from facial_attributes_training.fit.run_folder import LAST
 from facial_attributes_training.fit.time_limit import OutOfTimeError
+from facial_attributes_training.recipe.schema import Recipe
 from safetensors.torch import load_file
 
 from facial_attributes_ros.errors import UserError
@@ -42,32 +43,38 @@ def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
         assert torch.equal(value, second[name]), name
 
 
-def test_a_run_ends_with_a_model_folder(tmp_path, make_recipe):
-    folder = train(make_recipe("run"))
+def test_a_run_ends_with_a_model_folder(finished):
+    folder = finished.folder / "model"
     spec = ModelSpec.read(folder)
     assert spec.tasks == ("gender", "emotion")
     assert spec.metrics["made-up"]["gender"]["rows"] == 10
     assert "backbone.trunk.cls_token" in weights(folder)
 
 
-@pytest.mark.parametrize("after", [1, 4])
-def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, after, make_recipe):
-    whole = train(make_recipe("whole", **AUGMENTED))
-    recipe = make_recipe("stopped", **AUGMENTED)
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, make_report=lambda _tasks, _folder: StopAfter(after))
-    resumed = train(recipe, resume=True)
-    assert_equal(weights(whole), weights(resumed))
-    ends = [torch.load(tmp_path / run / "stage" / LAST, weights_only=True) for run in ("whole", "stopped")]
-    assert ends[0]["progress"]["history"] == ends[1]["progress"]["history"]
+def test_a_stopped_run_resumes_bit_for_bit(make_recipe, subtests):
+    whole = make_recipe("whole", **AUGMENTED)
+    train(whole)
+    for after in (1, 4):
+        with subtests.test(after=after):
+            recipe = make_recipe(f"stopped-{after}", **AUGMENTED)
+            with pytest.raises(KeyboardInterrupt):
+                train(recipe, make_report=lambda _tasks, _folder, steps=after: StopAfter(steps))
+            resumed = train(recipe, resume=True)
+            assert_equal(weights(whole.folder / "model"), weights(resumed))
+            ends = [torch.load(run.folder / "stage" / LAST, weights_only=True) for run in (whole, recipe)]
+            assert ends[0]["progress"]["history"] == ends[1]["progress"]["history"]
+    with subtests.test("stopped after every step"):
+        assert_equal(weights(whole.folder / "model"), weights(train_in_parts(make_recipe("parts", **AUGMENTED))))
 
 
-@pytest.mark.parametrize(
-    "changes", [AUGMENTED, {"one_after_another": True, "cache": None}], ids=["mid-epoch", "stages"]
-)
-def test_a_run_in_short_parts_ends_bit_for_bit_as_a_whole_one(tmp_path, changes, make_recipe):
-    whole = train(make_recipe("whole", **changes))
-    recipe = make_recipe("parts", **changes | {"checkpoint_minutes": 60})
+def test_a_run_of_several_stages_in_short_parts_ends_bit_for_bit_as_a_whole_one(make_recipe):
+    whole = train(make_recipe("whole", one_after_another=True))
+    assert_equal(weights(whole), weights(train_in_parts(make_recipe("parts", one_after_another=True))))
+
+
+def train_in_parts(recipe: Recipe) -> Path:
+    """Train step by step, and return the model's folder."""
+    recipe = recipe.model_copy(update={"checkpoint_minutes": 60})
     stops, folder = 0, None
     while folder is None:
         try:
@@ -75,25 +82,22 @@ def test_a_run_in_short_parts_ends_bit_for_bit_as_a_whole_one(tmp_path, changes,
         except OutOfTimeError:
             stops += 1
     # Every part does one step, whatever time is left.
-    last = sorted((tmp_path / "parts").glob("*/last.pt"))
+    last = sorted(recipe.folder.glob("*/last.pt"))
     assert stops >= sum(torch.load(path, weights_only=True)["progress"]["steps"] for path in last)
-    assert_equal(weights(whole), weights(folder))
+    return folder
 
 
-def test_a_run_is_not_overwritten_without_being_asked(tmp_path, make_recipe):
-    recipe = make_recipe("run", epochs=1)
-    train(recipe)
+def test_a_run_is_not_overwritten_without_being_asked(finished):
     with pytest.raises(UserError, match="--resume"):
-        train(recipe)
+        train(finished)
 
 
 @pytest.mark.parametrize("change", [{"epochs": 3}, {"epochs": 1, "one_after_another": True}])
-def test_resuming_with_another_recipe_is_refused(tmp_path, make_recipe, change):
-    train(make_recipe("run", epochs=1))
-    before = (tmp_path / "run" / "recipe.json").read_bytes()
+def test_resuming_with_another_recipe_is_refused(finished, change):
+    before = (finished.folder / "recipe.json").read_bytes()
     with pytest.raises(UserError, match="another recipe"):
-        train(make_recipe("run", **change), resume=True)
-    assert (tmp_path / "run" / "recipe.json").read_bytes() == before
+        train(finished.model_copy(update=change), resume=True)
+    assert (finished.folder / "recipe.json").read_bytes() == before
 
 
 def test_a_corrupt_picture_is_passed_over(tmp_path, caplog, make_recipe):

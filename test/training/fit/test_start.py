@@ -15,16 +15,42 @@ from facial_attributes_ros.models.registry import load_model
 from ..conftest import TINY
 
 
-@pytest.fixture
-def backbone(tmp_path):
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
     """Return a backbone's recipe with a weights file."""
+    path = tmp_path_factory.mktemp("backbone") / "backbone.safetensors"
     trunk = build_backbone(TINY["name"], None, TINY["image_size"], **TINY["architecture"]).trunk
-    save_file(trunk.state_dict(), tmp_path / "backbone.safetensors")
-    return TINY | {"weights": str(tmp_path / "backbone.safetensors")}
+    save_file(trunk.state_dict(), path)
+    return TINY | {"weights": str(path)}
 
 
-def test_a_run_goes_on_from_another_ones_model(make_recipe, backbone):
-    first = train(make_recipe("first", backbone=backbone))
+@pytest.fixture(scope="module")
+def runs():
+    """Recipes of finished runs by name, so that several tests start from one."""
+    return {}
+
+
+@pytest.fixture
+def first(runs, make_recipe, backbone):
+    """Return the recipe of a finished run that trains the last block."""
+    return run_of("first", runs, make_recipe, backbone)
+
+
+@pytest.fixture
+def full(runs, make_recipe, backbone):
+    """Return the recipe of a finished run that trains everything."""
+    return run_of("full", runs, make_recipe, backbone, adaptation="full")
+
+
+def run_of(name, runs, make_recipe, backbone, **changes):
+    if name not in runs:
+        runs[name] = make_recipe(name, backbone=backbone, **changes)
+        train(runs[name])
+    return runs[name]
+
+
+def test_a_run_starts_from_another_ones_model(make_recipe, backbone, first):
+    first = first.folder / "model"
     trained, _ = load_model(first)
     begun = build_network(make_recipe("second", backbone=backbone | {"start": str(first)}))
     for name, value in trained.state_dict().items():
@@ -41,15 +67,14 @@ def test_a_start_of_fewer_tasks_leaves_the_others_heads_fresh(make_recipe, backb
 
 
 @pytest.mark.parametrize("changes", [{"adaptation": "ft-1"}, {"adaptation": "full", "backbone": {"image_size": 64}}])
-def test_a_start_that_does_not_fit_is_told(make_recipe, backbone, changes):
-    first = train(make_recipe("first", backbone=backbone, adaptation="full", epochs=1))
-    changed = backbone | {"start": str(first)} | changes.get("backbone", {})
+def test_a_start_that_does_not_fit_is_refused(make_recipe, backbone, full, changes):
+    changed = backbone | {"start": str(full.folder / "model")} | changes.get("backbone", {})
     with pytest.raises(UserError, match="does not fit at"):
         build_network(make_recipe("second", adaptation=changes["adaptation"], backbone=changed))
 
 
-def test_a_fully_trained_model_is_stored_as_a_difference(make_recipe, backbone, tmp_path):
-    whole = train(make_recipe("whole", backbone=backbone, adaptation="full"))
+def test_a_fully_trained_model_is_stored_as_a_difference(make_recipe, backbone, full):
+    whole = full.folder / "model"
     cut = train(make_recipe("cut", backbone=backbone, adaptation="full", stored_rank=4))
     assert (cut / "model.safetensors").stat().st_size < (whole / "model.safetensors").stat().st_size
     start = {f"backbone.trunk.{name}": value for name, value in load_file(backbone["weights"]).items()}
@@ -68,10 +93,8 @@ def test_adapters_are_not_stored_without_what_they_stand_on(make_recipe, backbon
         make_recipe("run", backbone=backbone, adaptation="lora", stored_rank=4)
 
 
-def test_a_run_goes_on_from_a_stopped_ones_checkpoint(make_recipe, backbone):
-    recipe = make_recipe("stopped", backbone=backbone, epochs=1)
-    train(recipe)
-    checkpoint = recipe.folder / "stage" / "last.pt"
+def test_a_run_starts_from_another_ones_checkpoint(make_recipe, backbone, first):
+    checkpoint = first.folder / "stage" / "last.pt"
     begun = build_network(make_recipe("second", backbone=backbone | {"start": str(checkpoint)}))
     saved = load_checkpoint(checkpoint)["model"]
     for name, value in trained_tensors(begun).items():

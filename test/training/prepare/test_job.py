@@ -206,7 +206,7 @@ def test_a_duplicate_across_splits_stays_where_it_is_measured() -> None:
     kept, left_out = drop_duplicates(rows, scanned)
     assert [row.path for row in kept] == ["c", "d"]
     assert {entry.reason for entry in left_out} == {"duplicate in another split, other labels"}
-    assert left_out[0].detail == "same picture as c"
+    assert left_out[0].detail == "same image as c"
 
 
 def test_what_is_held_out_wins_by_any_of_its_names() -> None:

@@ -389,7 +389,7 @@ def test_a_csv_with_every_kind_of_mistake(tmp_path: Path) -> None:
         ("no box", "1, 2, 3, "),
         ("no box", "nan, 2, 3, 4"),
         ("no label", ""),
-        ("no picture named", ""),
+        ("no image named", ""),
     ]
     assert f"{table}, line 5" in [entry.path for entry in found if isinstance(entry, LeftOut)]
 
@@ -440,5 +440,5 @@ def test_folders_named_as_their_labels(tmp_path: Path) -> None:
     left_out = [entry for entry in found if isinstance(entry, LeftOut)]
     assert [(entry.reason, Path(entry.path).stem) for entry in left_out] == [("label outside the range", "3")]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="holds no pictures"):
+    with pytest.raises(UserError, match="contains no images"):
         list(read_folders(tmp_path / "empty", options))

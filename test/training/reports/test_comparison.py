@@ -11,6 +11,8 @@ from facial_attributes_training.reports.finished_runs import Failure, FinishedRu
 
 from facial_attributes_ros.cli.main import main
 
+from ..conftest import copied
+
 
 def trained(recipe):
     return train(recipe, True)
@@ -67,7 +69,7 @@ def test_runs_are_trained_or_read_and_a_failure_takes_only_itself(tmp_path, reci
     assert read[0].outcomes.rows == runs[0].outcomes.rows
 
 
-def test_the_command_line_writes_what_there_is_and_tells_of_failures(tmp_path, recipes, capsys):
+def test_the_command_line_writes_the_finished_runs_and_reports_failures(tmp_path, recipes, capsys):
     out = tmp_path / "out"
     arguments = ["compare", str(recipes[2]), str(recipes[1]), "--out", str(out), "--set", "tasks=[gender]"]
     assert main(arguments) == 1
@@ -106,9 +108,10 @@ def test_runs_on_different_rows_have_no_difference():
         one - two
 
 
-def test_runs_of_one_adaptation_are_told_apart(tmp_path, make_recipe):
-    recipes = [make_recipe(name, epochs=1, tasks=["gender"], adaptation="lp") for name in ("a", "b")]
-    runs = [finished_run(recipe, trained) for recipe in recipes]
+def test_runs_of_one_adaptation_have_different_titles(tmp_path, make_recipe):
+    recipe = make_recipe("a", epochs=1, tasks=["gender"], adaptation="lp")
+    train(recipe)
+    runs = [finished_run(run, pytest.fail) for run in (recipe, copied(recipe, tmp_path / "b"))]
     # Two folders of the same recipe differ in nothing but their place.
     assert [rung.title for rung in rungs(runs)] == [f"{tmp_path / name}: lp, single-task" for name in "ab"]
     other = replace(runs[1], recipe=runs[1].recipe.model_copy(update={"name": "other"}))

@@ -3,18 +3,14 @@ import csv
 import numpy as np
 import pytest
 from facial_attributes_training.fit.checkpointing import Progress
-from facial_attributes_training.fit.run import train
 from facial_attributes_training.fit.run_folder import STEPS_FILE
 from facial_attributes_training.fit.step_log import StepLog, read_steps
 from facial_attributes_training.reports.plots import distribution_figure
-from facial_attributes_training.reports.progress import RunReport
 from facial_attributes_training.reports.run import write_run_report
 
 
-def test_a_run_leaves_a_report_with_its_plots(make_recipe):
-    recipe = make_recipe("run", sampler={"balance": 1.0})
-    train(recipe, make_report=RunReport)
-    text = (recipe.folder / "report.md").read_text()
+def test_a_run_leaves_a_report_with_its_plots(finished):
+    recipe, text = finished, (finished.folder / "report.md").read_text()
     assert "held-out samples, which nothing was chosen or fitted on" in text
     for name in ("losses", "distribution", "speed"):
         assert f"(plots/stage-{name}.png)" in text
@@ -26,7 +22,7 @@ def test_a_run_leaves_a_report_with_its_plots(make_recipe):
     assert "| made-up | gender |" in text
 
 
-def test_what_has_not_come_yet_is_left_out_of_the_report(make_recipe):
+def test_what_does_not_exist_yet_is_not_in_the_report(make_recipe):
     page = write_run_report(make_recipe("nothing"), ["Careful."])
     assert "<strong>Careful.</strong>" in page.read_text()
     assert "<img" not in page.read_text()

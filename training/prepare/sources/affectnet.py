@@ -26,7 +26,7 @@ _OTHERS = {7: "contempt", 8: "none", 9: "uncertain", 10: "no face"}
 """Expressions that are none of the seven emotions."""
 _BOX_COLUMNS = ("face_x", "face_y", "face_width", "face_height")
 _COLUMNS = ("subDirectory_filePath", *_BOX_COLUMNS, "facial_landmarks", "expression", "valence", "arousal")
-_PICTURES = "Manually_Annotated_Images"
+_IMAGES = "Manually_Annotated_Images"
 
 
 def read_affectnet(folder: Path) -> Found:
@@ -43,19 +43,17 @@ def read_affectnet(folder: Path) -> Found:
 def _read_lists(folder: Path) -> Found:
     # The archives of the images unpack to different folders.
     parents = (folder, folder / "Manually_Annotated", folder / "Manually_Annotated_compressed")
-    pictures = first_there(*(parent / _PICTURES for parent in parents))
+    images = first_there(*(parent / _IMAGES for parent in parents))
     for split, name in (("train", "training.csv"), ("val", "validation.csv")):
         table = require(folder / "Manually_Annotated_file_lists" / name, AFFECTNET.title, AFFECTNET.owner)
-        make = partial(_listed, pictures, split)
+        make = partial(_listed, images, split)
         yield from read_rows(table, ("expression", *_BOX_COLUMNS), split, AFFECTNET.name, make, _COLUMNS)
 
 
-def _listed(pictures: Path, split: str, cells: Cells) -> Row | LeftOut:
+def _listed(images: Path, split: str, cells: Cells) -> Row | LeftOut:
     x, y, width, height = (number(cells[column]) for column in _BOX_COLUMNS)
     box = (x, y, width, height) if width > 0 and height > 0 else None
-    return _row(
-        Row(str(pictures / cells["subDirectory_filePath"]), split, AFFECTNET.name, box=box), cells["expression"]
-    )
+    return _row(Row(str(images / cells["subDirectory_filePath"]), split, AFFECTNET.name, box=box), cells["expression"])
 
 
 def _read_annotation_files(folder: Path) -> Found:

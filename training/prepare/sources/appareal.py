@@ -18,8 +18,8 @@ def read_appareal(folder: Path) -> Found:
         yield from read_rows(table, ("file_name", "real_age"), split, APPAREAL.name, make)
 
 
-def _row(pictures: Path, split: str, cells: Cells) -> Row | LeftOut:
-    row = Row(str(pictures / f"{cells['file_name']}_face.jpg"), split, APPAREAL.name)
+def _row(images: Path, split: str, cells: Cells) -> Row | LeftOut:
+    row = Row(str(images / f"{cells['file_name']}_face.jpg"), split, APPAREAL.name)
     return labelled(row, years=cells["real_age"])
 
 

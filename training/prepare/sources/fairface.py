@@ -28,6 +28,6 @@ def _row(folder: Path, split: str, cells: Cells) -> Row | LeftOut:
 FAIRFACE = Source(
     "fairface",
     "FairFace",
-    "its authors (Karkkainen and Joo) in their GitHub repository, pictures and label files apart",
+    "its authors (Karkkainen and Joo) in their GitHub repository, images and label files apart",
     read_fairface,
 )

@@ -36,7 +36,7 @@ def read_folders(folder: Path, options: TableOptions) -> Found:
     for path in files_in(folder, formats.SUFFIXES):
         yield _row(path, path.relative_to(folder).parts[:-1], source, options)
     if path is None:
-        raise UserError(f"{folder} holds no pictures.")
+        raise UserError(f"{folder} contains no images.")
 
 
 def _row(path: Path, folders: tuple[str, ...], source: str, options: TableOptions) -> Row | LeftOut:

@@ -47,7 +47,7 @@ def _labels(cells: Cells) -> tuple[float | None, dict[str, str | None], str]:
 LAGENDA = Source(
     "lagenda",
     "LAGENDA",
-    "its authors (Kuprashevich and Tolstykh) on the project page of their MiVOLO work; the pictures are Open Images'",
+    "its authors (Kuprashevich and Tolstykh) on the project page of their MiVOLO work; the images are Open Images'",
     read_lagenda,
     close_up=False,
 )

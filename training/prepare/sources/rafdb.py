@@ -23,12 +23,12 @@ def read_rafdb(folder: Path) -> Found:
     In a photograph of several people, the box of `Annotation/boundingbox` is that of the labelled person.
     """
     listing = require(folder / "EmoLabel" / "list_patition_label.txt", RAFDB.title, RAFDB.owner)
-    pictures, annotation = folder / "Image", folder / "Annotation"
-    whole = (pictures / "original").is_dir()
+    images, annotation = folder / "Image", folder / "Annotation"
+    whole = (images / "original").is_dir()
     for line in read_lines(listing):
         name, _, index = line.strip().partition(" ")
         stem = Path(name).stem
-        path = pictures / "original" / name if whole else pictures / "aligned" / f"{stem}_aligned.jpg"
+        path = images / "original" / name if whole else images / "aligned" / f"{stem}_aligned.jpg"
         box = _box(annotation / "boundingbox" / f"{stem}_boundingbox.txt") if whole else None
         gender, extra, problem = _attributes(annotation / "manual" / f"{stem}_manu_attri.txt")
         row = Row(str(path), stem.partition("_")[0], RAFDB.name, box=box, extra=extra)

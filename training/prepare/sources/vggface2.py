@@ -27,10 +27,10 @@ def read_vggface2(folder: Path) -> Found:
     or `annotations`. Without a list of ages, every image below the split's folder is taken with its gender alone.
     """
     genders = _genders(require(_list(folder, "identity_meta.csv"), VGGFACE2.title, VGGFACE2.owner))
-    pictures = {name: first_there(folder / name, folder / f"vggface2_{name}" / name) for name in ("train", "test")}
-    if not any(path.is_dir() for path in pictures.values()):
-        require(pictures["test"], VGGFACE2.title, VGGFACE2.owner)
-    for split, place in pictures.items():
+    images = {name: first_there(folder / name, folder / f"vggface2_{name}" / name) for name in ("train", "test")}
+    if not any(path.is_dir() for path in images.values()):
+        require(images["test"], VGGFACE2.title, VGGFACE2.owner)
+    for split, place in images.items():
         for member, years in _ages(_list(folder, f"{split}.age_detected.csv"), place) if place.is_dir() else ():
             identity = member.partition("/")[0]
             row = Row(str(place / member), split, VGGFACE2.name, extra={"identity": identity})
@@ -46,10 +46,10 @@ def _genders(table: Path) -> dict[str, str]:
     return {cells["Class_ID"]: _GENDERS[cells["Gender"]] for _, cells in rows if cells.get("Gender") in _GENDERS}
 
 
-def _ages(table: Path, pictures: Path) -> list[tuple[str, str | None]]:
+def _ages(table: Path, images: Path) -> list[tuple[str, str | None]]:
     """Return path below the split's folder and age in years of every image, None where ages are not listed."""
     if not table.exists():
-        return [(path.relative_to(pictures).as_posix(), None) for path in sorted(pictures.rglob("*.jpg"))]
+        return [(path.relative_to(images).as_posix(), None) for path in sorted(images.rglob("*.jpg"))]
     pairs = (line.partition(",") for line in read_lines(table))
     return [(path.strip().lstrip("/"), age.strip()) for path, _, age in pairs]
 
