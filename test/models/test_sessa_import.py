@@ -186,5 +186,5 @@ def test_a_configuration_that_no_adapter_has_is_told(config: str, told: str, tmp
 @pytest.mark.parametrize("layers", [5, {"age.4.weight": 5}, {3: torch.zeros(1)}], ids=str)
 def test_layers_that_are_no_tensors_are_told(layers: object, tmp_path: Path) -> None:
     torch.save({"prediction_layers": layers}, tmp_path / "custom_layers.pt")
-    with pytest.raises(UserError, match="holds no prediction_layers"):
+    with pytest.raises(UserError, match="has no prediction_layers"):
         read_sessa(tmp_path, 2)

@@ -109,7 +109,7 @@ def test_one_run_at_a_time_trains_into_a_folder(make_recipe, resume):
     recipe = make_recipe("run")
     if resume:
         begin(recipe)
-    with locked(recipe.folder / "run"), pytest.raises(UserError, match="another process trains into"):
+    with locked(recipe.folder / "run"), pytest.raises(UserError, match="another process trains in"):
         train(recipe, resume=resume)
     begin(recipe, resume=resume)
 
@@ -153,7 +153,7 @@ def test_a_disk_without_space_is_told_before_anything_is_written(make_recipe, mo
 
 def test_a_folder_that_can_not_be_made_is_told(make_recipe, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="is no folder with write access"):
+    with pytest.raises(UserError, match="is no writable folder"):
         train(make_recipe("file/run"))
 
 

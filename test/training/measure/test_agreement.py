@@ -44,5 +44,5 @@ def test_lost_points_are_those_of_the_rows_with_a_label() -> None:
 def test_other_rows_are_refused() -> None:
     one = predictions(np.zeros(ROWS, np.int64))
     fewer = replace(one, manifest=one.manifest.take(np.arange(5)))
-    with pytest.raises(ValueError, match="different rows"):
+    with pytest.raises(ValueError, match="different samples"):
         compare_engines(one, fewer)

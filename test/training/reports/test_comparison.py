@@ -100,11 +100,11 @@ def test_a_difference_of_paired_runs_is_surer_than_the_runs_themselves():
     assert one.estimate.high > two.estimate.low
 
 
-def test_runs_on_different_rows_have_no_difference():
+def test_runs_on_different_samples_have_no_difference():
     whole = outcomes([0, 1, 0, 1], [0, 1, 1, 1])
     fewer = outcomes([0, 1, -1, 1], [0, 1, 1, 1])
     one, two = (per_task(figures)["gender"] for figures in measure([whole, fewer]))
-    with pytest.raises(ValueError, match="different rows"):
+    with pytest.raises(ValueError, match="different samples"):
         one - two
 
 
