@@ -1,4 +1,4 @@
-"""What a face detector is, its options, and the scaled copy of the frame that every detector looks at."""
+"""The interface of a face detector, and the search of a scaled copy of the image that all detectors have in common."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -11,7 +11,7 @@ from facial_attributes_ros.attributes import Detection
 from facial_attributes_ros.options import DetectorOptions
 
 _LARGEST = 520
-"""Networks box a face of more pixels badly or miss it; it is looked for once more in a copy of half the size."""
+"""Networks miss a face of more pixels or place its box badly; a copy of half the size is searched for it."""
 
 
 class FaceDetector(Protocol):
@@ -38,35 +38,36 @@ Finder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def detect_scaled(image: NDArray[np.uint8], options: DetectorOptions, find: Finder) -> list[Detection]:
-    """Search a scaled copy of a picture and return the faces in pixels of the picture, best score first.
+    """Search a scaled copy of an image and return the faces in pixels of the image, best score first.
 
     Args:
         image: uint8 (H, W, 3) BGR.
-        options: scale, padding and which faces to keep.
-        find: the network.
+        options: scale, padding, and thresholds of the faces that are kept.
+        find: runs the network on the copy.
     """
     searched = min(max(*image.shape[:2], options.enlarge_to), options.detection_size)
-    faces = _look(image, searched, options.min_face, find)
+    faces = _search(image, searched, options.min_face, find)
     if not faces and options.padding:
-        faces = _look(image, searched, options.min_face, find, options.padding)
+        faces = _search(image, searched, options.min_face, find, options.padding)
     largest = _LARGEST * max(image.shape[:2]) / searched
     if any(_side(face) > largest for face in faces):
-        large = [face for face in _look(image, searched // 2, options.min_face, find) if _side(face) > largest * 0.8]
-        faces = _once([face for face in faces if _side(face) <= largest] + large, options.overlap_threshold)
+        again = _search(image, searched // 2, options.min_face, find)
+        large = [face for face in again if _side(face) > largest * 0.8]
+        faces = _distinct([face for face in faces if _side(face) <= largest] + large, options.overlap_threshold)
     return faces
 
 
-def _once(faces: list[Detection], overlap: float) -> list[Detection]:
-    """Return the faces of two looks, best score first, without those that both have found."""
+def _distinct(faces: list[Detection], overlap: float) -> list[Detection]:
+    """Return the faces of two searches, best score first, without duplicates (non-maximum suppression)."""
     boxes, scores = [face.box.tolist() for face in faces], [face.score for face in faces]
     kept = np.asarray(cv2.dnn.NMSBoxes(boxes, scores, 0.0, overlap), np.int64).reshape(-1)
     return sorted((faces[index] for index in kept), key=lambda face: -face.score)
 
 
 def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return a copy of another width and height, halved as often as it goes and then interpolated.
+    """Return a copy of another width and height: halved as long as possible, then interpolated.
 
-    OpenCV averages over other shares than a half several times more slowly.
+    OpenCV averages over areas several times more slowly if the factor is not a half.
     """
     while image.shape[1] >= 2 * size[0] and image.shape[0] >= 2 * size[1]:
         width, height = image.shape[1] // 2, image.shape[0] // 2
@@ -77,13 +78,13 @@ def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _look(
+def _search(
     image: NDArray[np.uint8], searched: int, min_face: float, find: Finder, padding: float = 0.0
 ) -> list[Detection]:
-    """Search a copy whose longest side, with a border of a share of it on every side, is `searched` pixels."""
+    """Search a copy whose longest side is `searched` pixels, with a border of `padding` times that side around it."""
     height, width = image.shape[:2]
     scale = searched / (max(height, width) * (1 + 2 * padding))
-    # A very long picture keeps one pixel of its short side: a strip without faces rather than an error.
+    # A very long image keeps one pixel of its short side: a strip without faces, and not an error.
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     scaled = _resized(image, size)
     border = round(padding * max(size))

@@ -1,4 +1,4 @@
-"""The face detector that a user named."""
+"""The choice of a face detector by its name."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from facial_attributes_ros.options import DetectorOptions
 
 
 def load_detector(name: str = "yunet", **options: Any) -> FaceDetector:
-    """Return the detector that a user named.
+    """Load a detector by its name.
 
     Args:
-        name: `yunet`, or `yunet:ENGINE` to choose its engine (`onnx` or `opencv`); or a SCRFD: `scrfd:PATH` or a path
-            that ends in `.onnx` for a local file, `scrfd:PACK` for one of InsightFace's model packs (for example
-            `scrfd:buffalo_s`), whose licence is non-commercial research only.
+        name: `yunet`, or `yunet:ENGINE` with the engine `onnx` or `opencv`; or an SCRFD: `scrfd:PATH` or a path that
+            ends in `.onnx` for a local file, `scrfd:PACK` for one of InsightFace's model packs (for example
+            `scrfd:buffalo_s`), whose licence allows non-commercial research only.
         options: fields of `DetectorOptions`.
 
     Raises:
-        UserError: no such detector, option or file.
+        UserError: there is no such detector, option or file.
 
     >>> load_detector("yunet", min_face=40.0).options.min_face
     40.0

@@ -19,14 +19,14 @@ from facial_attributes_ros.options import DetectorOptions
 
 _LOG = logging.getLogger(__name__)
 _SIZE_STEP = 64
-"""Input sides are multiples of this; every new size costs a session, so there should be few."""
+"""Input sides are multiples of this; every new size needs a session of its own, so there should be few sizes."""
 
 
 class ScrfdDetector:
-    """InsightFace's detector, from a local file or from a model pack that the user chose.
+    """InsightFace's detector, from a local file or from a model pack.
 
-    A file made for one input size (most are) is run at that size, whatever `detection_size` says; a smaller
-    `detection_size` then costs as much and finds less.
+    Most files are made for one input size and run at that size for every `detection_size`; a smaller `detection_size`
+    then takes the same time and finds fewer faces.
 
     Attributes:
         options: scale, thresholds and padding.
@@ -37,8 +37,8 @@ class ScrfdDetector:
 
         Args:
             model: path of a SCRFD ONNX file, or the name of an InsightFace model pack (`buffalo_s`), which insightface
-                fetches and whose licence allows non-commercial research only.
-            options: how to look at frames; None for the defaults.
+                downloads and whose licence allows non-commercial research only.
+            options: how images are searched; None for the defaults.
 
         Raises:
             UserError: insightface is not installed, the file is missing or is not a SCRFD.
@@ -78,7 +78,7 @@ def _load(model: str) -> Any:
     else:
         path = _pack_detector(model)
     try:
-        # insightface prints what it does, and standard output belongs to results.
+        # insightface prints messages, and standard output is for results.
         with redirect_stdout(sys.stderr):
             network = model_zoo.get_model(str(path))
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
@@ -89,7 +89,7 @@ def _load(model: str) -> Any:
 
 
 def _pack_detector(pack: str) -> Path:
-    """Return the detector file of one of InsightFace's model packs, which insightface fetches if it is not there."""
+    """Return the detector file of one of InsightFace's model packs; insightface downloads the pack if it is missing."""
     from insightface.utils import ensure_available
 
     _LOG.warning(

@@ -19,14 +19,14 @@ from facial_attributes_ros.files import utf8_name
 from facial_attributes_ros.options import DetectorOptions
 
 ENGINES: Final = ("auto", "onnx", "opencv")
-"""Both find the same faces; auto takes ONNX Runtime, the faster one, where it is installed."""
+"""Both find the same faces; auto is ONNX Runtime, the faster one, where it is installed."""
 
 _LOGGER = logging.getLogger(__name__)
 
 
 class _Network(Protocol):
     def find(
-        self, picture: NDArray[np.uint8], score_threshold: float, overlap_threshold: float
+        self, image: NDArray[np.uint8], score_threshold: float, overlap_threshold: float
     ) -> NDArray[np.float32]: ...
 
 
@@ -45,7 +45,7 @@ class YuNetDetector:
 
         Args:
             model: ONNX file, or None for the one in the user's cache (fetched at the first use).
-            options: how to look at frames; None for the defaults.
+            options: how images are searched; None for the defaults.
             engine: one of `ENGINES`.
 
         Raises:
@@ -79,17 +79,17 @@ class _OpenCvYuNet:
         except cv2.error as error:
             raise UserError(f"OpenCV cannot read {path} as a YuNet face detector; fetch the file again.") from error
 
-    def find(self, picture: NDArray[np.uint8], score_threshold: float, overlap_threshold: float) -> NDArray[np.float32]:
-        height, width = picture.shape[:2]
+    def find(self, image: NDArray[np.uint8], score_threshold: float, overlap_threshold: float) -> NDArray[np.float32]:
+        height, width = image.shape[:2]
         self._network.setInputSize((width, height))
         self._network.setScoreThreshold(score_threshold)
         self._network.setNMSThreshold(overlap_threshold)
-        _, faces = self._network.detect(picture)
+        _, faces = self._network.detect(image)
         return np.zeros((0, 15), np.float32) if faces is None else np.asarray(faces, np.float32)
 
 
 def _load(path: Path, engine: str) -> tuple[str, _Network]:
-    """Return the engine that is taken, and the network in it."""
+    """Return the name of the chosen engine, and the network in it."""
     if engine == "opencv":
         return engine, _OpenCvYuNet(path)
     try:
@@ -102,7 +102,7 @@ def _load(path: Path, engine: str) -> tuple[str, _Network]:
 
 
 def _cached() -> Path:
-    # Imported here so that a detector with a file of its own needs neither cache nor network.
+    # Imported here, so that a detector with a given file needs neither the cache nor the internet.
     from facial_attributes_ros.assets import asset
 
     return asset("yunet")
@@ -110,7 +110,7 @@ def _cached() -> Path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep OpenCV 5 from warning on standard error that it ignores the target, which nobody has set."""
+    """Silence the warning of OpenCV 5 on standard error that it ignores the target, which is not set."""
     logging = getattr(cv2.utils, "logging", None)
     if logging is None:
         yield

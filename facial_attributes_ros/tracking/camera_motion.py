@@ -1,8 +1,8 @@
-"""The motion that everything in the picture shares, as when a robot turns its head.
+"""The shift of the whole image from frame to frame, as when a robot turns its head.
 
 Two frames are compared by phase correlation (Kuglin and Hines, The phase correlation image alignment method, 1975).
-What it finds is believed only if it explains the picture: a person who walks through a still scene may be the clearest
-motion in it, but is not that of the camera.
+Its result is accepted only if it explains most of the difference between the frames: a person who walks through a still
+scene may be the clearest motion in it, but is not the motion of the camera.
 """
 
 import cv2
@@ -13,17 +13,17 @@ _SIDE = 128
 """Longest side of the copies that are compared, pixels."""
 
 _UNEXPLAINED = 0.6
-"""Largest share of the difference between two frames that a motion may leave."""
+"""Largest fraction of the difference between two frames that may remain after the shift."""
 
 _FARTHEST = 0.6
-"""Largest motion between two frames, as a share of their sides."""
+"""Largest shift between two frames, as a fraction of their sides."""
 
 Grey = NDArray[np.float32]
 Shift = tuple[float, float]
 
 
 class CameraMotion:
-    """Follows how far the picture moves from frame to frame. Not for several threads at once."""
+    """Estimates the shift of the image from frame to frame. Not for several threads at once."""
 
     def __init__(self) -> None:
         """Begin without a frame."""
@@ -31,13 +31,13 @@ class CameraMotion:
         self._window: Grey | None = None
 
     def follow(self, image: NDArray[np.uint8], needed: bool = True) -> Shift:
-        """Take the next frame and return how far the picture has moved since the last, x and y in its pixels.
+        """Return the shift of the image since the last frame, x and y in pixels.
 
-        (0, 0) if there was no frame of this size before, or no motion that the whole picture shares.
+        It is (0, 0) if the last frame had another size, or if there is no shift of the whole image.
 
         Args:
-            image: uint8 (H, W, 3) BGR.
-            needed: False only takes the frame.
+            image: the next frame, uint8 (H, W, 3) BGR.
+            needed: False stores the frame and returns (0, 0).
         """
         height, width = image.shape[:2]
         scale = min(1.0, _SIDE / max(height, width))

@@ -1,4 +1,4 @@
-"""Ids of tracks: a letter and seven characters that tell nothing, never twice in a session."""
+"""Ids of tracks: a letter and seven random characters, never repeated in a session."""
 
 import secrets
 
@@ -9,14 +9,14 @@ _COUNT = 1 << (_BITS_PER_CHARACTER * _CHARACTERS)
 
 
 class Identifiers:
-    """Hands out ids.
+    """Makes ids.
 
-    Numbers counted up and scrambled by an odd factor are all different until 2^35 of them are gone, without a list of
-    those already used, which would grow for as long as the robot runs.
+    A counter times an odd factor, modulo 2^35, repeats only after 2^35 ids. So no list of used ids is needed, which
+    would grow for as long as the robot runs.
     """
 
     def __init__(self) -> None:
-        """Choose where this session begins."""
+        """Choose a random factor and a random first number."""
         self._factor = 2 * secrets.randbelow(_COUNT // 2) + 1
         self._number = secrets.randbelow(_COUNT)
 

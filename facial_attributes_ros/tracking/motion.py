@@ -1,9 +1,9 @@
 """The motion of one face: a Kalman filter of constant velocity over the centre and size of its box.
 
-The four numbers (centre x, centre y, width, height) move independently, each with a velocity that is disturbed by white
-noise (Bar-Shalom, Li and Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001, section 6.2). All
-rates are in seconds, and two predictions of half a step equal one of a whole step, so that nothing depends on the frame
-rate. All lengths scale with the face, so that near and far faces behave alike.
+The four numbers (centre x, centre y, width, height) are filtered independently. The velocity of each is disturbed by
+white noise (Bar-Shalom, Li and Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001, section
+6.2). All rates are per second, and two predictions of half a step equal one of a whole step, so that nothing depends on
+the frame rate. All lengths scale with the face, so that near and far faces behave alike.
 """
 
 from typing import Self
@@ -12,24 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FIRST_SPEED = np.array([2.0, 2.0, 0.5, 0.5])
-"""Standard deviation of an unknown velocity, in face sizes a second; sizes change more slowly than places."""
+"""Standard deviation of an unknown velocity, in face sizes per second; sizes change more slowly than positions."""
 
 _AGILITY = np.array([1.0, 1.0, 0.3, 0.3])
-"""How much of the acceleration each of the four numbers gets."""
+"""Factor on the acceleration for each of the four numbers."""
 
 _GROWTH = 0.35
-"""Boxes are of one size if the logarithms of their sides differ by at most this."""
+"""Boxes count as equally large if the logarithms of their sides differ by at most this."""
 
 Vector = NDArray[np.float64]
 
 
 class Motion:
-    """Place, size and velocity of one face, and how sure they are.
+    """Position, size and velocity of one face, with their variances.
 
     Attributes:
         state: float64 (4,): centre x, centre y, width, height in pixels.
-        seen: the same of the last detection, moved with the picture since.
-        velocity: float64 (4,): their change, pixels a second.
+        seen: the same of the last detection, shifted with the image since.
+        velocity: float64 (4,): their rate of change, pixels per second.
     """
 
     def __init__(self, box: NDArray[np.float32], box_noise: float, acceleration: float) -> None:
@@ -59,10 +59,10 @@ class Motion:
         return np.concatenate([self.state[:2] - self.state[2:] / 2, self.state[2:]]).astype(np.float32)
 
     def predict(self, seconds: float) -> Self:
-        """Move on by some seconds (0 or more) and become less sure."""
+        """Predict the state some seconds later (0 or more); the variances grow."""
         disturbance = (self._acceleration * _AGILITY * self.size) ** 2
         self.state = self.state + seconds * self.velocity
-        # A size cannot shrink to nothing, however long the face was not seen.
+        # A size stays positive, however long the face was not detected.
         self.state[2:] = np.maximum(self.state[2:], 1.0)
         self._variance = (
             self._variance
@@ -75,40 +75,40 @@ class Motion:
         return self
 
     def move(self, x: float, y: float) -> None:
-        """Move with the whole picture, by x and y pixels."""
+        """Shift by the motion of the whole image, x and y in pixels."""
         moved = np.array([x, y, 0.0, 0.0])
         self.state, self.seen = self.state + moved, self.seen + moved
 
     def correct(self, box: NDArray[np.float32]) -> None:
-        """Take a detected box, (4,) x, y, width, height in pixels, into account."""
+        """Update the state with a detected box, (4,) x, y, width, height in pixels."""
         self.seen = _centred(box)
         total = self._variance + self._noise_variance()
-        surprise = self.seen - self.state
+        innovation = self.seen - self.state
         gain, velocity_gain = self._variance / total, self._covariance / total
-        self.state = self.state + gain * surprise
+        self.state = self.state + gain * innovation
         self.state[2:] = np.maximum(self.state[2:], 1.0)
-        self.velocity = self.velocity + velocity_gain * surprise
+        self.velocity = self.velocity + velocity_gain * innovation
         self._velocity_variance = self._velocity_variance - velocity_gain * self._covariance
         self._covariance = (1 - gain) * self._covariance
         self._variance = (1 - gain) * self._variance
 
     def distances(self, boxes: NDArray[np.float32]) -> tuple[Vector, float]:
-        """Compare detected boxes with where the face should be.
+        """Return the distances of detected boxes from the predicted box.
 
         Args:
             boxes: (N, 4) x, y, width, height in pixels.
 
         Returns:
-            squared Mahalanobis distances, float64 (N,), and the logarithm of the determinant of their covariance, in
-            units of the face size, which makes distances of surer and less sure tracks comparable.
+            Squared Mahalanobis distances, float64 (N,), and the logarithm of the determinant of their covariance, in
+            units of the face size, which makes the distances of tracks with small and large variance comparable.
         """
         total = self._variance + self._noise_variance()
         return ((_centred(boxes) - self.state) ** 2 / total).sum(axis=1), float(np.log(total / self.size**2).sum())
 
     def leaps(self, boxes: NDArray[np.float32]) -> Vector:
-        """Return how far detected boxes, (N, 4), are from where the face was last seen.
+        """Return the distances of detected boxes, (N, 4), from the last detection.
 
-        float64 (N,), in face sizes, infinite for boxes of another size.
+        float64 (N,), in face sizes; infinite for boxes of another size.
         """
         others = _centred(boxes)
         sizes = np.maximum(others[:, 2:].max(axis=1), self.seen[2:].max())

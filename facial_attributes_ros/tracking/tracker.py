@@ -1,9 +1,9 @@
-"""Tracks: every face keeps its id while it moves, is hidden for a moment, or is missed by the detector.
+"""Tracks: every face keeps its id while it moves, is occluded for a moment, or is missed by the detector.
 
-Detections are assigned to predicted tracks by place and size alone (nothing looks at whose face it is), in passes:
-first the detections that the detector is sure of, then the weak ones for the tracks that are left, as in ByteTrack
-(Zhang et al., 2022). Whoever is then still missing may have moved more suddenly than the motion model expects, and is
-looked for around the last detection, as in OC-SORT (Cao et al., 2023).
+Detections are assigned to predicted tracks by position and size alone, without any appearance features, in passes:
+first the detections with a high score, then those with a low score to the remaining tracks, as in ByteTrack (Zhang et
+al., 2022). A face that is still missing may have moved more suddenly than the motion model expects; it is searched
+around its last detection, as in OC-SORT (Cao et al., 2023).
 """
 
 from collections import deque
@@ -21,19 +21,19 @@ from facial_attributes_ros.tracking.identifiers import Identifiers
 from facial_attributes_ros.tracking.motion import Motion
 
 _WEAK_GATE = 2 / 3
-"""Share of the gate within which a weak detection may continue a track."""
+"""Fraction of the gating distance within which a detection with a low score may continue a track."""
 
 _LEAP = 1.2
-"""Face sizes that a face may leap from where it was last seen."""
+"""Largest distance of a leap from the last detection, in face sizes."""
 
 _LEAP_WITHIN = 0.3
-"""Seconds within which it may."""
+"""Largest duration of a leap, in seconds."""
 
 SLOW_CAMERA = 1.5
-"""A face may be unseen for this many intervals between frames, however slow the camera is."""
+"""A track survives this many frame intervals without a detection, however slow the camera is."""
 
 INTERVALS = 4
-"""The longest of so many intervals is the camera's, since slow cameras and busy machines are uneven."""
+"""The frame interval is the longest of this many, since the intervals of slow cameras and loaded machines vary."""
 
 _OUT_OF_REACH = 1e9
 
@@ -46,9 +46,9 @@ class Track:
 
     Attributes:
         id: begins with a letter, never used for another track.
-        detection: where the face is; predicted if the detector did not run on this frame.
+        detection: box, score and landmarks; predicted if the detector did not run on this frame.
         born: time in seconds of its first detection.
-        detected: whether the detector saw it in this very frame.
+        detected: whether it was detected in this frame.
     """
 
     id: str
@@ -59,7 +59,7 @@ class Track:
 
 @dataclass(slots=True, eq=False)
 class _Candidate:
-    """A track as it lives in the tracker, from its first detection on."""
+    """The tracker's state of one face, from its first detection on; it has an id once it is confirmed."""
 
     motion: Motion
     detection: Detection
@@ -82,7 +82,7 @@ class Tracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all tracks; their ids are not used again."""
+        """End all tracks; their ids are not used again."""
         self._candidates: list[_Candidate] = []
         self._time: float | None = None
         self._detected_at: float | None = None
@@ -90,12 +90,12 @@ class Tracker:
 
     @property
     def ids(self) -> set[str]:
-        """Ids of all living tracks, those out of view for a moment included."""
+        """Ids of all living tracks, including those that are occluded."""
         return {candidate.id for candidate in self._candidates if candidate.confirmed}
 
     @property
     def following(self) -> bool:
-        """Whether there is any face to follow from the last frame to the next."""
+        """Whether there is any face to track from the last frame to the next."""
         return bool(self._candidates)
 
     def update(
@@ -105,18 +105,15 @@ class Tracker:
         size: tuple[int, int] | None = None,
         shift: tuple[float, float] = (0.0, 0.0),
     ) -> list[Track]:
-        """Go on to the next frame.
+        """Process the next frame and return the tracks in view, oldest first.
 
         Args:
-            detections: the faces found in it, or None if the detector did not run: then tracks are predicted.
-            stamp: time of the frame in seconds; a time before the last one (a recording that starts again) begins
-                anew without tracks.
-            size: width and height of the frame in pixels; a face that was lost and has moved out of it is not taken up
-                again, so that whoever comes in where somebody left is somebody new.
-            shift: how far the whole picture has moved since the last frame, x and y in pixels.
-
-        Returns:
-            the faces in view, oldest track first.
+            detections: the faces in the frame, or None if the detector did not run; then tracks are predicted.
+            stamp: time of the frame in seconds; a time before the last one, as when a recording starts again, ends all
+                tracks.
+            size: width and height of the frame in pixels; a track without a detection ends when its predicted position
+                leaves the frame, so that a person who enters where somebody has left gets a new id.
+            shift: of the whole image since the last frame, x and y in pixels.
         """
         if self._time is not None and stamp < self._time:
             self.reset()
@@ -135,10 +132,10 @@ class Tracker:
         ]
 
     def _assign(self, detections: Sequence[Detection], stamp: float) -> None:
-        sure = [item for item in detections if item.score >= self.options.birth_score]
+        strong = [item for item in detections if item.score >= self.options.birth_score]
         weak = [item for item in detections if item.score < self.options.birth_score]
         gate = self.options.gate
-        free, new = self._match(self._candidates, sure, partial(_unlikelihoods, gate=gate), stamp)
+        free, new = self._match(self._candidates, strong, partial(_unlikelihoods, gate=gate), stamp)
         free = [item for item in free if item.confirmed]
         free, _ = self._match(free, weak, partial(_unlikelihoods, gate=_WEAK_GATE * gate), stamp)
         recent = [item for item in free if stamp - item.last_seen <= self._patience(_LEAP_WITHIN, stamp)]
@@ -173,8 +170,8 @@ class Tracker:
         candidate.detection, candidate.last_seen = detection, stamp
 
     def _bury(self, stamp: float, size: tuple[int, int] | None) -> None:
-        # A face is hidden at the earliest right behind the frame that it was last seen in, and so a frame less than it
-        # is unseen.
+        # An occlusion begins after the frame of the last detection, so it is shorter than the time without detections,
+        # by up to one frame.
         death_after = self._patience(self.options.death_after + max(self._intervals, default=0.0), stamp)
         birth_within = self._patience(self.options.birth_within, stamp)
         self._candidates = [
@@ -185,20 +182,20 @@ class Tracker:
         ]
 
     def _has_left(self, candidate: _Candidate, size: tuple[int, int] | None) -> bool:
-        """Return whether a face that was not found in the last frame has its centre outside of this one."""
+        """Return True if a face that was not detected in the last frame has its centre outside of this one."""
         if size is None or self._detected_at is None or candidate.last_seen >= self._detected_at:
             return False
         x, y = candidate.motion.state[:2]
         return not (0 <= x <= size[0] and 0 <= y <= size[1])
 
     def _patience(self, seconds: float, stamp: float) -> float:
-        """Return how long a face may be unseen: some seconds, or one and a half frames of a camera slower than that."""
+        """Return the longest time without a detection: some seconds, or `SLOW_CAMERA` frames if they take longer."""
         first = 0.0 if self._detected_at is None else stamp - self._detected_at
         return max(seconds, SLOW_CAMERA * max(self._intervals, default=first))
 
 
 def _unlikelihoods(candidate: _Candidate, boxes: NDArray[np.float32], gate: float) -> _Costs:
-    """Return twice the negative log likelihoods of boxes as (N,), without those beyond the gate."""
+    """Return twice the negative log likelihoods of boxes as (N,); beyond the gate they are out of reach."""
     distances, log_determinant = candidate.motion.distances(boxes)
     return np.where(distances <= gate**2, distances + log_determinant, _OUT_OF_REACH)
 
