@@ -34,14 +34,14 @@ class Engine(Protocol):
 
         Args:
             crops: uint8 (N, S, S, 3), BGR, S being `spec.image_size`; N may be 0.
-            tasks: which results are wanted, all by default; nothing that only serves another is computed.
+            tasks: that are wanted, all by default; computations for other tasks only are not made.
 
         Returns:
             float32 (N, classes) per task, not calibrated; (N, 1) for an age in years, see `models.regression`.
 
         Raises:
             ValueError: the crops have another shape or type.
-            UserError: the model lacks a task, or the device has too little memory for a single face.
+            UserError: the model has not all of the tasks, or the device has too little memory for a single face.
         """
 
     def from_frame(self, image: NDArray[np.uint8], boxes: ArrayLike, tasks: Iterable[str] | None = None) -> Logits:
@@ -57,11 +57,11 @@ class Engine(Protocol):
         """
 
     def warm_up(self, batch_sizes: Iterable[int] = (1,), tasks: Iterable[str] | None = None) -> None:
-        """Run once per batch size, so that the first frame is as fast as the others.
+        """Run the model once per batch size, so that the first frame is as fast as the others.
 
         Args:
             batch_sizes: numbers of faces.
-            tasks: as in `logits`; what only serves the others is neither loaded nor run.
+            tasks: as in `logits`; the parts of other tasks are neither loaded nor run.
         """
 
 
@@ -99,7 +99,7 @@ def estimate(engine: Engine, image: NDArray[np.uint8], boxes: ArrayLike, tasks: 
         tasks: those that are wanted.
 
     Raises:
-        Exception: whatever `Engine.from_frame` raises.
+        Exception: any error that `Engine.from_frame` raises.
     """
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     if not len(boxes) or not tasks:
@@ -113,18 +113,18 @@ def estimate(engine: Engine, image: NDArray[np.uint8], boxes: ArrayLike, tasks: 
 
 
 def probabilities(logits: Logits, spec: ModelSpec) -> Logits:
-    """Return calibrated distributions: the softmax of the logits over the task's temperature (Guo et al. 2017).
+    """Return calibrated distributions: the softmax of the logits over the task's temperature (Guo et al., 2017).
 
     Args:
-        logits: as `Engine.logits` gives them; an age in years becomes a distribution over age groups.
-        spec: gives the temperatures, and says how an age in years is read and which labels were never trained.
+        logits: of `Engine.logits`; an age in years becomes a distribution over age groups.
+        spec: holds the temperatures, the reading of an age in years, and the labels without training samples.
 
     Returns:
-        float32 (N, classes) per task; every row sums to 1, or is NaN throughout where a logit is not finite. Labels
-        that were never trained have 0.
+        float32 (N, classes) per task. Every row sums to 1, or is NaN if a logit is not finite. Labels without training
+        samples have probability 0.
     """
     classes = class_logits(logits, spec.age_regression)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite comes out as NaN
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers that are not finite become NaN
         return {
             task: _softmax(values / np.float32(spec.temperatures[task]), untrained_classes(task, spec.untrained_labels))
             for task, values in classes.items()
@@ -132,7 +132,7 @@ def probabilities(logits: Logits, spec: ModelSpec) -> Logits:
 
 
 def check_crops(crops: Crops, spec: ModelSpec) -> None:
-    """Check what `Engine.logits` is given.
+    """Check the crops for `Engine.logits`.
 
     Raises:
         ValueError: another shape or type than uint8 (N, S, S, 3).
@@ -143,13 +143,13 @@ def check_crops(crops: Crops, spec: ModelSpec) -> None:
 
 
 def empty_logits(spec: ModelSpec, tasks: Iterable[str]) -> Logits:
-    """Return the logits of no faces at all, as `Engine.logits` gives them."""
+    """Return the logits of an empty batch, in the form of `Engine.logits`."""
     return {task: np.empty((0, spec.outputs(task)), np.float32) for task in tasks}
 
 
 def _softmax(values: NDArray[np.float32], without: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return distributions over the classes but for those, bool (classes,), that get no probability."""
-    # One logit of minus infinity would otherwise leave a distribution that looks sure of itself.
+    """Return distributions over the classes; those in `without`, bool (classes,), get probability 0."""
+    # A single logit of minus infinity would otherwise leave a confident distribution.
     values = np.where(np.isfinite(values).all(axis=-1, keepdims=True), values, np.float32(np.nan))
     values = np.where(without, np.float32(-np.inf), values)
     powers = np.exp(values - values.max(axis=-1, keepdims=True, initial=-np.inf))

@@ -1,4 +1,4 @@
-"""Batches that fit into a device's memory: smaller ones from the moment that it runs out, instead of a failure."""
+"""Batches that fit into a device's memory: when it runs out, they become smaller and the call succeeds."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -12,20 +12,20 @@ Part = TypeVar("Part")
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of PyTorch, ONNX Runtime or Python means that memory has run out."""
+    """Return True if an error of PyTorch, ONNX Runtime or Python means that memory has run out."""
     return isinstance(error, MemoryError) or any(message in str(error) for message in _MESSAGES)
 
 
 class FittingBatches:
-    """Runs a function over so many faces in batches, which shrink for good when memory runs out.
+    """Runs a function over faces in batches, which become smaller for good when memory runs out.
 
     Args:
-        sizes: of batches, ascending; the last is the largest to begin with.
+        sizes: of batches, ascending; the last is the largest at the beginning.
         device: for messages.
-        freed: called after memory ran out, to give back what is not needed; told the new largest batch.
+        freed: called with the new largest size after memory ran out, to free memory that is not needed.
 
     Attributes:
-        most: faces in a batch at most.
+        most: largest number of faces in a batch.
     """
 
     def __init__(self, sizes: Sequence[int], device: str, freed: Callable[[int], None] = lambda _: None) -> None:
@@ -33,11 +33,11 @@ class FittingBatches:
         self._sizes, self._device, self._freed = sizes, device, freed
 
     def run(self, count: int, function: Callable[[slice], Part]) -> list[Part]:
-        """Return what the function gives for the faces from 0 to `count`, in their order.
+        """Return the results of the function for the faces from 0 to `count`, in their order.
 
         Args:
             count: number of faces.
-            function: works on the faces that a slice names.
+            function: called with the slice of the faces of a batch.
 
         Raises:
             UserError: there is too little memory for a single face.
@@ -65,4 +65,4 @@ class FittingBatches:
             ) from error
         self.most = max(size for size in self._sizes if size < failed)
         self._freed(self.most)
-        _LOGGER.warning("%s is out of memory; from now on at most %d faces a batch.", self._device, self.most)
+        _LOGGER.warning("%s is out of memory; from now on a batch has at most %d faces.", self._device, self.most)

@@ -1,4 +1,4 @@
-"""The network as it is deployed: pictures in, logits out, with the colour handling inside."""
+"""The network as it is deployed: images in, logits out, with the colour handling inside."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ class DeployedModel(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """Return the logits float32 (N, classes) of every task for crops uint8 (N, S, S, 3), BGR."""
-        # Converted first, since TensorRT lets bytes into nothing but a conversion.
+        # Converted first, since the only operation of TensorRT on bytes is a conversion.
         return self.from_planes(crops.float().permute(0, 3, 1, 2))
 
     def from_planes(self, planes: Tensor, tasks: Sequence[str] | None = None) -> tuple[Tensor, ...]:
@@ -50,7 +50,7 @@ class DeployedModel(nn.Module):
         return tuple(logits[task].float() for task in tasks)
 
     def shared_features(self, planes: Tensor) -> tuple[Tensor]:
-        """Return the features (N, D) that the heads of all tasks take, where no task has a stream of its own."""
+        """Return the features (N, D) for the heads of all tasks, in a model without task streams."""
         return (self.model.backbone(self._normalised(planes)),)
 
     def head(self, features: Tensor, task: str) -> tuple[Tensor]:
@@ -58,6 +58,6 @@ class DeployedModel(nn.Module):
         return (self.model.forward_features(features, (task,))[task].float(),)
 
     def _normalised(self, planes: Tensor) -> Tensor:
-        # Not indexed by a list, which would be copied to the device while a graph is recorded.
+        # No index by a list, which would be copied to the device while a graph is recorded.
         rgb = planes.float().flip(1)
         return (rgb * self.scale - self.shift).to(self.dtype)

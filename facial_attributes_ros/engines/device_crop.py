@@ -1,4 +1,4 @@
-"""`imaging.crop.crop_faces` for pictures that lie in a GPU's memory: crop, resize and border in one batched call."""
+"""`imaging.crop.crop_faces` for images in a GPU's memory: crop, resize and border in one batched call."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from facial_attributes_ros.imaging.crop import MAX_OVERSAMPLING, square_crop
 
 
 def crop_planes(image: Tensor, boxes: ArrayLike, size: int, margin: float) -> Tensor:
-    """Cut faces out of a picture on its own device; agrees with `crop_faces` but for rounding.
+    """Cut faces out of an image on its own device; the result is that of `crop_faces` up to rounding.
 
     Args:
         image: uint8 (H, W, 3).
@@ -21,7 +21,7 @@ def crop_planes(image: Tensor, boxes: ArrayLike, size: int, margin: float) -> Te
         margin: as in `square_crop`.
 
     Returns:
-        float32 (N, 3, size, size), 0 to 255, black outside the picture, on the device of `image`.
+        float32 (N, 3, size, size), 0 to 255, black outside the image, on the device of `image`.
 
     Raises:
         ValueError: a box has no area or is not finite.
@@ -30,7 +30,7 @@ def crop_planes(image: Tensor, boxes: ArrayLike, size: int, margin: float) -> Te
     oversampling = [min(max(math.ceil(side / size), 1), MAX_OVERSAMPLING) for *_, side in squares]
     planes = image.permute(2, 0, 1)[None].to(torch.float32)
     crops = torch.empty(len(squares), 3, size, size, device=image.device)
-    for factor in sorted(set(oversampling)):  # faces of like size share a call; seldom more than two or three
+    for factor in sorted(set(oversampling)):  # one call for faces of similar size; seldom more than two or three
         chosen = [index for index, own in enumerate(oversampling) if own == factor]
         crops[chosen] = _sample(planes, [squares[index] for index in chosen], size, factor)
     return crops

@@ -1,4 +1,4 @@
-"""Models as files for other programs: ONNX, PyTorch's pt2, TensorRT. Each is checked against PyTorch and explained."""
+"""Export of models for other programs: ONNX, PyTorch's pt2, TensorRT. Each file is checked against PyTorch."""
 
 import importlib.util
 import json
@@ -28,7 +28,7 @@ from facial_attributes_ros.models.spec import ModelSpec
 
 FORMATS: Final = ("onnx", "pt2", "tensorrt")
 LARGEST_BATCH: Final = 64
-"""Faces a call of a pt2 or TensorRT file takes at most."""
+"""Largest number of faces in one call of a pt2 or TensorRT file."""
 HALF_TOLERANCE: Final = 0.1
 """Largest mean difference of a probability between float32 and TensorRT's half precision."""
 
@@ -48,7 +48,7 @@ def export(
         int8: quantise the linear layers; ONNX only.
 
     Returns:
-        The path of the notes, and the largest difference seen in the check.
+        The path of the notes, and the largest difference in the check.
 
     Raises:
         UserError: no such model or format, TensorRT is not installed, or the check fails; nothing is written then.
@@ -130,7 +130,7 @@ def _write_tensorrt(deployed: DeployedModel, spec: ModelSpec, path: Path, _: boo
     write_deployed(deployed, side, onnx)
     logger = trt.Logger(trt.Logger.WARNING)
     builder = trt.Builder(logger)
-    # TensorRT 8 wants to be told that the batch is a dimension like others; later versions know nothing else.
+    # TensorRT 8 needs a flag for networks whose batch is a dimension like others; later versions have no others.
     explicit = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
     network = builder.create_network(0 if explicit is None else 1 << int(explicit))
     parser = trt.OnnxParser(network, logger)
@@ -180,7 +180,7 @@ _WRITERS: Final = {"onnx": _write_onnx, "pt2": _write_pt2, "tensorrt": _write_te
 
 
 def _notes(spec: ModelSpec, tasks: Sequence[str], kind: str, precision: str, difference: float) -> dict[str, Any]:
-    """Return what another program must do before and after the network."""
+    """Return the description of inputs and outputs for another program."""
     side, regression = spec.image_size, spec.age_regression
     outputs: dict[str, Any] = {
         task: {
@@ -207,7 +207,7 @@ def _notes(spec: ModelSpec, tasks: Sequence[str], kind: str, precision: str, dif
             "shape": ["faces", side, side, 3],
             "channels": "BGR",
             "crop": "enclosing square of the face box, widened on every side by crop_margin times its longer side, "
-            "resized by area averaging, black outside the picture",
+            "resized by area averaging, black outside the image",
             "crop_margin": spec.crop_margin,
         },
         "normalisation": {"where": "inside the network", "channels": "RGB", "mean": spec.mean, "std": spec.std},

@@ -1,4 +1,4 @@
-"""The engine that fits a model and a device: PyTorch or ONNX Runtime.
+"""The choice of the engine for a model and a device: PyTorch or ONNX Runtime.
 
 Importing this module imports neither torch nor onnxruntime, and a cached ONNX engine starts without torch.
 """
@@ -17,7 +17,7 @@ from facial_attributes_ros.models.spec import ModelSpec
 _LOGGER = logging.getLogger(__name__)
 
 ENGINES: Final = ("auto", "onnx", "onnx-int8", "torch")
-"""`onnx` is float32; `onnx-int8` quantises the linear layers per channel, and auto takes it where the model allows."""
+"""`onnx` is float32; `onnx-int8` quantises the linear layers per channel, and is auto's choice if the model allows."""
 
 _INT8_FLAGS: Final = ("avx512_vnni", "avx_vnni", "asimddp")
 _CUDA_FILES: Final = ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu", "/dev/dxg")
@@ -30,12 +30,12 @@ def load_engine(
 
     Args:
         model: as in `models.registry.model_folder`.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`; auto takes CUDA where there is one.
-        engine: one of `ENGINES`; auto takes PyTorch on CUDA and ONNX Runtime on a CPU.
-        threads: of the CPU that one call may use; by default one per core.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`; auto is CUDA where there is a GPU.
+        engine: one of `ENGINES`; auto is PyTorch on CUDA and ONNX Runtime on a CPU.
+        threads: number of CPU threads of one call; by default one per core.
 
     Raises:
-        UserError: no such engine, device or model, or something the engine needs is not installed.
+        UserError: there is no such engine, device or model, or a package that the engine needs is missing.
 
     >>> import numpy as np
     >>> engine = load_engine("small", device="cpu")
@@ -66,10 +66,10 @@ def load_engine(
 
 
 def resolve_device(device: str, engine: str = "auto") -> str:
-    """Return `cpu` or `cuda:N` for what a user asks for: auto, cpu, cuda or cuda:N.
+    """Return `cpu` or `cuda:N` for a user's choice of auto, cpu, cuda or cuda:N.
 
-    The library of the engine is asked, and only where the machine looks as if it had a GPU. Networks in int8 are made
-    for CPUs.
+    GPUs are counted by the library of the engine, which is only imported if the machine has a driver of a GPU. Networks
+    in int8 run on CPUs only.
 
     Raises:
         UserError: there is no such device.
@@ -108,7 +108,7 @@ def _cuda_devices_of_onnxruntime() -> int:
 
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         return 0
-    # It does not tell how many there are; the driver does, except on Jetson, which has one.
+    # onnxruntime has no count of GPUs. The driver has one device file for each, except on Jetson, which has one GPU.
     return len([file for file in Path("/dev").glob("nvidia*") if file.name.removeprefix("nvidia").isdigit()]) or 1
 
 
@@ -121,7 +121,7 @@ def _choose(spec: ModelSpec, device: str) -> str:
 
 
 def _has_int8_instructions() -> bool:
-    """Return whether the CPU multiplies int8 without saturating on the way; elsewhere int8 loses accuracy."""
+    """Return True if the CPU multiplies int8 without saturation; on others, int8 loses accuracy."""
     try:
         return any(flag in Path("/proc/cpuinfo").read_text() for flag in _INT8_FLAGS)
     except OSError:

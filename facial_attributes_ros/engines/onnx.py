@@ -1,6 +1,6 @@
 """ONNX Runtime: float32 or int8 on a CPU, CUDA and TensorRT where its providers are installed.
 
-The merged network is built once from the model's folder, by PyTorch, and kept in the user's cache; from then on this
+PyTorch builds the merged network once from the model folder. It is kept in the user's cache, and from then on this
 engine starts without PyTorch.
 """
 
@@ -27,19 +27,20 @@ from facial_attributes_ros.models.spec import TENSORS_FILE, ModelSpec
 from facial_attributes_ros.progress import announce
 
 BUILD_VERSION: Final = 4
-"""Raise it when the way networks are exported changes, so that engines built before are not used again."""
+"""Increase it when the export of networks changes, so that engines built before are not used again."""
 BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32)
-"""Faces a call of the network takes at most: the last, or an earlier one where memory is short."""
+"""Largest number of faces in one call: the last of these, or an earlier one where memory is short."""
 INT8_BATCH_SIZES: Final = BATCH_SIZES[:4]
-"""The same in int8, where the faces of a call share a scale: more of them are told worse, and are no faster."""
+"""The same in int8, where one scale serves all faces of a call: with more faces, the predictions are less accurate and
+a face is not faster."""
 
 KEPT: Final = 4
-"""Engines of models of one name that stay in the cache; an older one in use lives on until it is closed."""
+"""Number of engines per model name that stay in the cache; an older one that is open works until it is closed."""
 
 _BUILT: Final = re.compile(r"-[0-9a-f]{16}-(float32|int8)\.onnx")
 _LOGGER = logging.getLogger(__name__)
 _SHAPING_FIELDS: Final = ("backbone", "adaptation", "tasks", "image_size", "mean", "std")
-"""Fields of the description that end up in the network; calibration, say, does not."""
+"""Fields of the description on which the network depends; it does not depend on calibration, for example."""
 
 
 class OnnxEngine:
@@ -54,7 +55,7 @@ class OnnxEngine:
         self.spec = spec
         self.device = device
         self.name = "onnx-int8" if path.stem.endswith("int8") else "onnx"
-        # TensorRT would build its own engine of a head, for long, when its task is first asked for.
+        # TensorRT would build its own engine of a head, which takes long, when its task is first wanted.
         self._network = PartedNetwork(
             path, spec.tasks, lambda part: open_session(part, device, threads, tensorrt=part == path), device
         )
@@ -62,7 +63,7 @@ class OnnxEngine:
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu", threads: int | None = None, int8: bool = False) -> Self:
-        """Open a model's network, building it first if the cache has none.
+        """Open a model's network; build it first if it is not in the cache.
 
         Raises:
             UserError: as for the constructor, or the model can't be built.
@@ -89,19 +90,20 @@ class OnnxEngine:
         side = self.spec.image_size
         wanted = check_tasks(self.spec, tasks)
         if self._network.shared.get_providers()[0].startswith("Tensorrt"):
-            # It builds its engine anew, for minutes, whenever a batch is smaller or larger than any before.
+            # It builds its engine again, for minutes, whenever a batch is smaller or larger than any before.
             batch_sizes = (BATCH_SIZES[0], BATCH_SIZES[-1], *batch_sizes)
         for size in batch_sizes:
             self.logits(np.zeros((size, side, side, 3), np.uint8), wanted)
 
 
 def build_engine(folder: Path, *, int8: bool = False) -> Path:
-    """Return the cached network of a model, building and checking it if there is none; safe in several processes.
+    """Return the cached network of a model; build and check it if there is none. Safe in several processes.
 
-    It is the file of what all tasks share; beside it lies what each has of its own, see `onnx_parts`.
+    It is the file with the common part; the parts of the tasks lie beside it, see `onnx_parts`.
 
-    The name holds a hash of everything that changes the network: the model's tensors, the fields of its description
-    that matter, and `BUILD_VERSION`. No versions of packages: what was built with PyTorch runs where there is none.
+    The name holds a hash of everything on which the network depends: the model's tensors, some fields of its
+    description, and `BUILD_VERSION`. Versions of packages are not among them, so that a network that was built with
+    PyTorch runs where there is no PyTorch.
 
     Raises:
         UserError: torch is not installed, the model is damaged, the check fails, or the disk is full.
@@ -135,7 +137,7 @@ def _digests(parts: Sequence[Path]) -> str:
 
 
 def _is_whole(parts: Sequence[Path]) -> bool:
-    """Return whether an engine is there and as it was built: a robot that loses power may keep a part of a file."""
+    """Return True if an engine is complete and unchanged: a loss of power may leave a part of a file."""
     try:
         return _digest_file(parts[0]).read_text(encoding="ascii") == _digests(parts)
     except (OSError, UnicodeDecodeError):
@@ -145,12 +147,12 @@ def _is_whole(parts: Sequence[Path]) -> bool:
 def _mark_used(path: Path) -> None:
     try:
         path.touch()
-    except OSError:  # a cache that somebody else filled and that may only be read
+    except OSError:  # a cache that belongs to another user and is read-only
         _LOGGER.debug("%s can't be marked as used.", path)
 
 
 def _forget_old(engines: Path, name: str) -> None:
-    """Remove a model's engines but the last used ones, so that training and upgrades don't fill the disk."""
+    """Remove all but the last used engines of a model, so that training and upgrades don't fill the disk."""
     built = [path for path in engines.glob(f"{name}-*.onnx") if _BUILT.fullmatch(path.name.removeprefix(name))]
     for path in sorted(built, key=lambda path: path.stat().st_mtime)[:-KEPT]:
         for part in engines.glob(f"{escape(path.stem)}.*"):
@@ -193,7 +195,7 @@ def _file_name(name: str) -> str:
 
 
 def open_session(path: Path, device: str, threads: int | None, *, tensorrt: bool = True) -> Any:
-    """Return an onnxruntime session with this package's settings, in TensorRT where it is installed and may be used.
+    """Return an onnxruntime session with this package's settings; it uses TensorRT where that is installed and allowed.
 
     Raises:
         UserError: onnxruntime is missing, can't read the file, or lacks the device.
@@ -205,27 +207,27 @@ def open_session(path: Path, device: str, threads: int | None, *, tensorrt: bool
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
-    # Waiting threads that spin would take the cores away from the detector and from DDS between two frames.
+    # Waiting threads that spin would keep the cores from the detector and from DDS between two frames.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = _providers(onnxruntime.get_available_providers(), device, tensorrt)
     try:
         with utf8_name(path) as name:
             session = _session(onnxruntime, name, options, providers)
     except Exception as error:  # onnxruntime's errors have no common base class of their own
-        raise UserError(f"onnxruntime can't open {path} ({error}): make the file anew.") from error
+        raise UserError(f"onnxruntime can't open {path} ({error}): make the file again.") from error
     if device != "cpu" and session.get_providers()[0] == "CPUExecutionProvider":
         raise UserError(f"onnxruntime can't use {device}: install onnxruntime-gpu and CUDA, or choose device cpu.")
     return session
 
 
 def _session(onnxruntime: Any, name: str, options: Any, providers: Sequence[tuple[str, dict[str, Any]]]) -> Any:
-    # Its own way out of a failure forgets which device was asked for, and is told on standard output.
+    # onnxruntime's own fallback ignores the device that was asked for, and prints to standard output.
     try:
         return onnxruntime.InferenceSession(name, options, providers=list(providers), enable_fallback=0)
     except Exception as error:
         if not providers[0][0].startswith("Tensorrt"):
             raise
-        _LOGGER.warning("TensorRT can't be used (%s), so CUDA is.", error)
+        _LOGGER.warning("TensorRT can't be used (%s); the engine uses CUDA.", error)
         return onnxruntime.InferenceSession(name, options, providers=list(providers[1:]), enable_fallback=0)
 
 

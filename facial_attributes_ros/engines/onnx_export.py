@@ -1,4 +1,4 @@
-"""PyTorch to ONNX: one file that holds the merged network and its colour handling, checked before it is used."""
+"""From PyTorch to ONNX: one file with the merged network and its colour handling, checked before it is used."""
 
 import logging
 import re
@@ -23,7 +23,7 @@ OPSET: Final = 17
 FLOAT_TOLERANCE: Final = 2e-3
 """Largest difference of a logit between PyTorch and ONNX Runtime, both float32."""
 INT8_TOLERANCE: Final = 0.15
-"""Largest mean difference of a probability between float32 and int8; a broken network is far beyond it."""
+"""Largest mean difference of a probability between float32 and int8; that of a broken network is far larger."""
 
 _BLOCK: Final = re.compile(r"\bblocks\.(\d+)/")
 """Number of the transformer block in a node's name."""
@@ -38,9 +38,9 @@ def write_onnx(network: "nn.Module", example: "Tensor", outputs: Sequence[str], 
 
     Args:
         network: called with `example`, returns a tuple of one tensor (N, …) per output.
-        example: (N, …), at least two faces, so that one is not taken for all there ever are.
+        example: (N, …), at least two faces, since the exporter takes a batch of one for a constant.
         outputs: their names.
-        path: written as it is, so make it a temporary one; the input is named `crops`.
+        path: to write, a temporary one since a failure leaves a part of the file; the input is named `crops`.
 
     Raises:
         UserError: the network is too large for one ONNX file (2 GiB) or has an operation that ONNX lacks.
@@ -48,7 +48,7 @@ def write_onnx(network: "nn.Module", example: "Tensor", outputs: Sequence[str], 
     import torch
 
     with warnings.catch_warnings():
-        # The exporter warns of every shape that it takes for a constant; `check_onnx` tells whether that is right.
+        # The exporter warns of every shape that it takes for a constant; `check_onnx` checks whether it is one.
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
@@ -68,7 +68,7 @@ def write_onnx(network: "nn.Module", example: "Tensor", outputs: Sequence[str], 
 def write_deployed(deployed: "DeployedModel", image_size: int, path: Path, *, int8: bool = False) -> None:
     """Write a deployed model as ONNX, `crops` uint8 (N, S, S, 3) BGR in, logits (N, classes) out.
 
-    Whether it computes what PyTorch does is for `check_onnx` to say.
+    `check_onnx` compares it with PyTorch.
 
     Raises:
         UserError: it can't be written.
@@ -86,16 +86,16 @@ def write_deployed(deployed: "DeployedModel", image_size: int, path: Path, *, in
 
 
 def quantise(source: Path, target: Path) -> None:
-    """Write a copy whose linear layers have int8 weights per channel and activations quantised as they come.
+    """Write a copy whose linear layers have int8 weights per channel and dynamically quantised activations.
 
-    The first and the last transformer block stay in float32: with `small` most of what int8 gets wrong comes from them.
+    The first and the last transformer block stay in float32: in `small`, they cause most of the error of int8.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     blocks = {node.name: int(found[1]) for node in onnx.load(source).graph.node if (found := _BLOCK.search(node.name))}
     kept = [name for name, block in blocks.items() if block in (min(blocks.values()), max(blocks.values()))]
-    with _silent_root_logger():  # it advises a pre-processing that changes nothing here
+    with _silent_root_logger():  # it recommends a pre-processing that changes nothing here
         quantize_dynamic(
             source,
             target,
@@ -108,7 +108,7 @@ def quantise(source: Path, target: Path) -> None:
 
 @contextmanager
 def _silent_root_logger() -> Iterator[None]:
-    """Drop what a library says on the root logger, and keep it from giving that logger a handler for the time after."""
+    """Drop a library's messages on the root logger, and keep the library from adding a handler to that logger."""
     root, nobody = logging.getLogger(), logging.NullHandler()
     level = root.level
     root.setLevel(logging.ERROR)
@@ -121,28 +121,28 @@ def _silent_root_logger() -> Iterator[None]:
 
 
 def example_crops(count: int, size: int) -> NDArray[np.uint8]:
-    """Return smooth random pictures uint8 (count, size, size, 3), the same in every run, to compare engines on."""
+    """Return smooth random images uint8 (count, size, size, 3) to compare engines on, the same in every run."""
     import cv2
 
     random = np.random.default_rng(7)
     coarse = random.integers(0, 256, (count, 7, 7, 3), dtype=np.uint8)
-    return np.stack([cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC) for picture in coarse])
+    return np.stack([cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC) for image in coarse])
 
 
 def check_onnx(run: Runner, deployed: "DeployedModel", image_size: int, *, int8: bool = False) -> float:
-    """Compare an ONNX network with the one it was made from, on one, two and five faces.
+    """Compare an ONNX network with the one that it was made from, on one, two and five faces.
 
     Args:
-        run: gives its logits for crops uint8 (N, S, S, 3).
+        run: returns its logits for crops uint8 (N, S, S, 3).
         deployed: the network in PyTorch.
         image_size: S.
         int8: whether it was quantised.
 
     Returns:
-        The largest difference seen: of logits for float32, of probabilities (mean over the faces) for int8.
+        The largest difference: of logits for float32, of probabilities (mean over the faces) for int8.
 
     Raises:
-        UserError: the difference is beyond the tolerance.
+        UserError: the difference is above the tolerance.
     """
     worst = largest_difference(run, deployed, image_size, int8)
     tolerance = INT8_TOLERANCE if int8 else FLOAT_TOLERANCE
@@ -155,10 +155,10 @@ def check_onnx(run: Runner, deployed: "DeployedModel", image_size: int, *, int8:
 def largest_difference(
     run: Runner, deployed: "DeployedModel", image_size: int, as_probabilities: bool = False
 ) -> float:
-    """Return by how much another form of a network differs from it, on one, two and five faces.
+    """Return the largest difference between a network and another form of it, on one, two and five faces.
 
     Args:
-        run: gives the other form's logits for crops uint8 (N, S, S, 3).
+        run: returns the other form's logits for crops uint8 (N, S, S, 3).
         deployed: the network in PyTorch.
         image_size: S.
         as_probabilities: compare probabilities, averaged over the faces, instead of logits; outputs of one number are

@@ -1,9 +1,9 @@
-"""An ONNX network in parts: what all tasks share, and what serves one task alone.
+"""An ONNX network in parts: one that all tasks have in common, and one for each task.
 
-ONNX Runtime computes the whole of a graph, whichever outputs are fetched. So that a task which is switched off, or
-which nobody wants, is not computed, what serves one task alone is a graph of its own: its head, and with task streams
-its low-rank matrices. A graph for each set of tasks would hold the backbone once for every set, and take a second to
-open in the middle of a stream whenever the set changes; a head is open in milliseconds, and stays open.
+ONNX Runtime computes the whole graph, even if only some outputs are fetched. Therefore the nodes that serve one task
+only form a graph of their own: its head, and with task streams its low-rank matrices. A task that is switched off, or
+that no subscriber wants, is then not computed. A graph for each set of tasks would hold the backbone once per set, and
+opening it would take a second whenever the set changes; a head opens in milliseconds and stays open.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -78,9 +78,9 @@ def _between(model: "ModelProto", inputs: set[str], outputs: set[str]) -> "Model
 
 
 def _cuts(graph: "GraphProto", tasks: Sequence[str]) -> dict[str, set[str]]:
-    """Return for every task which tensors its own part takes from what serves all of them.
+    """Return per task the tensors that its own part takes from the common part.
 
-    What does not depend on the crops, such as a constant, is part of whatever needs it.
+    Tensors that do not depend on the crops, such as constants, belong to every part that needs them.
     """
     varying = {INPUT}
     for node in graph.node:  # in an order in which they can run
@@ -101,13 +101,13 @@ def _cuts(graph: "GraphProto", tasks: Sequence[str]) -> dict[str, set[str]]:
 
 
 class PartedNetwork:
-    """Runs a network that `write_parts` wrote, and of it only what serves the tasks asked for.
+    """Runs a network that `write_parts` wrote, and of it only the parts of the wanted tasks.
 
     Args:
         path: the shared part.
         tasks: all that the network has.
         open_part: opens a file as a session of onnxruntime.
-        device: where what passes from part to part stays, `cpu` or `cuda:N`.
+        device: on which the tensors between the parts stay, `cpu` or `cuda:N`.
 
     Attributes:
         shared: the session of the shared part; the others open when their task is first asked for.
@@ -145,7 +145,7 @@ class PartedNetwork:
 def _run(
     session: Any, crops: NDArray[np.uint8], values: dict[str, Any], outputs: Iterable[str], place: tuple[str, int]
 ) -> dict[str, Any]:
-    """Return some outputs of a session as onnxruntime's values that lie on a device, so that nothing is copied."""
+    """Return some outputs of a session as onnxruntime's values on a device, so that nothing is copied."""
     binding = session.io_binding()
     for entry in session.get_inputs():
         if entry.name == INPUT:

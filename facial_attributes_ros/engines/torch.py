@@ -20,7 +20,7 @@ from facial_attributes_ros.models.registry import check_tasks, load_model
 from facial_attributes_ros.models.spec import ModelSpec
 
 BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32)
-"""A GPU batch is filled up to the next of these, so that a few recorded graphs serve every number of faces."""
+"""A GPU batch is padded to the next of these sizes, so that a few recorded graphs serve every number of faces."""
 _WARM_SIDE: Final = 480
 _LOGGER = logging.getLogger(__name__)
 
@@ -40,14 +40,14 @@ class TorchEngine:
             deployed: a merged model with all of its tasks; changed in place.
             spec: its description.
             device: `cpu` or `cuda:N`.
-            graphs: record CUDA graphs per batch size, which takes the launch of every kernel off the CPU.
+            graphs: record CUDA graphs per batch size, which saves the CPU the launch of every kernel.
         """
         self.spec = spec
         self.device = device
         self._batches = FittingBatches(BATCH_SIZES, device, self._free)
         self._on_gpu = device != "cpu"
         self._graphs: dict[tuple[int, _Tasks], CudaGraph] | None = {} if graphs and self._on_gpu else None
-        """By number of faces and tasks; without tasks it is the graph of the features that all of them share."""
+        """By number of faces and tasks; the graph without tasks computes the features for all of them."""
         self._network = deployed.eval().requires_grad_(False).to(device)
         if self._on_gpu:
             self._network.lower_precision(half_type(device))
@@ -84,7 +84,7 @@ class TorchEngine:
     def from_frame(
         self, image: NDArray[np.uint8] | Tensor, boxes: ArrayLike, tasks: Iterable[str] | None = None
     ) -> Logits:
-        """See `Engine.from_frame`; the picture may also be a tensor that lies on the device already."""
+        """See `Engine.from_frame`; the image may also be a tensor that is already on the device."""
         wanted = check_tasks(self.spec, tasks)
         boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
         if not wanted or not len(boxes):
@@ -108,7 +108,7 @@ class TorchEngine:
             self.from_frame(frame, [[0, 0, _WARM_SIDE, _WARM_SIDE]] * size, wanted)
 
     def _in_batches(self, count: int, planes: Callable[[slice], Tensor], tasks: _Tasks) -> Logits:
-        """Run the network on faces 0 to `count` in batches that fit; `planes` makes (n, 3, S, S) of some of them."""
+        """Run the network on faces 0 to `count` in batches that fit; `planes` returns (n, 3, S, S) for some of them."""
 
         def run(part: slice) -> _Outputs:
             with torch.inference_mode():
@@ -125,7 +125,7 @@ class TorchEngine:
         torch.cuda.empty_cache()
 
     def _run(self, planes: Tensor, tasks: _Tasks) -> _Outputs:
-        """Return the logits of these tasks and compute no other's, neither its head nor its stream."""
+        """Return the logits of these tasks without computing the heads and streams of others."""
         if self._graphs is None:
             return self._network.from_planes(planes, tasks)
         try:
@@ -133,15 +133,15 @@ class TorchEngine:
         except RuntimeError as error:
             if out_of_memory(error):
                 raise
-            _LOGGER.warning("CUDA graphs can't be recorded here (%s); going on without them.", error)
+            _LOGGER.warning("CUDA graphs can't be recorded here (%s); the engine runs without them.", error)
             self._graphs = None
             return self._network.from_planes(planes, tasks)
 
     def _run_graphs(self, graphs: "dict[tuple[int, _Tasks], CudaGraph]", planes: Tensor, tasks: _Tasks) -> _Outputs:
         """Run recorded graphs, recording those that are missing.
 
-        The features have a graph, and each task's head has one, so that a task is switched on by recording its head.
-        Streams are woven into one another, so that there each set of tasks that was asked for has a graph of its own.
+        The features have a graph, and the head of each task has one, so that a task is switched on by recording its
+        head. With task streams, each set of tasks has a graph of its own, since the streams run through one network.
         """
         size = next(size for size in BATCH_SIZES if size >= len(planes))
 

@@ -1,10 +1,10 @@
 """The square face crop: one function for training and at run time.
 
-A crop is the enclosing square of a face box, widened on every side by a margin, cut with sub-pixel accuracy, averaged
-over the area of each target pixel when it shrinks, and black where it reaches past the border of the picture.
+A crop is the enclosing square of a face box, widened by a margin on every side. It is cut with sub-pixel accuracy,
+averaged over the area of each target pixel when it shrinks, and black outside the image.
 
 Coordinates are continuous: pixel i covers the interval from i to i + 1, so that the box (0, 0, W, H) is the whole
-picture.
+image.
 """
 
 import math
@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MAX_OVERSAMPLING = 8
-"""Samples per target pixel and axis at most; bounds the cost of a face of thousands of pixels."""
+"""Largest number of samples per target pixel and axis; limits the cost of a face of thousands of pixels."""
 
 
 def square_crop(box: ArrayLike, margin: float) -> NDArray[np.float32]:
-    """Return the square to cut out for a face box.
+    """Return the square of the crop of a face box.
 
     Args:
         box: (4,) x, y, width, height in pixels.
-        margin: share of the longer box side that is added on every side, 0 for none; raising it shows more of the
-            hair and the surroundings.
+        margin: added on every side, as a fraction of the longer box side; a higher value shows more of the hair and
+            the surroundings.
 
     Returns:
         float32 (3,): x, y of the upper left corner and the side in pixels; may reach past the border.
@@ -39,7 +39,7 @@ def square_crop(box: ArrayLike, margin: float) -> NDArray[np.float32]:
 
 
 def crop_face(image: NDArray[np.uint8], box: ArrayLike, size: int, margin: float) -> NDArray[np.uint8]:
-    """Cut one face out of a picture.
+    """Cut one face out of an image.
 
     Args:
         image: uint8 (H, W, C).
@@ -48,7 +48,7 @@ def crop_face(image: NDArray[np.uint8], box: ArrayLike, size: int, margin: float
         margin: as in `square_crop`.
 
     Returns:
-        uint8 (size, size, C), black outside the picture.
+        uint8 (size, size, C), black outside the image.
 
     Raises:
         ValueError: the box has no area or is not finite.
@@ -61,7 +61,7 @@ def crop_face(image: NDArray[np.uint8], box: ArrayLike, size: int, margin: float
         return crop
     oversampling = min(max(math.ceil(side / size), 1), MAX_OVERSAMPLING)
     step = side / (size * oversampling)
-    # OpenCV counts from the centre of a pixel, hence the halves.
+    # OpenCV's coordinates begin at the centre of a pixel, hence the halves.
     to_region = np.array([[step, 0, x - left + (step - 1) / 2], [0, step, y - top + (step - 1) / 2]])
     samples = cv2.warpAffine(
         region,
@@ -77,7 +77,7 @@ def crop_face(image: NDArray[np.uint8], box: ArrayLike, size: int, margin: float
 
 
 def crop_faces(image: NDArray[np.uint8], boxes: ArrayLike, size: int, margin: float) -> NDArray[np.uint8]:
-    """Cut several faces out of one picture; `crop_face` for each box.
+    """Cut several faces out of one image; `crop_face` for each box.
 
     Args:
         image: uint8 (H, W, C).

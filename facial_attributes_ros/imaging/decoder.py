@@ -1,7 +1,7 @@
-"""Decoding image files within bounds, with a sentence for each that cannot be decoded.
+"""Decoding of image files within limits, with one sentence for a file that cannot be decoded.
 
-The header is read first, by our own code, and what it says is compared with a limit and with the data. The decoder gets
-to see only what passes, and of that only what makes the pixels of the first image.
+Our own code reads the header first and compares it with a limit and with the length of the data. The decoder gets only
+data that passed, and only the part with the pixels of the first image.
 """
 
 import stat
@@ -20,16 +20,16 @@ from facial_attributes_ros.imaging.formats import FormatError, Header
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"})
 
 MAX_PIXELS = 150_000_000
-"""Images of more are not decoded unless asked for."""
+"""Default limit; larger images are not decoded."""
 
 SPARSE_PIXELS, PIXELS_PER_BYTE = 1 << 22, 256
-"""An image of more pixels than the first must have a byte for so many pixels: no photograph has fewer, and a file of a
-few kilobytes can hold gigabytes of one colour."""
+"""An image of more pixels than the first number must have a byte for every 256 pixels. All photographs do, while a file
+of a few kilobytes can hold gigabytes of one colour."""
 
 _BYTES_PER_PIXEL = 8
-"""Of the largest files that are read: four channels of 16 bits, not compressed."""
+"""Of the largest files that are read: four uncompressed channels of 16 bits."""
 _MORE_BYTES = 1 << 28
-"""What a file may hold besides, such as the film behind a motion photo."""
+"""Allowance in bytes for other content of a file, such as the film of a motion photo."""
 
 _TURNS: dict[int, Callable[[NDArray[Any]], Any]] = {
     2: lambda image: cv2.flip(image, 1),
@@ -40,17 +40,17 @@ _TURNS: dict[int, Callable[[NDArray[Any]], Any]] = {
     7: lambda image: cv2.flip(cv2.transpose(image), -1),
     8: lambda image: cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
-"""What makes an image upright, by EXIF's orientation."""
+"""Transformation that makes an image upright, by EXIF's orientation."""
 
 
 def decode_image(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode the bytes of an image file, turned upright where the file says how it was held.
+    """Decode the bytes of an image file and turn it upright by its EXIF orientation.
 
-    Sixteen bits a channel become eight, and of several frames or pages the first is taken.
+    Sixteen bits per channel become eight. Of several frames or pages, the first is decoded.
 
     Args:
         data: the whole file, in a format of `formats.NAMES`.
-        name: what to call it in an error.
+        name: of the image in an error.
         max_pixels: limit of its width times its height.
 
     Returns:
@@ -66,11 +66,11 @@ def decode_image(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> NDArra
 
 
 def decode_pixels(data: bytes, name: str, max_pixels: int = MAX_PIXELS, deep: bool = False) -> NDArray[np.generic]:
-    """Decode the bytes of an image file as its pixels lie in it: not turned upright.
+    """Decode the bytes of an image file without turning it upright.
 
     Args:
         data: the whole file, in a format of `formats.NAMES`.
-        name: what to call it in an error.
+        name: of the image in an error.
         max_pixels: limit of its width times its height.
         deep: keep grey and 16 bits as they are.
 
@@ -97,20 +97,20 @@ def _checked_header(data: bytes, name: str, max_pixels: int) -> Header:
         limit = f"{max_pixels / 1e6:g} million pixels"
         raise UserError(f"{name} has {size}, and the limit is {limit}; make it smaller, or raise the limit.")
     if header.pixels > max(SPARSE_PIXELS, PIXELS_PER_BYTE * len(header.data)):
-        raise UserError(f"{name} says that it has {size}, for which its {len(data)} bytes are too few.")
+        raise UserError(f"{name} claims {size} in its header, for which its {len(data)} bytes are too few.")
     return header
 
 
 def _decoded(header: Header, name: str, flags: int) -> NDArray[np.generic]:
-    """Decode the pixels of a header's image, which must have the size that the header says."""
+    """Decode the pixels of a header's image, which must have the size in the header."""
     try:
         image = cv2.imdecode(np.frombuffer(header.data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise UserError(f"{name} cannot be decoded as a picture.") from error
+        raise UserError(f"{name} cannot be decoded as an image.") from error
     if image is None:
         raise UserError(f"{name} is damaged, or in a format that this OpenCV cannot decode.")
     if image.shape[:2] != (header.height, header.width):
-        raise UserError(f"{name} is damaged: it has two sizes.")
+        raise UserError(f"{name} is damaged: its pixels have another size than its header.")
     return np.asarray(image)
 
 
@@ -142,7 +142,7 @@ def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
 
 
 def read_within(path: Path, max_pixels: int = MAX_PIXELS) -> bytes:
-    """Return the content of a regular file that is not too long for an image of so many pixels.
+    """Return the content of a regular file that is not too long for an image of `max_pixels`.
 
     Raises:
         UserError: it is no regular file (a pipe or a device need not end), or longer.
@@ -157,7 +157,7 @@ def read_within(path: Path, max_pixels: int = MAX_PIXELS) -> bytes:
 
 
 def check_length(size: int, name: str, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse a file of more bytes than an image of so many pixels has.
+    """Check that a file has no more bytes than an image of `max_pixels` can have.
 
     Raises:
         UserError: it has more.
@@ -168,5 +168,5 @@ def check_length(size: int, name: str, max_pixels: int = MAX_PIXELS) -> None:
 
 
 def is_video(path: Path) -> bool:
-    """Tell whether a file's name is that of a video."""
+    """Return True if a file has the suffix of a video."""
     return path.suffix.lower() in VIDEO_SUFFIXES

@@ -19,11 +19,11 @@ _TEXT_PIXELS = 22
 
 
 def annotate(image: NDArray[np.uint8], faces: Sequence[FaceAttributes]) -> NDArray[np.uint8]:
-    """Return a copy of a picture with boxes, ages, genders and emotions drawn in.
+    """Return a copy of an image with boxes, ages, genders and emotions drawn in.
 
     Args:
         image: uint8 (H, W, 3) BGR; not changed.
-        faces: what to draw; what is unknown is left out.
+        faces: to draw, without their unknown attributes.
     """
     canvas = image.copy()
     scale = max(min(image.shape[:2]) / 1000, 0.4)
@@ -37,7 +37,7 @@ def annotate(image: NDArray[np.uint8], faces: Sequence[FaceAttributes]) -> NDArr
 
 
 def describe(face: FaceAttributes) -> list[str]:
-    """Return what is known of a face in a few short lines of ASCII, such as `female 97%`, `34 +-6 years`."""
+    """Return the known attributes of a face as short lines of ASCII, such as `female 97%`, `34 +-6 years`."""
     lines = []
     if face.gender.label:
         lines.append(f"{face.gender.label} {face.gender.confidence:.0%}")
@@ -49,7 +49,7 @@ def describe(face: FaceAttributes) -> list[str]:
 
 
 def _write(canvas: NDArray[np.uint8], lines: list[str], face: FaceAttributes, scale: float, thickness: int) -> None:
-    """Write lines on a plate below the box, or above it, or inside, wherever the picture has room."""
+    """Write lines on a plate below the box, above it, or inside it, wherever the image has room."""
     if not lines:
         return
     step = round(_TEXT_PIXELS * scale * 1.6)

@@ -1,4 +1,4 @@
-"""The files of a folder and the folders below it, with a word on whatever is left out."""
+"""The files of a folder and its subfolders; files that are dropped are logged."""
 
 import logging
 import os
@@ -14,14 +14,14 @@ _NOT_READ = frozenset(
     {".heic", ".heif", ".jxl", ".hdr", ".exr", ".psd", ".svg", ".tga", ".ico", ".pam", ".pfm", ".ras"}
 )
 _NOT_READ |= {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
-"""Endings of images in formats that nothing here reads."""
+"""Suffixes of image formats that are not supported."""
 
 
 def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     """Return the files of a folder and its subfolders whose names have one of the suffixes, in order of their names.
 
-    Links to folders are followed, each real folder once. Hidden files and folders, such as the `._*` twins that a Mac
-    leaves on other disks, images in formats that are not read, and links to nothing are left out; the log says so.
+    Links to folders are followed, each real folder once. Hidden files and folders, such as the `._*` files that a Mac
+    writes on other disks, images in formats that are not supported, and broken links are dropped, with a warning.
 
     Raises:
         UserError: there is no permission to read the folder.
@@ -39,7 +39,7 @@ def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield what is no folder below a folder; links to folders come after all real folders."""
+    """Yield the files below a folder; those behind links to folders come after those of all real folders."""
     seen: set[tuple[int, int]] = set()
     links = deque([folder])
     while links:
@@ -51,13 +51,13 @@ def _walk(folder: Path) -> Iterator[Path]:
             seen.add(_identity(Path(parent)))
             below = [Path(parent, name) for name in sorted(folders)]
             links += [path for path in below if path.is_symlink()]
-            # Behind a link may lie what was read already.
+            # Behind a link may lie a folder that was read already.
             folders[:] = [path.name for path in below if not path.is_symlink() and _identity(path) not in seen]
             yield from (Path(parent, name) for name in names)
 
 
 def _not_followed(link: Path, seen: set[tuple[int, int]]) -> str:
-    """Return why a link to a folder is not followed, nothing if it is."""
+    """Return the reason why a link to a folder is not followed, an empty text if it is followed."""
     target = link.resolve()
     if link.parent.resolve().is_relative_to(target):
         return "it leads back to a folder that it lies in"
@@ -78,7 +78,7 @@ def _report_error(error: OSError) -> None:
 
 
 def _report(folder: Path, dropped: list[Path]) -> None:
-    """Say what of a folder is left out, a line for each reason."""
+    """Log the dropped files of a folder, one line for each reason."""
     reasons = Counter(
         "they are hidden"
         if _hidden(path, folder)

@@ -1,7 +1,7 @@
-"""The sample camera: photographs that installed packages carry, seen by a camera that pans and zooms over them.
+"""The sample camera: it pans and zooms over photographs that installed packages carry.
 
 The photographs are scikit-image's astronaut (one face) and insightface's t1.jpg (six faces). They hang side by side on
-a wall; the camera shows all six faces, moves in on some of them, pans over to the astronaut and back.
+a wall. The camera shows all six faces, zooms in on some of them, pans to the astronaut and back.
 """
 
 import math
@@ -16,7 +16,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.decoder import read_image
 
 PERIOD = 28.0
-"""Seconds after which the camera is back where it began."""
+"""Seconds after which the motion repeats."""
 
 _WALL_HEIGHT = 1000
 _PHOTOGRAPHS = {"insightface": "data/images/t1.jpg", "skimage": "data/astronaut.png"}
@@ -37,7 +37,7 @@ _SWAY_PIXELS, _SWAY_PERIOD = 8.0, 5.0
 
 
 class SampleCamera:
-    """Shows the view of the sample camera at any time.
+    """Renders the view of the sample camera at any time.
 
     Attributes:
         width: of the frames, pixels.
@@ -52,11 +52,11 @@ class SampleCamera:
         """
         self.width, self.height = width, height
         wall = _hang_up()
-        # A second, halved wall for wide views, so that they are averaged rather than skipped through.
+        # A second wall of half the size for wide views, so that pixels are averaged and not skipped.
         self._walls = (wall, cv2.resize(wall, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
 
     def frame(self, seconds: float) -> NDArray[np.uint8]:
-        """Return what the camera sees at a time, uint8 (height, width, 3) BGR."""
+        """Return the view at a time in seconds, uint8 (height, width, 3) BGR."""
         centre_x, centre_y, view_width = _viewpoint(seconds)
         step = max(view_width / self.width, view_width * 0.75 / self.height)
         level = int(step > math.sqrt(2))
@@ -79,12 +79,12 @@ class SampleCamera:
 
 
 def _viewpoint(seconds: float) -> tuple[float, float, float]:
-    """Return centre x, centre y and width of the view: eased from one point of the path to the next, with a sway."""
+    """Return centre x, centre y and width of the view: smooth from one point of the path to the next, with a sway."""
     time = seconds % PERIOD
     leg = min(int(np.searchsorted(_PATH[:, 0], time, side="right")) - 1, len(_PATH) - 2)
     start, end = _PATH[leg], _PATH[leg + 1]
-    share = (time - start[0]) / (end[0] - start[0])
-    _, x, y, width = start + (end - start) * share * share * (3 - 2 * share)
+    part = (time - start[0]) / (end[0] - start[0])
+    _, x, y, width = start + (end - start) * part * part * (3 - 2 * part)
     angle = 2 * math.pi * seconds / _SWAY_PERIOD
     return x + _SWAY_PIXELS * math.sin(angle), y + _SWAY_PIXELS * math.cos(0.6 * angle), width
 
@@ -97,7 +97,7 @@ def _hang_up() -> NDArray[np.uint8]:
 
 
 def _package_file(package: str, inner: str) -> Path | None:
-    # The package is located without importing it: insightface takes seconds.
+    # The package is located without an import: that of insightface takes seconds.
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
         return None
@@ -106,7 +106,7 @@ def _package_file(package: str, inner: str) -> Path | None:
 
 
 def _mount(photograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Bring a photograph to the height of the wall: a small one is enlarged, then mirrored at its edges."""
+    """Return a photograph in the height of the wall: a small one is enlarged, then mirrored at its edges."""
     enlarge = max(_WALL_HEIGHT * 0.85 / photograph.shape[0], 1.0)
     photograph = np.asarray(cv2.resize(photograph, None, fx=enlarge, fy=enlarge, interpolation=cv2.INTER_LINEAR))
     missing = max(_WALL_HEIGHT - photograph.shape[0], 0)

@@ -1,4 +1,4 @@
-"""Where frames come from when no camera driver publishes them: the sample, pictures, folders, videos and webcams."""
+"""Sources of frames where no camera driver publishes them: the sample, images, folders, videos and webcams."""
 
 import itertools
 import logging
@@ -21,10 +21,10 @@ from facial_attributes_ros.imaging.sample_camera import SampleCamera
 _LOG = logging.getLogger(__name__)
 
 Frame = tuple[NDArray[np.uint8], float]
-"""A picture, uint8 (H, W, 3) BGR, and the seconds since the first frame at which the source shows it."""
+"""An image, uint8 (H, W, 3) BGR, and its time in seconds since the first frame of the source."""
 
 FOLDER_SECONDS = 1.0
-"""How long each picture of a folder is shown."""
+"""Seconds for which each image of a folder is shown."""
 
 
 def open_source(
@@ -32,19 +32,19 @@ def open_source(
 ) -> Iterator[Frame]:
     """Open a source of frames.
 
-    The frames come as fast as they are asked for (a webcam's as it delivers them); who wants them in real time waits
-    for each frame's time. The sample and a single picture never end.
+    The iterator does not wait: a caller who wants real time waits for the time of each frame. Only a webcam delivers
+    at its own rate. The sample and a single image never end.
 
     Args:
-        spec: `sample`, `webcam`, `webcam:N` for the N-th camera, or the path of a picture, a folder of pictures or a
+        spec: `sample`, `webcam`, `webcam:N` for the N-th camera, or the path of an image, a folder of images or a
             video.
-        size: width, height in pixels of the sample's frames, and what a webcam is asked for; pictures and videos keep
+        size: width, height in pixels of the sample's frames, and requested from a webcam; images and videos keep
             their own.
-        rate: frames a second of the sample, a picture and a folder, and what a webcam is asked for.
-        loop: begin again where a folder or video ends; the time goes on.
+        rate: frames per second of the sample, an image and a folder, and requested from a webcam.
+        loop: begin again at the end of a folder or video; the time continues.
 
     Raises:
-        UserError: the source is missing, unreadable or empty; said at once and not with the first frame.
+        UserError: the source is missing, unreadable or empty; raised by this call and not with the first frame.
     """
     if not rate > 0 or min(size) < 1:
         raise UserError(f"A source needs a rate above 0 and a size of at least one pixel, not {rate} and {size}.")
@@ -54,10 +54,10 @@ def open_source(
         return _webcam(_open_webcam(spec, size, rate))
     path = expanded(spec)
     if path.is_dir():
-        return _folder(_pictures(path), rate, loop)
+        return _folder(_images(path), rate, loop)
     if is_video(path):
         return _video(path, _open_video(path), loop)
-    return _picture(read_image(path), rate)
+    return _still(read_image(path), rate)
 
 
 def _sample(camera: SampleCamera, rate: float) -> Iterator[Frame]:
@@ -65,34 +65,34 @@ def _sample(camera: SampleCamera, rate: float) -> Iterator[Frame]:
         yield camera.frame(count / rate), count / rate
 
 
-def _picture(image: NDArray[np.uint8], rate: float) -> Iterator[Frame]:
+def _still(image: NDArray[np.uint8], rate: float) -> Iterator[Frame]:
     for count in itertools.count():
         yield image, count / rate
 
 
-def _pictures(folder: Path) -> list[Path]:
-    pictures = files_in(folder, formats.SUFFIXES)
-    if not pictures:
-        raise UserError(f"There are no pictures in {folder}.")
-    return pictures
+def _images(folder: Path) -> list[Path]:
+    paths = files_in(folder, formats.SUFFIXES)
+    if not paths:
+        raise UserError(f"There are no images in {folder}.")
+    return paths
 
 
-def _folder(pictures: list[Path], rate: float, loop: bool) -> Iterator[Frame]:
+def _folder(paths: list[Path], rate: float, loop: bool) -> Iterator[Frame]:
     shown = max(round(rate * FOLDER_SECONDS), 1)
     count = 0
     while True:
         before = count
-        for path in pictures:
+        for path in paths:
             try:
                 image = read_image(path)
             except UserError as error:
-                _LOG.warning("Passed over: %s", error)
+                _LOG.warning("Image dropped: %s", error)
                 continue
             for _ in range(shown):
                 yield image, count / rate
                 count += 1
         if count == before:
-            raise UserError(f"None of the {len(pictures)} pictures of {pictures[0].parent} can be read.")
+            raise UserError(f"None of the {len(paths)} images in {paths[0].parent} can be read.")
         if not loop:
             return
 
@@ -113,14 +113,14 @@ def read_video(path: Path | str) -> Iterator[Frame]:
     """Yield the frames of a video file once, uint8 (H, W, 3) BGR, with their times in seconds.
 
     Raises:
-        UserError: the file is missing, unreadable or holds no frame; said at once and not with the first frame.
+        UserError: the file is missing or unreadable, raised by this call; or it holds no frame, raised by the iterator.
     """
     path = Path(path)
     return _video(path, _open_video(path), loop=False)
 
 
 def video_rate(path: Path) -> float:
-    """Return the frames a second that a video file names, 25 if it names none.
+    """Return the frame rate in a video file's header in Hz, 25 if there is none.
 
     Raises:
         UserError: the file is missing or unreadable.
@@ -132,7 +132,7 @@ def video_rate(path: Path) -> float:
 
 
 def frame_count(path: Path) -> int:
-    """Return the number of frames that a video file names, 1 if it names none or cannot be read."""
+    """Return the number of frames in a video file's header, 1 if there is none or the file cannot be read."""
     try:
         capture = _open_video(path)
     except UserError:
@@ -149,7 +149,7 @@ def _video(path: Path, capture: cv2.VideoCapture, loop: bool) -> Iterator[Frame]
         while True:
             begun = seconds
             for image, shown in _capture_frames(capture, period):
-                # Some containers have no time stamps, or stamps that go back; the time must not.
+                # Some containers have no time stamps, or stamps that go back; the time must increase.
                 seconds = max(start + shown, seconds + period / 2)
                 yield image, seconds
             if seconds == begun:
@@ -175,7 +175,7 @@ def _capture_frames(capture: cv2.VideoCapture, period: float) -> Iterator[Frame]
 def _open_webcam(spec: str, size: tuple[int, int], rate: float) -> cv2.VideoCapture:
     number = spec.partition(":")[2] or "0"
     if not number.isdigit():
-        raise UserError(f"A webcam is named webcam or webcam:NUMBER, not {spec}.")
+        raise UserError(f"The source of a webcam is webcam or webcam:NUMBER, not {spec}.")
     device = Path(f"/dev/video{number}")
     if device.exists() and not os.access(device, os.R_OK | os.W_OK):
         raise UserError(f"There is no permission to use the webcam {device}; add yourself to the group video.")
@@ -197,7 +197,9 @@ def _webcam(capture: cv2.VideoCapture) -> Iterator[Frame]:
         while True:
             good, image = capture.read()
             if not good:
-                raise UserError("The webcam stopped giving pictures; check its cable and that nothing else uses it.")
+                raise UserError(
+                    "The webcam delivers no more images; check its cable and that no other program uses it."
+                )
             now = time.monotonic()
             begun = now if begun is None else begun
             yield np.asarray(image, np.uint8), now - begun

@@ -320,7 +320,7 @@ def test_a_damaged_engine_in_the_cache_is_built_again(
 
 def test_a_file_that_is_no_network_is_told(tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "network.onnx").write_bytes(b"not a network")
-    with pytest.raises(UserError, match="network.onnx.*: make the file anew"):
+    with pytest.raises(UserError, match="network.onnx.*: make the file again"):
         OnnxEngine(tmp_path / "network.onnx", ModelSpec.read(tiny_model))
 
 

@@ -85,7 +85,7 @@ def test_bad_files_are_sentences(tmp_path):
         with pytest.raises(UserError, match=name.partition(".")[0]):
             open_source(str(tmp_path / name))
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match="no pictures"):
+    with pytest.raises(UserError, match="no images"):
         open_source(str(tmp_path / "folder"))
     with pytest.raises(UserError, match=r"no frame|not a video"):
         list(read_video(tmp_path / "text.mp4"))

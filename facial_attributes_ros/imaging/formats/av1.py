@@ -7,7 +7,7 @@ _SEQUENCE = 1
 
 
 def largest_frame(stream: bytes) -> int:
-    """Return the pixels of the largest frame that a decoder may take memory for.
+    """Return the pixels of the largest frame for which a decoder may need memory.
 
     Raises:
         FormatError: the stream is cut short or damaged.
@@ -72,7 +72,7 @@ def _pixels_of_sequence(header: bytes) -> int:
         _skip_operating_points(bits)
     width_bits, height_bits = bits.take(4) + 1, bits.take(4) + 1
     width, height = bits.take(width_bits) + 1, bits.take(height_bits) + 1
-    # Without the reduced header a frame may name another size, in as many bits.
+    # Without the reduced header, a frame may have another size of its own, in as many bits.
     return width * height if reduced else max(width * height, 1 << (width_bits + height_bits - 2))
 
 

@@ -18,7 +18,7 @@ Span = tuple[int, int]
 
 @dataclass
 class _Items:
-    """What the box `meta` tells of the items of the file."""
+    """The items of the file, from the box `meta`."""
 
     primary: int = 0
     kinds: dict[int, bytes] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class _Items:
 
 
 def read_avif(data: bytes) -> Header:
-    """Read the header of an AVIF; of an animated one the image that stands for it.
+    """Read the header of an AVIF; of an animated one, that of its primary image.
 
     Raises:
         FormatError: it is cut short or damaged, or of a rare kind.
@@ -98,7 +98,7 @@ class _Fields:
 
 def _read_kinds(data: bytes, start: int, end: int, items: _Items) -> None:
     fields = _Fields(data, start, end)
-    fields.versioned(0)  # the number of entries, which the boxes tell as well
+    fields.versioned(0)  # the number of entries, which follows from the boxes too
     for kind, first, last in boxes(data, fields.place, end):
         if kind != b"infe":
             continue
@@ -165,7 +165,7 @@ def _orientation(data: bytes, items: _Items) -> int:
 
 
 def _payload(data: bytes, items: _Items, item: int) -> bytes:
-    """Return the bytes of an item, which must all be there."""
+    """Return the bytes of an item, all of which must be there."""
     in_idat, spans = items.places.get(item, (False, []))
     shift, limit = items.idat if in_idat else (0, len(data))
     if not spans or any(shift + end > limit for _, end in spans) or sum(end - start for start, end in spans) > limit:
@@ -176,7 +176,7 @@ def _payload(data: bytes, items: _Items, item: int) -> bytes:
 
 
 def _check_grid(payload: bytes, width: int, height: int) -> None:
-    """Refuse a grid whose own size is not the one that its properties tell."""
+    """Refuse a grid whose own size differs from the size in its properties."""
     _, flags, _, _ = unpack("BBBB", payload, 0)
     if unpack(">II" if flags & 1 else ">HH", payload, 4) != (width, height):
         raise FormatError("is damaged: it has two sizes")

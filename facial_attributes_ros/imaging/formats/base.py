@@ -1,4 +1,4 @@
-"""What the reader of a format's header gives, and what all readers share."""
+"""The result of reading an image file's header, and helpers of all readers."""
 
 import struct
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 UPRIGHT = 1
-"""EXIF's orientation of an image whose pixels lie as they are to be seen."""
+"""EXIF's orientation of an image that is stored upright."""
 
 CUT_SHORT = "is cut short"
 
@@ -17,14 +17,14 @@ class FormatError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of its first image.
+    """The properties of a file's first image.
 
     Attributes:
         width, height: in pixels as stored, before the image is turned.
-        data: what a decoder needs of the file for the pixels of the first image, and no more: no metadata, no further
-            images, nothing behind the end.
+        data: the part of the file that a decoder needs for the pixels of the first image: no metadata, no further
+            images, nothing after the end.
         orientation: as in EXIF, 1 to 8; 1 is upright.
-        held: pixels that a decoder holds at once, where that is more than width times height.
+        held: pixels that a decoder keeps in memory at once, if they are more than width times height.
     """
 
     width: int
@@ -35,7 +35,7 @@ class Header:
 
     @property
     def pixels(self) -> int:
-        """Pixels that a decoder takes memory for."""
+        """Pixels for which a decoder needs memory."""
         return max(self.width * self.height, self.held)
 
 
@@ -58,12 +58,12 @@ def checked_size(width: int, height: int) -> tuple[int, int]:
         FormatError: one is not above 0.
     """
     if width < 1 or height < 1:
-        raise FormatError(f"is damaged: it says that it has {width}x{height} pixels")
+        raise FormatError(f"is damaged: its header claims {width}x{height} pixels")
     return width, height
 
 
 def exif_orientation(block: bytes) -> int:
-    """Return the orientation that an EXIF block (a small TIFF file) names, 1 if it names none or is damaged."""
+    """Return the orientation in an EXIF block (a small TIFF file), 1 if there is none or the block is damaged."""
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     if order is None:
         return UPRIGHT
@@ -73,7 +73,7 @@ def exif_orientation(block: bytes) -> int:
             tag, kind, _, value = unpack(f"{order}HHIH", block, place)
             if (tag, kind) == (0x0112, 3):
                 return value if 1 <= value <= 8 else UPRIGHT
-    except FormatError:  # a damaged note is no reason to refuse the picture
+    except FormatError:  # damaged metadata is no reason to refuse the image
         pass
     return UPRIGHT
 

@@ -6,7 +6,7 @@ SIGNATURE = b"BM"
 
 _PLAIN, _RLE8, _RLE4, _BITFIELDS = 0, 1, 2, 3
 _BITS = {_PLAIN: (1, 4, 8, 16, 24, 32), _RLE8: (8,), _RLE4: (4,), _BITFIELDS: (16, 32)}
-"""Bits a pixel by the compression."""
+"""Bits per pixel by the compression."""
 
 
 def read_bmp(data: bytes) -> Header:

@@ -8,7 +8,7 @@ _EXTENSION, _IMAGE, _CONTROL = 0x21, 0x2C, 0xF9
 
 
 def read_gif(data: bytes) -> Header:
-    """Read the header of a GIF; of an animated one the first frame counts.
+    """Read the header of a GIF; of an animated one, that of the first frame.
 
     Raises:
         FormatError: it is cut short or damaged.
@@ -24,7 +24,7 @@ def read_gif(data: bytes) -> Header:
         if kind != _EXTENSION:
             raise FormatError("is damaged")
         end = _end_of_blocks(data, place + 2)
-        if label == _CONTROL:  # tells the transparent colour
+        if label == _CONTROL:  # holds the transparent colour
             parts.append(data[place:end])
         place = end
     left, top, frame_width, frame_height, flags = unpack("<HHHHB", data, place + 1)
@@ -41,7 +41,7 @@ def _palette_size(flags: int) -> int:
 
 
 def _end_of_blocks(data: bytes, place: int) -> int:
-    """Return where a row of blocks ends, each with its length before it, the last of length 0."""
+    """Return the end of a sequence of blocks, each with its length before it; the last has length 0."""
     while True:
         length = unpack("B", data, place)[0]
         place += 1 + length

@@ -17,7 +17,7 @@ SIGNATURE = b"\xff\xd8\xff"
 
 _SOI, _EOI, _SOS, _DRI, _APP0, _APP1, _APP14, _COM = 0xD8, 0xD9, 0xDA, 0xDD, 0xE0, 0xE1, 0xEE, 0xFE
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-"""Baseline, extended and progressive frames, Huffman coded: what is met, and what every decoder reads."""
+"""Baseline, extended and progressive frames, Huffman coded: the common kinds, which every decoder reads."""
 _TABLES = frozenset({0xC4, 0xDB, _DRI})
 _NOTES = frozenset({*range(_APP0, 0xF0), _COM})
 
@@ -30,7 +30,7 @@ _MARKER_BEHIND_RESTARTS = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 
 @dataclass
 class _Found:
-    """What the segments up to here have told."""
+    """The content of the segments read so far."""
 
     width: int = 0
     height: int = 0
@@ -41,7 +41,7 @@ class _Found:
 
 
 def read_jpeg(data: bytes) -> Header:
-    """Read the header of a JPEG and walk its segments to its end; what lies behind the end does not count.
+    """Read the header of a JPEG and walk its segments to its end; data after the end is ignored.
 
     Raises:
         FormatError: it is cut short or damaged, or of a rare kind.
@@ -77,7 +77,7 @@ def _next_marker(data: bytes, place: int, exact: bool) -> tuple[int, int]:
 
 
 def _take(found: _Found, marker: int, content: bytes) -> None:
-    """Take in what a segment tells."""
+    """Read the content of a segment."""
     if marker in _FRAMES:
         precision, height, width, components = unpack(">BHHB", content, 0)
         if found.width or precision != 8 or components not in (1, 3, 4):

@@ -9,7 +9,7 @@ RARE = "is a JPEG 2000 of a kind that is not read, or damaged"
 _CODESTREAM = SIGNATURES[1]
 _COD, _COC, _SOT, _SOD, _EOC = 0xFF52, 0xFF53, 0xFF90, 0xFF93, 0xFFD9
 
-# Decoders take memory for every tile, layer, precinct and code block before they see whether there are data for it.
+# Decoders reserve memory for every tile, layer, precinct and code block before they know whether it has data.
 # Programs write one tile, or tiles of 256 pixels and more, some layers, six levels, and these sizes or larger ones.
 _MAX_TILES = 1024
 _MAX_LAYERS = 64
@@ -37,14 +37,14 @@ def read_jpeg2000(data: bytes) -> Header:
 
 
 def _check_palettes(data: bytes, start: int, end: int) -> None:
-    """Refuse palettes that make more than a colour with opacity out of a pixel."""
+    """Refuse palettes whose entries have more channels than a colour with opacity."""
     for kind, place, _ in boxes(data, start, end):
         if kind == b"pclr" and unpack("B", data, place + 2)[0] > 4:
             raise FormatError(RARE)
 
 
 def _codestream_size(data: bytes) -> tuple[int, int]:
-    """Return width and height, and refuse what would take more memory than pixels do."""
+    """Return width and height; refuse images that would need more memory than their pixels."""
     if not data.startswith(_CODESTREAM):
         raise FormatError("is damaged")
     right, bottom, left, top, tile_width, tile_height, tile_left, tile_top, channels = unpack(">8IH", data, 8)
@@ -93,7 +93,7 @@ def _check_segments(data: bytes) -> None:
 
 
 def _check_coding(marker: int, content: bytes, wide: bool) -> None:
-    """Check how a tile, or one of its channels, is coded, if a segment says that."""
+    """Check the coding parameters of a tile or of one of its channels, if a segment holds them."""
     if marker == _COD:
         if unpack(">H", content, 2)[0] > _MAX_LAYERS:
             raise FormatError(RARE)

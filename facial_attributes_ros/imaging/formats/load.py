@@ -1,4 +1,4 @@
-"""Which reader reads a file's header, by the bytes that it begins with."""
+"""The choice of the reader of a file's header, by the file's first bytes."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".jp2", ".j2k"}
 )
 SUFFIXES |= {".bmp", ".dib", ".pbm", ".pgm", ".ppm", ".pnm"}
-"""Endings of the names of such files, in small letters."""
+"""Suffixes of the formats, in small letters."""
 
 _OTHERS = {b"#?RADIANCE": "HDR", b"#?RGBE": "HDR", b"v/1\1": "OpenEXR", b"\x59\xa6\x6a\x95": "Sun raster"}
 _OTHERS |= {b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL", b"8BPS": "Photoshop", b"%PDF": "PDF", b"qoif": "QOI"}
@@ -47,4 +47,4 @@ def read_header(data: bytes) -> Header:
     name = next((name for start, name in _OTHERS.items() if data.startswith(start)), None)
     if name:
         raise FormatError(f"is in the format {name}, which is not read; save it as one of {NAMES}")
-    raise FormatError(f"is not a whole picture in a format that is read: {NAMES}")
+    raise FormatError(f"is not a whole image in a format that is read: {NAMES}")

@@ -13,14 +13,14 @@ from facial_attributes_ros.imaging.formats.base import (
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _FOR_PIXELS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-"""All others are left out: texts and profiles are compressed in themselves, and further frames take memory."""
+"""All others are dropped: texts and profiles hold compressed data of their own, and further frames take memory."""
 
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-"""Bits a channel by the type of colour."""
+"""Bits per channel by the type of colour."""
 
 
 def read_png(data: bytes) -> Header:
-    """Read the header of a PNG; of an animated one that of the image which every viewer shows.
+    """Read the header of a PNG; of an animated one, that of the image which every viewer shows.
 
     Raises:
         FormatError: it is cut short or damaged.
@@ -44,7 +44,7 @@ def read_png(data: bytes) -> Header:
 
 
 def _image_header(data: bytes) -> tuple[int, int, int, int]:
-    """Return width, height, bits a channel and type of colour, from the chunk that comes first."""
+    """Return width, height, bits per channel and type of colour from the first chunk."""
     length, kind, width, height, depth, colour = unpack(">I4sIIBB", data, len(SIGNATURE))
     if (length, kind) != (13, b"IHDR"):
         raise FormatError("is damaged")

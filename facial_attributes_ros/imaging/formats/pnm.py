@@ -1,4 +1,4 @@
-"""Netpbm's PBM, PGM and PPM: numbers in letters, then pixels as bits, bytes, or numbers in letters again."""
+"""Netpbm's PBM, PGM and PPM: numbers as text, then pixels as bits, bytes, or again as text."""
 
 import re
 
@@ -32,11 +32,11 @@ def read_pnm(data: bytes) -> Header:
 
 
 def _least_bytes(kind: int, width: int, height: int, largest: int = 1) -> int:
-    """Return the fewest bytes that the pixels can take."""
+    """Return the smallest number of bytes that the pixels can take."""
     values = width * height * (3 if kind in (3, 6) else 1)
     if kind == 4:
         return height * ((width + 7) // 8)
     if kind in (5, 6):
         return values * (2 if largest > 255 else 1)
-    # In letters: bits need no blanks between them, numbers do.
+    # As text, bits need no blanks between them, and numbers do.
     return values if kind == 1 else 2 * values - 1

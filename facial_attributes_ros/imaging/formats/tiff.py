@@ -1,4 +1,4 @@
-"""TIFF 6.0 and BigTIFF: a directory of tags for every page, which say where strips or tiles of pixels lie."""
+"""TIFF 6.0 and BigTIFF: every page has a directory of tags with the positions of its strips or tiles of pixels."""
 
 import struct
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ _MAX_TAGS = 4096
 
 @dataclass(frozen=True, slots=True)
 class _Tag:
-    """Where the values of a tag lie, their number, and as what."""
+    """Position, number and type of the values of a tag."""
 
     letter: str
     count: int
@@ -85,7 +85,7 @@ class _Page:
 
 
 def read_tiff(data: bytes) -> Header:
-    """Read the header of a TIFF; of several pages the first counts.
+    """Read the header of a TIFF; of several pages, that of the first.
 
     Raises:
         FormatError: it is cut short or damaged, or of a rare kind.
@@ -96,13 +96,13 @@ def read_tiff(data: bytes) -> Header:
     _check_samples(page)
     part_width, part_height = _check_parts(page, width, height)
     orientation = page.value(_ORIENTATION, 1)
-    # Decoders turn the image for some orientations only, and take memory for all rows that a strip claims to have.
+    # Decoders turn the image for some orientations only, and need memory for all rows that a strip claims to have.
     content = page.changed({_ORIENTATION: 1, _STRIP_ROWS: part_height})
     return Header(width, height, content, orientation if 1 <= orientation <= 8 else 1, part_width * part_height)
 
 
 def _check_samples(page: _Page) -> None:
-    """Refuse what is no grey or colour of up to 16 bits, such as depths, and rare compressions."""
+    """Refuse images other than grey or colour of up to 16 bits, such as depth images, and rare compressions."""
     if (
         not 1 <= page.value(_CHANNELS, 1) <= 4
         or max(page.values(_BITS, 1)) > 16
@@ -113,7 +113,7 @@ def _check_samples(page: _Page) -> None:
 
 
 def _check_parts(page: _Page, width: int, height: int) -> tuple[int, int]:
-    """Return width and height of the strips or tiles, of which there must be as many as the image takes."""
+    """Return width and height of the strips or tiles; there must be as many as the image needs."""
     tiled = _TILE_WIDTH in page.tags
     if tiled:
         part = checked_size(page.value(_TILE_WIDTH, 0), page.value(_TILE_HEIGHT, 0))

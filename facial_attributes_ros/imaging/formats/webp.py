@@ -16,7 +16,7 @@ _SIDE = 0x3FFF
 
 
 def read_webp(data: bytes) -> Header:
-    """Read the header of a WebP; of an animated one the first frame counts.
+    """Read the header of a WebP; of an animated one, that of the first frame.
 
     Raises:
         FormatError: it is cut short or damaged.
@@ -72,6 +72,6 @@ _SIZES = {b"VP8 ": _lossy_size, b"VP8L": _lossless_size}
 
 
 def _riff(kind: bytes, content: bytes) -> bytes:
-    """Return a file that holds nothing but one image."""
+    """Return a file with one image and nothing else."""
     chunk = kind + len(content).to_bytes(4, "little") + content + bytes(len(content) % 2)
     return b"RIFF" + (4 + len(chunk)).to_bytes(4, "little") + b"WEBP" + chunk

@@ -104,9 +104,9 @@ def test_an_archive_that_was_cut_off_is_not_read_past_its_end(shard: Path) -> No
     ("data", "sentence"),
     [
         (b"", "empty"),
-        (b"hello", "not a whole picture"),
+        (b"hello", "not a whole image"),
         (jpeg(3, 200)[:-300], "cut short"),
-        (jpeg(3)[:100], "not a whole picture|cut short"),
+        (jpeg(3)[:100], "not a whole image|cut short"),
         (png(np.zeros((40, 40, 3), np.uint8))[:-60], "cut short"),
         (saved("GIF", save_all=True, append_images=[Image.new("RGB", (24, 24), "white")])[:40], "cut short"),
     ],

@@ -86,7 +86,7 @@ def test_a_scan_of_other_settings_is_refused(pictures: list[str], tmp_path: Path
 
 def test_a_broken_picture_is_reported_and_tried_again(pictures: list[str], tmp_path: Path) -> None:
     Path(pictures[2]).write_bytes(b"no picture")
-    assert "not a whole picture" in scan(pictures, tmp_path / "scan.jsonl", {}, SquareFinder)[pictures[2]].error
+    assert "not a whole image" in scan(pictures, tmp_path / "scan.jsonl", {}, SquareFinder)[pictures[2]].error
     cv2.imwrite(pictures[2], np.zeros((8, 8, 3), np.uint8))
     assert not scan(pictures, tmp_path / "scan.jsonl", {}, SquareFinder)[pictures[2]].error
 
