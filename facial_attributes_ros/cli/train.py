@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facial_attributes_ros.cli.common import add_overrides, positive_number, training_extra, warn
+from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.progress import ProgressBar
 
 if TYPE_CHECKING:

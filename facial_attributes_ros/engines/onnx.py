@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from glob import escape
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Self
 
 from facial_attributes_ros.cache import cache_dir, writable_cache
 from facial_attributes_ros.engines.base import Crops, Logits, check_crops, empty_logits

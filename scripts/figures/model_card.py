@@ -23,9 +23,9 @@ from facial_attributes_training.data.subsets import first_half
 from facial_attributes_training.fit.results import figures
 from facial_attributes_training.measure.calibration import calibrate
 from facial_attributes_training.measure.evaluation import evaluate
+from facial_attributes_training.measure.int8 import ALLOWED_LOSS
 from facial_attributes_training.measure.predictions import predict_manifest
 from facial_attributes_training.measure.recalibration import calibration_records
-from facial_attributes_training.measure.int8 import ALLOWED_LOSS
 from facial_attributes_training.reports.card.check import differences, most_lost
 from facial_attributes_training.reports.card.images import card_images
 from facial_attributes_training.reports.card.sources import (
