@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = sorted(
-    path for path in (ROOT / "requirements").glob("*.txt") if path.name not in {"pins.txt", "numpy1.txt"}
-)
+LOCKS = sorted(path for path in (ROOT / "requirements").glob("*.txt") if path.name not in {"pins.txt", "numpy1.txt"})
 
 
 def entries(path):
