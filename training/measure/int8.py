@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from facial_attributes_training.data.manifest import Manifest
-from facial_attributes_training.data.subsets import spread_subset
+from facial_attributes_training.data.sampling import spread_subset
 from facial_attributes_training.measure.agreement import Agreement, compare_engines
 from facial_attributes_training.measure.predictions import Progress, predict_manifest
 
