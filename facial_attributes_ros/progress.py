@@ -5,9 +5,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any, Final
-
-from typing_extensions import Self
+from typing import Any, Final, Self
 
 _LOGGER = logging.getLogger(__name__)
 

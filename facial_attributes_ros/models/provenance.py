@@ -7,11 +7,9 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
-
-from typing_extensions import Self
+from typing import Any, Final, Literal, Self
 
 from facial_attributes_ros.files import file_sha256
 
@@ -173,7 +171,7 @@ def model_sha256(description: Mapping[str, Any], tensors: Path) -> str:
 
 def today() -> str:
     """Return the date in UTC, such as 2026-11-21."""
-    return datetime.now(timezone.utc).date().isoformat()
+    return datetime.now(UTC).date().isoformat()
 
 
 def check_known(values: Mapping[str, Any], cls: type, what: str) -> None:

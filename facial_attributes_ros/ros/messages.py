@@ -1,12 +1,11 @@
 """Results to messages."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import RegionOfInterest
-from typing_extensions import Self
 
 from facial_attributes_ros.attributes import FaceAttributes
 from facial_attributes_ros.msg import FaceAttributes as FaceMessage

@@ -5,8 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facial_attributes_ros.models.adaptations.low_rank import compress, expand
-from facial_attributes_ros.models.arrays import IN, OUT
+from facial_attributes_ros.models.adaptations.low_rank import IN, OUT, compress, expand
 
 SHAPE = (12, 20)
 

@@ -4,12 +4,13 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ElementTree
 from email import message_from_string
 from pathlib import Path
 
 import pytest
-import tomllib
+import yaml
 
 import facial_attributes_ros
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, UNKNOWN
@@ -58,6 +59,18 @@ def test_package_xml_is_format_3_with_the_version_of_the_code_and_a_licence_file
     licence = PACKAGE.find("license")
     assert licence.text == "Apache-2.0"
     assert "Apache License" in (ROOT / licence.get("file")).read_text()
+
+
+def test_the_change_log_and_the_citation_have_the_version_of_the_code():
+    """In the form that bloom reads: a version and its date as a heading, the newest first."""
+    changes = (ROOT / "CHANGELOG.rst").read_text()
+    title = "Changelog for package facial_attributes_ros"
+    assert re.match(rf"(\^+)\n{title}\n\1\n", changes)
+    assert len(changes.splitlines()[0]) >= len(title)
+    versions = re.findall(r"^(\d+\.\d+\.\d+) \(\d{4}-\d\d-\d\d\)\n-+$", changes, re.MULTILINE)
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert versions[0] == citation["version"] == facial_attributes_ros.__version__
+    assert {"cff-version", "message", "title", "authors", "references"} <= citation.keys()
 
 
 def test_package_xml_names_the_licence_of_the_weights():

@@ -5,11 +5,15 @@ singular values, keeps the trained model at a part of the size. This is for stor
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 import torch
 from torch import Tensor
 
-from facial_attributes_ros.models.arrays import IN, OUT
+OUT: Final = ".low_rank_out"
+"""Suffix of a difference's first factor, (out, rank)."""
+IN: Final = ".low_rank_in"
+"""Suffix of a difference's second factor, (rank, in)."""
 
 
 def compress(tensors: Mapping[str, Tensor], start: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:

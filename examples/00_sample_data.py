@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Make a small labelled data set, to try the training commands without one of your own.
+"""Make sample data: an image, a folder of images, a video, and a small labelled data set, to try every command.
 
-    python examples/00_practice_faces.py work/practice
-    facial-attributes prepare manifest work/practice --out work/faces
+    python examples/00_sample_data.py work/sample
+    facial-attributes predict work/sample/image.jpg
+    facial-attributes prepare manifest work/sample/faces --out work/faces
 
-It takes the 100 small grey faces that scikit-image carries (from Labeled Faces in the Wild, Huang et al. 2007),
-enlarges them, and writes three images of each and a manifest. **The labels are made up**: the lighting of an image
-follows its age group, its tint follows its emotion, and its brighter side follows its gender. So a model has something
-to learn, but what it learns is of no use on real faces.
+The image, the images and the video show the photographs that scikit-image and insightface carry. The data set has three
+images each of the 100 small grey faces in scikit-image (from Labeled Faces in the Wild, Huang et al. 2007). **Its labels
+are made up**: the lighting of an image follows its age group, its tint follows its emotion, and its brighter side
+follows its gender. So a model has something to learn, but what it learns is of no use on real faces.
 """
 
 import argparse
@@ -19,7 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS
+from facial_attributes_ros.imaging.sample_camera import SampleCamera
 
+SECONDS, RATE = 3, 10
+"""Duration of the video, and its frames per second."""
+IMAGE_TIMES = (0.0, 12.0, 21.0)
+"""Seconds at which the sample camera takes the images of the folder."""
 PEOPLE, IMAGES_EACH = 100, 3
 SIDE, BORDER = 128, 32
 """Pixels of an enlarged face, and of the border around it."""
@@ -29,17 +35,37 @@ COLUMNS = ("path", "split", "source", "age_years", "age_group", "gender", "emoti
 
 
 def main() -> None:
-    """Write the images and the manifest to the folder that the command line names."""
+    """Write everything to the folder that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where to write manifest.csv and the images")
+    parser.add_argument("folder", type=Path, help="where to write; it is made if it does not exist")
     parser.add_argument("--seed", type=int, default=0, help="of the made-up labels (default: %(default)s)")
     args = parser.parse_args()
-    count = write_practice_faces(args.folder, args.seed)
-    print(f"{args.folder / 'manifest.csv'}: {count} samples with made-up labels")
+    write_images(args.folder)
+    write_video(args.folder / "video.avi")
+    count = write_faces(args.folder / "faces", args.seed)
+    print(f"{args.folder}: image.jpg, images/, video.avi, and faces/ with {count} samples with made-up labels")
 
 
-def write_practice_faces(folder: Path, seed: int = 0) -> int:
-    """Write the images and their `manifest.csv`, and return the number of samples.
+def write_images(folder: Path) -> None:
+    """Write `image.jpg` and the folder `images`."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    camera = SampleCamera(1280, 960)
+    cv2.imwrite(str(folder / "image.jpg"), camera.frame(0.0))
+    for number, seconds in enumerate(IMAGE_TIMES):
+        cv2.imwrite(str(folder / "images" / f"{number}.jpg"), camera.frame(seconds))
+
+
+def write_video(path: Path) -> None:
+    """Write a video of the sample camera."""
+    camera = SampleCamera(640, 480)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE, (camera.width, camera.height))
+    for index in range(SECONDS * RATE):
+        writer.write(camera.frame(index / RATE))
+    writer.release()
+
+
+def write_faces(folder: Path, seed: int = 0) -> int:
+    """Write the labelled faces and their `manifest.csv`, and return the number of samples.
 
     Args:
         folder: it is made if it does not exist.
@@ -58,7 +84,7 @@ def write_practice_faces(folder: Path, seed: int = 0) -> int:
             cv2.imwrite(str(folder / path), _image(face, int(age), int(gender), int(emotion), random))
             labels = (LABELS[AGE][age], LABELS[GENDER][gender], LABELS[EMOTION][emotion])
             camera = f"camera-{number % 2}"
-            rows.append((path, _split(person), "practice", YEARS[age], *labels, f"person-{person}", camera))
+            rows.append((path, _split(person), "sample", YEARS[age], *labels, f"person-{person}", camera))
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
     return len(rows)
