@@ -126,8 +126,11 @@ def file_sha256(path: Path) -> str:
     Raises:
         OSError: the file can't be read.
     """
+    digest = hashlib.sha256()  # hashlib.file_digest comes with Python 3.11
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -5,7 +5,9 @@ import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
+
+from typing_extensions import Self
 
 _LOGGER = logging.getLogger(__name__)
 

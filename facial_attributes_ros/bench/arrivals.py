@@ -1,7 +1,7 @@
 """Collects when arrays of faces arrive, for measurements."""
 
 import time
-from typing import Any, Self
+from typing import Any
 
 import rclpy
 from rclpy.context import Context
@@ -9,6 +9,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.time import Time
+from typing_extensions import Self
 
 from facial_attributes_ros.msg import FaceAttributesArray
 

@@ -3,11 +3,11 @@
 import logging
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from facial_attributes_ros.attributes import FaceAttributes
 from facial_attributes_ros.cli.common import make_folder

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facial_attributes_ros.cli.common import add_overrides, positive_number, training_extra, warn
+from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.progress import ProgressBar
 
 if TYPE_CHECKING:
+    from facial_attributes_training.measure.predictions import Progress
     from facial_attributes_training.recipe.schema import Recipe
 
 UNFINISHED = 3
@@ -50,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         try:
             with ProgressBar("images", title="preparing") as bar:
                 folder = train(recipe, args.resume, RunReport, bar, args.minutes, write_reports)
+                if PartialState().is_main_process:
+                    _make_deployable(folder, recipe, bar)
             end = f"The model is in {folder}, the report is {recipe.folder / PAGE_FILE}."
         except OutOfTimeError:
             end = f"The {args.minutes:g} minutes are over: {recipe.folder} holds a checkpoint; continue with --resume."
@@ -57,6 +61,26 @@ def run(args: argparse.Namespace) -> int:
     if PartialState().is_main_process:
         print(end)
     return UNFINISHED if folder is None else 0
+
+
+def _make_deployable(folder: Path, recipe: "Recipe", progress: "Progress") -> None:
+    """Keep the network's graph with the model, so that a robot needs no PyTorch, and measure whether int8 serves."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ModuleNotFoundError as error:
+        warn(f"the graph is not written and int8 not measured, since {error.name} is missing.")
+        return
+    from facial_attributes_training.fit.run_data import read_samples
+    from facial_attributes_training.measure.int8 import decide_int8
+
+    from facial_attributes_ros.engines.export import write_graph
+
+    try:
+        write_graph(folder)
+        decide_int8(folder, read_samples(recipe, recipe.data.validation).manifest, progress)
+    except UserError as error:  # the model is whole without them
+        warn(str(error))
 
 
 def _warn_of_missing_labels(recipe: "Recipe") -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -14,15 +15,19 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE, LABELS
 from facial_attributes_ros.engines.deployed import DeployedModel
+from facial_attributes_ros.engines.onnx import engine_key
 from facial_attributes_ros.engines.onnx_export import (
     FLOAT_TOLERANCE,
     INPUT,
     check_onnx,
+    example_crops,
     largest_difference,
     write_deployed,
 )
+from facial_attributes_ros.engines.skeleton import EXAMPLES, SKELETON_FILE, write_skeleton
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors
+from facial_attributes_ros.models.arrays import model_arrays
 from facial_attributes_ros.models.registry import check_tasks, load_model, model_folder
 from facial_attributes_ros.models.spec import ModelSpec
 
@@ -71,6 +76,24 @@ def export(
         described = _notes(spec, deployed.tasks, kind, "int8" if int8 else "float32", difference)
         temporary.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     return notes, difference
+
+
+def write_graph(folder: Path) -> Path:
+    """Write the graph of a model into its folder, so that its engine can be built without PyTorch; see `skeleton`.
+
+    Raises:
+        UserError: no such model, or it can't be written as ONNX.
+    """
+    network, spec = load_model(folder)
+    deployed = DeployedModel(network, spec, spec.tasks).eval().requires_grad_(False)
+    crops = torch.from_numpy(example_crops(EXAMPLES, spec.image_size))
+    logits = [values.numpy() for values in deployed(crops)]
+    path = folder / SKELETON_FILE
+    with TemporaryDirectory() as scratch:
+        whole = Path(scratch) / "whole.onnx"
+        write_deployed(deployed, spec.image_size, whole)
+        write_skeleton(whole, model_arrays(folder, spec), engine_key(folder, spec), logits, path)
+    return path
 
 
 def check_tensorrt() -> None:

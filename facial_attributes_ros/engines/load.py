@@ -49,11 +49,15 @@ def load_engine(
         raise UserError(f"An engine needs at least one thread, not {threads}.")
     folder = model_folder(model)
     spec = ModelSpec.identified(folder)
+    if warning := unused_gpu(device, engine):
+        _LOGGER.warning(warning)
     device = resolve_device(device, engine)
     chosen = _choose(spec, device) if engine == "auto" else engine
     _LOGGER.info("Model %s runs in engine %s on %s.", spec.title, chosen, device)
     loaded: Engine
     if chosen == "torch":
+        if not importlib.util.find_spec("torch"):
+            raise UserError("Engine torch needs PyTorch, which is not installed: pip install '.[torch]'.")
         from facial_attributes_ros.engines.torch import TorchEngine
 
         loaded = TorchEngine.load(folder, device=device, threads=threads)
@@ -81,12 +85,33 @@ def resolve_device(device: str, engine: str = "auto") -> str:
         return "cpu"
     count = _cuda_devices(engine)
     if kind == "cuda" and int(index or 0) >= count:
+        if _has_nvidia_device() and engine != "onnx" and not importlib.util.find_spec("torch"):
+            raise UserError(f"device {device} needs PyTorch, which is not installed: pip install '.[torch]'.")
         raise UserError(f"There is no CUDA device {index or 0} here: choose cpu, or check the driver with nvidia-smi.")
     return f"cuda:{index or 0}" if count else "cpu"
 
 
+def unused_gpu(device: str = "auto", engine: str = "auto") -> str:
+    """Return a sentence if the machine has an NVIDIA device that `device: auto` can't use, else an empty string."""
+    if device != "auto" or engine == "onnx-int8" or not _has_nvidia_device() or _cuda_devices(engine):
+        return ""
+    library = "onnxruntime" if engine == "onnx" else "torch"
+    if not importlib.util.find_spec(library):
+        command = "pip install onnxruntime-gpu" if engine == "onnx" else "pip install '.[torch]'"
+        return f"There is an NVIDIA GPU, and it is not used, since {library} is not installed: {command}."
+    return (
+        f"There is an NVIDIA GPU, and it is not used, since {library} finds no CUDA device: "
+        "check the driver with nvidia-smi, and that a build for CUDA is installed."
+    )
+
+
+def _has_nvidia_device() -> bool:
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and any(Path(file).exists() for file in _CUDA_FILES)
+
+
 def _cuda_devices(engine: str) -> int:
-    if not any(Path(file).exists() for file in _CUDA_FILES) or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+    if not _has_nvidia_device():
         return 0
     if engine == "auto":
         return _cuda_devices_of_torch() or _cuda_devices_of_onnxruntime()

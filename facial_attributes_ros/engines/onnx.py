@@ -1,27 +1,38 @@
 """ONNX Runtime: float32 or int8 on a CPU, CUDA and TensorRT where its providers are installed.
 
-PyTorch builds the merged network once from the model folder. It is kept in the user's cache, and from then on this
-engine starts without PyTorch.
+The merged network is built once from the model's folder and kept in the user's cache. It needs PyTorch only for models
+whose folder does not hold their graph, see `skeleton`.
 """
 
 import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from glob import escape
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Self
 
 from facial_attributes_ros.cache import cache_dir, writable_cache
 from facial_attributes_ros.engines.base import Crops, Logits, check_crops, empty_logits
 from facial_attributes_ros.engines.batches import FittingBatches
+from facial_attributes_ros.engines.onnx_export import (
+    Runner,
+    check_logits,
+    check_onnx,
+    write_deployed,
+    write_quantised,
+)
 from facial_attributes_ros.engines.onnx_parts import PartedNetwork, part_paths, write_parts
+from facial_attributes_ros.engines.skeleton import expected_logits, fill, read_skeleton
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, locked, remove_leftovers, utf8_name
+from facial_attributes_ros.models.arrays import model_arrays
 from facial_attributes_ros.models.registry import check_tasks, weights_file
 from facial_attributes_ros.models.spec import TENSORS_FILE, ModelSpec
 from facial_attributes_ros.progress import announce
@@ -106,10 +117,10 @@ def build_engine(folder: Path, *, int8: bool = False) -> Path:
     PyTorch runs where there is no PyTorch.
 
     Raises:
-        UserError: torch is not installed, the model is damaged, the check fails, or the disk is full.
+        UserError: torch is needed and not installed, the model is damaged, the check fails, or the disk is full.
     """
     spec = ModelSpec.read(folder)
-    stem = f"{_file_name(spec.name)}-{_key(folder, spec)}-{'int8' if int8 else 'float32'}"
+    stem = f"{_file_name(spec.name)}-{engine_key(folder, spec)}-{'int8' if int8 else 'float32'}"
     for cache in (cache_dir, writable_cache):
         path = cache() / "engines" / f"{stem}.onnx"
         parts = [path, *part_paths(path, spec.tasks).values()]
@@ -120,7 +131,7 @@ def build_engine(folder: Path, *, int8: bool = False) -> Path:
         remove_leftovers(path)
         if not _is_whole(parts):  # another process may have built it while this one waited
             announce(f"Building the engine of model {spec.name} (once) in {path.parent}")
-            _build(folder, path, int8)
+            _build(folder, spec, path, int8)
             with atomic_target(_digest_file(path)) as temporary:
                 temporary.write_text(_digests(parts), encoding="ascii")
             announce(f"Built {path.name} ({sum(part.stat().st_size for part in parts) / 1e6:.0f} MB)")
@@ -159,29 +170,40 @@ def _forget_old(engines: Path, name: str) -> None:
             part.unlink(missing_ok=True)
 
 
-def _build(folder: Path, path: Path, int8: bool) -> None:
-    try:
-        from facial_attributes_ros.engines.deployed import DeployedModel
-        from facial_attributes_ros.models.registry import load_model
-    except ImportError as error:
-        raise UserError(f"The engine of this model must be built once, which needs PyTorch ({error}).") from error
-    from facial_attributes_ros.engines.onnx_export import check_onnx, write_deployed
-
-    model, spec = load_model(folder)
-    deployed = DeployedModel(model, spec, spec.tasks).eval()
+def _build(folder: Path, spec: ModelSpec, path: Path, int8: bool) -> None:
     with atomic_target(path) as temporary:
         whole = temporary.with_name("whole.onnx")
-        write_deployed(deployed, spec.image_size, whole, int8=int8)
+        check = _write_whole(folder, spec, whole, int8)
         write_parts(whole, temporary, spec.tasks)
         network = PartedNetwork(temporary, spec.tasks, lambda part: open_session(part, "cpu", None))
-        check_onnx(lambda crops: network.run(crops, spec.tasks), deployed, spec.image_size, int8=int8)
+        check(lambda crops: network.run(crops, spec.tasks))
         own = part_paths(path, spec.tasks)
         for task, part in part_paths(temporary, spec.tasks).items():
             part.chmod(0o644)
             part.replace(own[task])
 
 
-def _key(folder: Path, spec: ModelSpec) -> str:
+def _write_whole(folder: Path, spec: ModelSpec, path: Path, int8: bool) -> Callable[[Runner], object]:
+    """Write the whole network, without PyTorch if the model's folder holds its graph, and return its check."""
+    if graph := read_skeleton(folder, engine_key(folder, spec)):
+        expected = expected_logits(graph)
+        write_quantised(lambda whole: fill(graph, model_arrays(folder, spec), whole), path, int8=int8)
+        return partial(check_logits, expected=expected, image_size=spec.image_size, int8=int8)
+    try:
+        from facial_attributes_ros.engines.deployed import DeployedModel
+        from facial_attributes_ros.models.registry import load_model
+    except ImportError as error:
+        raise UserError(
+            f"The engine of this model must be built once, which needs PyTorch ({error}): pip install '.[torch]'."
+        ) from error
+    model, _ = load_model(folder)
+    deployed = DeployedModel(model, spec, spec.tasks).eval()
+    write_deployed(deployed, spec.image_size, path, int8=int8)
+    return partial(check_onnx, deployed=deployed, image_size=spec.image_size, int8=int8)
+
+
+def engine_key(folder: Path, spec: ModelSpec) -> str:
+    """Return a hash of everything that changes the network of a model."""
     parts = [f"build {BUILD_VERSION}"]
     document = spec.to_json()
     parts += [json.dumps(document[name], sort_keys=True) for name in _SHAPING_FIELDS]

@@ -76,13 +76,18 @@ def write_deployed(deployed: "DeployedModel", image_size: int, path: Path, *, in
     import torch
 
     example = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
-    if int8:
-        whole = path.with_name("float32.onnx")
-        write_onnx(deployed, example, deployed.tasks, whole)
-        quantise(whole, path)
-        whole.unlink()
-    else:
-        write_onnx(deployed, example, deployed.tasks, path)
+    write_quantised(lambda whole: write_onnx(deployed, example, deployed.tasks, whole), path, int8=int8)
+
+
+def write_quantised(write: Callable[[Path], None], path: Path, *, int8: bool) -> None:
+    """Write a network as a function writes it, in int8 if wanted."""
+    if not int8:
+        write(path)
+        return
+    whole = path.with_name("float32.onnx")
+    write(whole)
+    quantise(whole, path)
+    whole.unlink()
 
 
 def quantise(source: Path, target: Path) -> None:
@@ -144,7 +149,28 @@ def check_onnx(run: Runner, deployed: "DeployedModel", image_size: int, *, int8:
     Raises:
         UserError: the difference is above the tolerance.
     """
-    worst = largest_difference(run, deployed, image_size, int8)
+    return _checked(largest_difference(run, deployed, image_size, int8), int8)
+
+
+def check_logits(run: Runner, expected: Sequence[NDArray[np.float32]], image_size: int, *, int8: bool = False) -> float:
+    """Compare an ONNX network with logits that PyTorch gave for example crops.
+
+    Args:
+        run: gives its logits for crops uint8 (N, S, S, 3).
+        expected: the logits for `example_crops`, float32 (N, classes) per output.
+        image_size: S.
+        int8: whether it was quantised.
+
+    Returns:
+        As `check_onnx`.
+
+    Raises:
+        UserError: the difference is beyond the tolerance.
+    """
+    return _checked(_difference(run(example_crops(len(expected[0]), image_size)), expected, int8), int8)
+
+
+def _checked(worst: float, int8: bool) -> float:
     tolerance = INT8_TOLERANCE if int8 else FLOAT_TOLERANCE
     if not worst <= tolerance:
         raise UserError(f"The ONNX network differs from PyTorch's by {worst:.2g}, more than {tolerance}: use torch.")
@@ -171,12 +197,21 @@ def largest_difference(
         crops = example_crops(count, image_size)
         with torch.inference_mode():
             expected = [logits.cpu().numpy() for logits in deployed(torch.from_numpy(crops).to(deployed.scale.device))]
-        for ours, theirs in zip(expected, run(crops), strict=True):
-            if as_probabilities and ours.shape[1] > 1:  # an age in years is one number
-                difference = np.abs(_softmax(ours) - _softmax(theirs)).mean(axis=0).max()
-            else:
-                difference = np.abs(ours - theirs).max()
-            worst = max(worst, float(difference))
+        worst = max(worst, _difference(run(crops), expected, as_probabilities))
+    return worst
+
+
+def _difference(
+    found: Sequence[NDArray[np.float32]], expected: Sequence[NDArray[np.float32]], as_probabilities: bool
+) -> float:
+    """Return the largest difference of two lists of logits, see `largest_difference`."""
+    worst = 0.0
+    for ours, theirs in zip(found, expected, strict=True):
+        if as_probabilities and ours.shape[1] > 1:  # an age in years is one number
+            difference = np.abs(_softmax(ours) - _softmax(theirs)).mean(axis=0).max()
+        else:
+            difference = np.abs(ours - theirs).max()
+        worst = max(worst, float(difference))
     return worst
 
 

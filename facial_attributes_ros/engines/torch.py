@@ -4,12 +4,13 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from typing_extensions import Self
 
 from facial_attributes_ros.engines.base import Crops, Logits, check_crops, empty_logits
 from facial_attributes_ros.engines.batches import FittingBatches, out_of_memory

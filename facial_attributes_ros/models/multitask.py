@@ -1,10 +1,10 @@
 """One backbone, one head per task."""
 
 from collections.abc import Iterable, Mapping
-from typing import Self
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from typing_extensions import Self
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptations.mtlora import TaskStreams

@@ -7,9 +7,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
+
+from typing_extensions import Self
 
 from facial_attributes_ros.files import file_sha256
 
@@ -171,7 +173,7 @@ def model_sha256(description: Mapping[str, Any], tensors: Path) -> str:
 
 def today() -> str:
     """Return the date in UTC, such as 2026-11-21."""
-    return datetime.now(UTC).date().isoformat()
+    return datetime.now(timezone.utc).date().isoformat()
 
 
 def check_known(values: Mapping[str, Any], cls: type, what: str) -> None:

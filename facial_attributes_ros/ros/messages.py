@@ -1,11 +1,12 @@
 """Results to messages."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import RegionOfInterest
+from typing_extensions import Self
 
 from facial_attributes_ros.attributes import FaceAttributes
 from facial_attributes_ros.msg import FaceAttributes as FaceMessage

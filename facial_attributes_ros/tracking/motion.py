@@ -6,10 +6,9 @@ white noise (Bar-Shalom, Li and Kirubarajan, Estimation with Applications to Tra
 the frame rate. All lengths scale with the face, so that near and far faces behave alike.
 """
 
-from typing import Self
-
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 _FIRST_SPEED = np.array([2.0, 2.0, 0.5, 0.5])
 """Standard deviation of an unknown velocity, in face sizes per second; sizes change more slowly than positions."""

@@ -13,7 +13,6 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from facial_attributes_ros.attributes import Detection
 from facial_attributes_ros.options import TrackingOptions
@@ -77,6 +76,10 @@ class Tracker:
 
     def __init__(self, options: TrackingOptions | None = None) -> None:
         """Begin without tracks."""
+        # Half of the time that importing a node would take: loaded where a pipeline is made.
+        from scipy.optimize import linear_sum_assignment
+
+        self._pair = linear_sum_assignment
         self.options = options or TrackingOptions()
         self._identifiers = Identifiers()
         self.reset()
@@ -156,7 +159,7 @@ class Tracker:
             return candidates, detections
         boxes = np.stack([item.box for item in detections])
         costs = np.stack([costs_of(candidate, boxes) for candidate in candidates])
-        pairs = [pair for pair in zip(*linear_sum_assignment(costs), strict=True) if costs[pair] < _OUT_OF_REACH]
+        pairs = [pair for pair in zip(*self._pair(costs), strict=True) if costs[pair] < _OUT_OF_REACH]
         for row, column in pairs:
             self._continue(candidates[row], detections[column], stamp)
         rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}

@@ -23,6 +23,7 @@ from facial_attributes_training.data.subsets import first_half
 from facial_attributes_training.fit.results import figures
 from facial_attributes_training.measure.calibration import calibrate
 from facial_attributes_training.measure.evaluation import evaluate
+from facial_attributes_training.measure.int8 import ALLOWED_LOSS
 from facial_attributes_training.measure.predictions import predict_manifest
 from facial_attributes_training.measure.recalibration import calibration_records
 from facial_attributes_training.reports.card.check import differences, most_lost
@@ -52,8 +53,6 @@ TEMPLATE, CARD = MEASURED / "card.md.in", ROOT / "docs" / "model-card-small.md"
 CORRUPTED_SAMPLES: Final = 1500
 SAMPLE_ROWS: Final = 240
 """Samples of the small evaluation that the tests repeat."""
-ALLOWED_LOSS: Final = 0.005
-"""int8 is the default if no task loses a larger fraction of its faces."""
 TOLERANCE: Final = 0.005
 """By how much fractions may differ when everything is measured again, perhaps on another machine."""
 

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
     if real:
         env = build()
     else:
-        set_up()
+        set_up(to_run=True)
         env = ros_environment()
     profile = shared_memory_profile()
     env |= dict.fromkeys(PROFILE_VARIABLES, profile or "")

@@ -2,6 +2,8 @@
 
 python3 scripts/setup/set_up.py            the environment, the ROS messages and the model files
 python3 scripts/setup/set_up.py --oldest   the environment with the oldest supported versions, for tests without ROS
+
+`make run` sets up what running needs, without PyTorch; the rest is installed when another target needs it.
 """
 
 import quiet_start  # isort: split
@@ -11,7 +13,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from environment import LOCK, OLDEST, OLDEST_LOCK, VENV, make_environment
+from environment import LOCK, OLDEST, OLDEST_LOCK, RUN_LOCK, VENV, has_gpu, make_environment
 from messages import build_messages
 from preflight import check_compiler, check_path, check_python
 from ros_env import PREFIX
@@ -21,11 +23,12 @@ NEWEST_FOR_OLDEST = (3, 12)
 """The newest Python for which the oldest supported numpy, 1.26, has a wheel."""
 
 
-def set_up(oldest: bool = False) -> None:
+def set_up(oldest: bool = False, to_run: bool = False) -> None:
     """Bring the checkout to a state where everything runs.
 
     Args:
         oldest: make the environment of the oldest supported versions, and nothing else.
+        to_run: install only what running needs: no PyTorch unless there is a GPU, nothing for training and tests.
 
     Raises:
         SetUpError: something is missing or failed; the message is one sentence.
@@ -40,8 +43,8 @@ def set_up(oldest: bool = False) -> None:
             return
         if not (PREFIX / "stamp").exists():
             check_compiler()  # said before a minute of downloading rather than after it
-        make_environment(VENV, LOCK)
-        build_messages(LOCK)
+        make_environment(VENV, RUN_LOCK if to_run and not has_gpu() else LOCK)
+        build_messages(RUN_LOCK)
         _fetch_assets()
         _build_engine()
 
@@ -59,7 +62,7 @@ def _fetch_assets() -> None:
 def _build_engine() -> None:
     """Have the inference engine of the shipped model built into the user's cache, which a first run would wait for."""
     weights = ROOT / "facial_attributes_ros" / "models" / "weights"
-    stamp = Stamp(VENV / "stamps" / "engine", [weights, ROOT / "facial_attributes_ros" / "runtime", LOCK])
+    stamp = Stamp(VENV / "stamps" / "engine", [weights, ROOT / "facial_attributes_ros" / "engines", RUN_LOCK])
     if stamp.valid() or not weights.is_dir():
         return
     say("Building the inference engine of the model (half a minute) ...")

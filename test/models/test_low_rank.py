@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facial_attributes_ros.models.adaptations.low_rank import IN, OUT, compress, expand
+from facial_attributes_ros.models.adaptations.low_rank import compress, expand
+from facial_attributes_ros.models.arrays import IN, OUT
 
 SHAPE = (12, 20)
 

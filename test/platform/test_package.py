@@ -4,12 +4,12 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 import xml.etree.ElementTree as ElementTree
 from email import message_from_string
 from pathlib import Path
 
 import pytest
+import tomllib
 import yaml
 
 import facial_attributes_ros

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = sorted(
-    path for path in (ROOT / "requirements").glob("*.txt") if path.name in {"lock.txt", "robot.txt", "oldest.txt"}
-)
+LOCKS = sorted(path for path in (ROOT / "requirements").glob("*.txt") if path.name not in {"pins.txt", "numpy1.txt"})
 
 
 def entries(path):
@@ -23,8 +21,27 @@ def versions(name, lock):
     return [version for package, version, _ in entries(ROOT / "requirements" / lock) if package == name]
 
 
-def test_there_are_three_locks():
-    assert [path.name for path in LOCKS] == ["lock.txt", "oldest.txt", "robot.txt"]
+def test_there_is_a_lock_for_each_use():
+    names = ["lock.txt", "oldest.txt", "robot-torch.txt", "robot.txt", "run.txt", "train.txt"]
+    assert [path.name for path in LOCKS] == names
+
+
+@pytest.mark.parametrize("lock", ["run.txt", "robot.txt"])
+def test_running_needs_no_pytorch(lock):
+    names = {name for name, _, _ in entries(ROOT / "requirements" / lock)}
+    assert not names & {"torch", "torchvision", "timm", "peft", "open-clip-torch", "accelerate", "triton"}
+    assert not [name for name in names if name.startswith("nvidia")]
+
+
+def test_what_running_needs_is_a_part_of_the_whole():
+    """So that one environment can be filled up from the one to the other."""
+    whole = {(name, version) for name, version, _ in entries(ROOT / "requirements" / "lock.txt")}
+    newer = {
+        (name, version)
+        for name, version, _ in entries(ROOT / "requirements" / "run.txt")
+        if len(versions(name, "run.txt")) == 1
+    }
+    assert {name for name, _ in newer - whole} <= {"coloredlogs", "humanfriendly", "mpmath", "six", "sympy"}
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptations.ladder import Adaptation, build_model, trained_tensors
-from facial_attributes_ros.models.adaptations.low_rank import IN, OUT
+from facial_attributes_ros.models.arrays import IN, OUT
 from facial_attributes_ros.models.backbones.base import Backbone
 from facial_attributes_ros.models.backbones.build import build_backbone
 from facial_attributes_ros.models.checkpoint import load_into, load_tensors

@@ -8,9 +8,10 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.errors import UserError

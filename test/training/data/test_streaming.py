@@ -146,12 +146,12 @@ def test_rounds_follow_each_other_without_end(folder: Path) -> None:
     again = stream.endless(3, reader=1, readers=2)
     assert [next(again)[0] for _ in range(100)] == taken[:100]
     nothing = Manifest.from_rows([Row(f"{folder}/0.tar#none.png")])
-    with pytest.raises(UserError, match="none of the rows"):
+    with pytest.raises(UserError, match="none of the manifest's samples"):
         next(ShardStream(nothing).endless(0))
 
 
 def test_what_can_not_be_streamed_gets_a_sentence(folder: Path) -> None:
-    for path, sentence in ((f"{folder}/a.jpg", "only pictures in tar"), ("pipe://x/a.tar#b", "may begin with http")):
+    for path, sentence in ((f"{folder}/a.jpg", "only images in tar"), ("pipe://x/a.tar#b", "may begin with http")):
         with pytest.raises(UserError, match=sentence):
             ShardStream(Manifest.from_rows([Row(path)]))
     with pytest.raises(UserError, match="on another machine"):

@@ -31,8 +31,8 @@ PLAIN = {
 
 def documented(launcher: str) -> list[str]:
     """Return the words of the command that the documentation gives for a launcher."""
-    text = " ".join((Path(__file__).parents[3] / "docs" / "training.md").read_text().split())
-    return re.search(rf"`({launcher} [^`]* train RECIPE)`", text)[1].split()
+    text = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
+    return re.search(rf"^{launcher} .* train config/recipes/\S+\.yaml$", text, re.MULTILINE)[0].split()
 
 
 def launched(launcher: str, port: str, recipe: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -253,13 +253,13 @@ def test_people_in_several_splits_are_counted() -> None:
     ]
     told = describe_people(rows)
     assert told[:2] == (
-        "People are told apart by the column identity: 3 of them in 7 rows.",
-        "Of 1 more rows it is not known who is in them.",
+        "Identities are in the column identity: 3 people in 7 samples.",
+        "1 more samples have no identity.",
     )
-    assert "2 people are in several splits, with 5 rows" in told[2]
+    assert "2 people are in several splits, with 5 samples" in told[2]
     assert "2 in test and train, 1 in test and val, 1 in train and val" in told[2]
-    assert describe_people(rows[2:4]) == ("People are told apart by the column identity: 1 of them in 2 rows.",)
-    assert "so that one person may be in several splits" in describe_people([Row("a", "train"), Row("b", "val")])[0]
+    assert describe_people(rows[2:4]) == ("Identities are in the column identity: 1 people in 2 samples.",)
+    assert "so one person may be in several splits" in describe_people([Row("a", "train"), Row("b", "val")])[0]
 
 
 @pytest.mark.parametrize("split", ["../../escape", "a/b", "tr\0ain", "two words", "x" * 65, "train\n"])

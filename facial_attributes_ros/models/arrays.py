@@ -1,0 +1,59 @@
+"""The tensors of a model as numpy arrays, for machines without PyTorch."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facial_attributes_ros.assets import asset
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.files import utf8_name
+from facial_attributes_ros.models.backbones.architecture import DINOV2
+from facial_attributes_ros.models.backbones.dinov2 import arrays_from_onnx
+from facial_attributes_ros.models.spec import TENSORS_FILE, ModelSpec
+
+Arrays = dict[str, NDArray[np.float32]]
+
+OUT: Final = ".low_rank_out"
+"""Suffix of the first factor of a stored difference, (out, rank); see `models.adaptations.low_rank`."""
+IN: Final = ".low_rank_in"
+"""Suffix of the second factor, (rank, in)."""
+
+_TRUNK: Final = "backbone.trunk."
+
+
+def model_arrays(folder: Path, spec: ModelSpec) -> Arrays:
+    """Return the parameters and buffers of a model by their names in the network, as far as numpy can make them.
+
+    What is stored as a difference of low rank is added to the starting weights of DINOv2. Adapters stay as they are,
+    and tables that are resampled to another image size have the size of the starting weights.
+
+    Raises:
+        UserError: a file is missing or damaged, or the starting weights can't be fetched.
+    """
+    stored = _read(Path(folder) / TENSORS_FILE)
+    start: Arrays = {}
+    if spec.backbone.weights == "asset" and spec.backbone.name == DINOV2:
+        start = {_TRUNK + name: array for name, array in arrays_from_onnx(asset(DINOV2)).items()}
+    whole = start | {name: array for name, array in stored.items() if not name.endswith((OUT, IN))}
+    for name in (key.removesuffix(OUT) for key in stored if key.endswith(OUT)):
+        try:
+            whole[name] = start[name] + stored[name + OUT] @ stored[name + IN]
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{folder} holds a difference that does not fit its backbone: get it again.") from error
+    return whole
+
+
+def _read(path: Path) -> Arrays:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        with utf8_name(path) as name:
+            stored = load_file(name)
+    except FileNotFoundError as error:
+        raise UserError(f"{path.parent} is not a whole model: it has no {path.name}.") from error
+    except (SafetensorError, OSError, KeyError, TypeError) as error:  # the last two for types that numpy lacks
+        raise UserError(f"{path} is not a readable safetensors file ({error}): get it again.") from error
+    return {name: np.asarray(array, np.float32) for name, array in stored.items()}
