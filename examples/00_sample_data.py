@@ -5,10 +5,10 @@
     facial-attributes predict work/sample/image.jpg
     facial-attributes prepare manifest work/sample/faces --out work/faces
 
-The image, the images and the video show the photographs that scikit-image and insightface carry. The data set has three
-images each of the 100 small grey faces in scikit-image (from Labeled Faces in the Wild, Huang et al. 2007). **Its labels
-are made up**: the lighting of an image follows its age group, its tint follows its emotion, and its brighter side
-follows its gender. So a model has something to learn, but what it learns is of no use on real faces.
+The image, the images and the video show the photographs that scikit-image and insightface carry. The data set has
+three images each of the 100 small grey faces in scikit-image (from Labeled Faces in the Wild, Huang et al. 2007). **Its
+labels are made up**: the lighting of an image follows its age group, its tint follows its emotion, and its brighter
+side follows its gender. So a model has something to learn, but what it learns is of no use on real faces.
 """
 
 import argparse
