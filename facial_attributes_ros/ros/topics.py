@@ -1,18 +1,25 @@
-"""Names of topics that belong together, and of the parameters that change their quality of service."""
+"""Topics: their quality of service, the parameters that override it, and the names of compressed topics."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+NEWEST_IMAGE: Final = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Of a subscription to images: as sensor data, but only the newest is kept."""
+LATCHED: Final = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""Of a topic whose last message every late subscriber gets."""
 
 
 def compressed_twin(node: Node, topic: str) -> str:
     """Return the name of an image topic's compressed twin, as image_transport names it.
 
-    The twin follows the remapping of the topic; a remapping of its own goes before.
+    The twin follows the remapping of the topic; its own remapping takes precedence.
 
     Args:
-        node: whose remappings count.
+        node: whose remappings apply.
         topic: name of the image topic before any remapping.
     """
     own = f"{topic}/compressed"
@@ -22,10 +29,10 @@ def compressed_twin(node: Node, topic: str) -> str:
 
 
 def qos_parameters(node: Node, kind: str, topics: Iterable[str]) -> list[str]:
-    """Return the names of the `qos_overrides` parameters of topics, whether they are declared yet or not.
+    """Return the names of the `qos_overrides` parameters of topics, declared or not yet.
 
     Args:
-        node: whose remappings count.
+        node: whose remappings apply.
         kind: publisher or subscription.
         topics: names before any remapping.
     """

@@ -4,16 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from facial_attributes_ros.ros.perception import diagnostics
-from facial_attributes_ros.ros.perception.diagnostics import Report, Statistics
+from facial_attributes_ros.ros.perception import statistics as statistics_module
 from facial_attributes_ros.ros.perception.health import ERROR, OK, WARN, Situation, assess
+from facial_attributes_ros.ros.perception.statistics import Report, Statistics
 from facial_attributes_ros.ros.perception.stream import StreamReport
 
 ACTIVE = Situation("active", topic="/eye/image")
 
 
 def report(counts=None, latencies=(), **details):
-    counts = {"in": 15, "out": 15} if counts is None else counts
+    counts = {"received": 15, "published": 15} if counts is None else counts
     return Report(1.0, counts, counts, counts, tuple(latencies), **details)
 
 
@@ -24,29 +24,33 @@ def silent(seconds, **details):
 @pytest.mark.parametrize(
     ("events", "level", "words"),
     [
-        (report(latencies=[0.05] * 15, faces=2), OK, "15.0 images/s in, 15.0 arrays/s out, faces: 2"),
+        (report(latencies=[0.05] * 15, faces=2), OK, "received at 15.0 Hz, messages published at 15.0 Hz, faces: 2"),
         (report(silence=1.9, faces=None), OK, "faces: ?"),
-        (silent(2.5), WARN, "No image has come for 2 s; check the topic /eye/image"),
+        (silent(2.5), WARN, "No image received for 2 s: check the topic /eye/image"),
         (silent(2.5, unanswered=2.5), WARN, "No image"),
         (silent(2.5, waiting=2.4), ERROR, "waiting for its attributes for 2 s"),
-        (report(latencies=[0.4] * 15), OK, "images/s"),
+        (report(latencies=[0.4] * 15), OK, "published at"),
         (report(latencies=[0.6] * 15), WARN, "0.6 s after"),
         (report(latencies=[2.1] * 15), ERROR, "2.1 s after"),
         (report(waiting=0.7), WARN, "0.7 s after"),
-        (report({"in": 15}, waiting=2.1), ERROR, "hangs"),
-        (report({"in": 15}, unanswered=2.1), ERROR, "nothing has come out for 2 s"),
-        (report(unanswered=1.9), OK, "images/s"),
+        (report({"received": 15}, waiting=2.1), ERROR, "stuck"),
+        (report({"received": 15}, unanswered=2.1), ERROR, "nothing was published for 2 s"),
+        (report(unanswered=1.9), OK, "published at"),
         (report(latencies=[1.7e9]), ERROR, "not of this clock"),
         (report(latencies=[-1.7e9]), ERROR, "not of this clock"),
-        (report({"in": 20, "out": 19, "bad": 1}), OK, "images/s"),
-        (report({"in": 10, "out": 8, "bad": 2}), WARN, "2 of 10 images could not be read"),
-        (report({"in": 10, "out": 1, "bad": 9}), ERROR, "9 of 10 images could not be read"),
-        (report({"in": 5, "bad": 5}, reasons={"bad": "It is cut."}), ERROR, "It is cut."),
-        (report({"in": 5, "out": 4, "failed": 1}), ERROR, "failed"),
-        (report({"in": 5, "out": 5, "model": 1}, reasons={"model": "It is NaN."}), ERROR, "It is NaN."),
-        (report({"in": 5, "out": 4, "ended": 1}, reasons={"ended": "a panic"}), ERROR, "ended (a panic)"),
+        (report({"received": 20, "published": 19, "invalid": 1}), OK, "published at"),
+        (report({"received": 10, "published": 8, "invalid": 2}), WARN, "2 of 10 images are invalid"),
+        (report({"received": 10, "published": 1, "invalid": 9}), ERROR, "9 of 10 images are invalid"),
+        (report({"received": 5, "invalid": 5}, reasons={"invalid": "It is cut."}), ERROR, "It is cut."),
+        (report({"received": 5, "published": 4, "failed": 1}), ERROR, "failed"),
+        (report({"received": 5, "published": 5, "model": 1}, reasons={"model": "It is NaN."}), ERROR, "It is NaN."),
+        (
+            report({"received": 5, "published": 4, "restarts": 1}, reasons={"restarts": "a panic"}),
+            ERROR,
+            "ended (a panic)",
+        ),
         (report(still=2.5), ERROR, "have not moved for 2 s"),
-        (report(stream=StreamReport(0.03, 3, 0.04)), OK, "images/s"),
+        (report(stream=StreamReport(0.03, 3, 0.04)), OK, "published at"),
         (report(stream=StreamReport(0.03, 30, 0.33)), WARN, "33 % of the camera's images are lost"),
     ],
 )
@@ -73,9 +77,9 @@ def test_a_clock_that_stands_still_is_an_error_while_images_come_and_nothing_els
 
 
 def test_everything_that_is_wrong_is_said_with_the_worst_first():
-    health = assess(report({"in": 10, "out": 8, "bad": 2, "failed": 1}, latencies=[0.6]), ACTIVE)
+    health = assess(report({"received": 10, "published": 8, "invalid": 2, "failed": 1}, latencies=[0.6]), ACTIVE)
     assert health.level == ERROR
-    assert health.message.index("failed") < health.message.index("could not be read") < health.message.index("0.6 s")
+    assert health.message.index("failed") < health.message.index("invalid") < health.message.index("0.6 s")
 
 
 def test_a_node_that_is_not_active_misses_no_images_but_says_why_a_transition_failed():
@@ -101,7 +105,7 @@ def test_a_node_that_is_configuring_says_the_stage_and_does_not_wait_for_ever_in
 @pytest.fixture
 def now(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(diagnostics, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(statistics_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 
@@ -109,26 +113,26 @@ def test_rates_totals_latencies_and_timings_are_among_the_values():
     statistics = Statistics()
     for stamp in range(1, 5):
         statistics.arrived(stamp, 0)
-    statistics.count("skipped")
+    statistics.count("dropped")
     for latency in (0.010, 0.020, 0.030):
         statistics.published(2, latency, {"detection": 0.004})
     values = assess(statistics.report(), ACTIVE).values
-    assert values["images passed over"] == "1"
+    assert values["images dropped"] == "1"
     assert values["images received"] == "4"
     assert values["latency p50 ms"] == "20.0"
     assert values["detection ms"] == "4.0"
     assert values["faces"] == "2"
-    assert float(values["images in per second"]) > 0
+    assert float(values["input rate Hz"]) > 0
     again = statistics.report()
-    assert again.counts.get("in", 0) == 0
-    assert again.totals["in"] == 4
+    assert again.counts.get("received", 0) == 0
+    assert again.totals["received"] == 4
     assert assess(again, ACTIVE).values["latency p50 ms"] == ""
 
 
 def test_faces_and_images_are_known_for_two_seconds_only(now):
     statistics = Statistics()
     assert assess(statistics.report(), ACTIVE).values["faces"] == ""
-    statistics.dealt_with(statistics.arrived(1, 0))
+    statistics.processed(statistics.arrived(1, 0))
     statistics.published(3, 0.05, {})
     for later, faces, level in ((1.0, "3", OK), (1.0, "3", OK), (0.5, "", WARN)):
         now[0] += later
@@ -151,16 +155,16 @@ def test_the_oldest_image_without_an_answer_is_the_one_in_work_and_then_the_newe
     second = statistics.arrived(2, 0)
     now[0] += 1
     assert statistics.report().waiting == 2
-    statistics.dealt_with(first)
+    statistics.processed(first)
     assert statistics.report().waiting == 1
-    statistics.dealt_with(second)
+    statistics.processed(second)
     assert statistics.report().waiting == 0
 
 
 def test_nothing_came_out_since_the_first_image_after_the_last_array_and_pauses_do_not_count(now):
     statistics = Statistics()
     for stamp in range(30):
-        statistics.dealt_with(statistics.arrived(stamp, 0))
+        statistics.processed(statistics.arrived(stamp, 0))
         now[0] += 0.1
     assert statistics.report().unanswered == pytest.approx(3)
     statistics.published(0, 0.0, {})
@@ -193,9 +197,9 @@ def test_images_without_stamps_have_the_clocks_time(now):
 
 def test_what_happens_once_is_told_for_some_seconds_with_its_reason(now):
     statistics = Statistics()
-    statistics.count("ended", "a panic")
+    statistics.count("restarts", "a panic")
     for second in range(8):
         found = assess(statistics.report(), Situation("active"))
-        assert ("ended (a panic)" in found.message) == (second <= diagnostics.RECENT)
+        assert ("ended (a panic)" in found.message) == (second <= statistics_module.RECENT)
         now[0] += 1
-    assert found.values["workers ended"] == "1"
+    assert found.values["worker restarts"] == "1"

@@ -88,8 +88,8 @@ def test_faces_are_published_without_attributes_while_the_model_fails(robot):
 def test_a_worker_that_ended_is_started_again_and_told(robot):
     robot.send(faces=1)
     status = robot.provoke(ERROR, "SystemExit: the picture panics", robot.image(fail=PANIC))
-    assert "started again" in status["message"]
-    assert int(values(status)["workers ended"]) >= 1
+    assert "restarted" in status["message"]
+    assert int(values(status)["worker restarts"]) >= 1
     assert len(robot.send(faces=3)["faces"]) == 3
 
 
@@ -143,7 +143,7 @@ def test_images_and_nothing_out_is_an_error_and_a_late_worker_stays_alone_in_its
     robot.send()
     held = robot.image(hold=1, faces=5)
     robot.camera.send_until(robot.node, "at work", held)
-    robot.provoke(ERROR, "the work on it hangs", robot.image(faces=1))
+    robot.provoke(ERROR, "the work on it is stuck", robot.image(faces=1))
     assert robot.listener.transition(DEACTIVATE)
     robot.node.wait_for_text("does not come to an end")
     assert robot.listener.transition(ACTIVATE)

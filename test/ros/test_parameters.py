@@ -146,7 +146,7 @@ def test_every_quality_of_service_that_the_publishers_declare_can_be_given(ros_c
 
     settings = settings_from({setting.name: setting.default for setting in SETTINGS} | {"rep155": "never"})
     publishing = LifecycleNode("perception", context=ros_context())
-    outputs = Outputs(publishing, settings, "small")
+    outputs = Outputs.open(publishing, settings, "small")
     declared = [name for name in publishing.list_parameters([], 0).names if name.startswith("qos_overrides.")]
     outputs.close()
     assert {name.split(".")[1] for name in declared} >= {"/faces", "/faces/image", "/faces/image/compressed"}

@@ -1,4 +1,4 @@
-"""One thread, one slot: the newest item is worked on and the others are counted."""
+"""One thread, one slot: the newest item is processed and the others are counted."""
 
 import threading
 import time
@@ -6,7 +6,6 @@ import time
 import pytest
 
 from facial_attributes_ros.ros.perception.worker import NewestWorker
-from facial_attributes_ros.ros.throttle import Throttle
 
 DEADLINE = 30.0
 
@@ -120,17 +119,18 @@ def test_a_worker_waits_for_the_one_that_was_stopped_in_vain():
             assert go_on.wait(DEADLINE)
         inside.remove(item)
 
-    late = NewestWorker(work, lambda: None)
+    working = threading.Lock()
+    late = NewestWorker(work, lambda: None, working=working)
     late.start()
     late.offer("late")
     while not inside:
         time.sleep(0.01)
     assert not late.stop(0.01)
-    second = NewestWorker(work, lambda: None, after=late)
+    second = NewestWorker(work, lambda: None, working=working)
     second.start()
     second.offer("second")
     assert second.stop(DEADLINE), "one that waits can be stopped"
-    third = NewestWorker(work, lambda: None, after=late)
+    third = NewestWorker(work, lambda: None, working=working)
     third.start()
     third.offer("third")
     time.sleep(0.3)
@@ -139,20 +139,3 @@ def test_a_worker_waits_for_the_one_that_was_stopped_in_vain():
     offered_until(third, lambda: len(most) > 1)
     assert third.stop(DEADLINE)
     assert set(most) == {1}
-
-
-def test_a_sentence_is_said_once_a_period_whatever_numbers_it_has():
-    throttle = Throttle(period=5.0)
-    assert throttle.pass_on("step is 3", now=0.0) == "step is 3"
-    assert throttle.pass_on("step is 4", now=1.0) is None
-    assert throttle.pass_on("no pixels", now=2.0) == "no pixels"
-    assert throttle.pass_on("step is 5", now=5.5) == "step is 5 (1 more like it before.)"
-    assert throttle.pass_on("step is 6", now=11.0) == "step is 6"
-
-
-def test_a_throttle_remembers_a_bounded_number_of_sentences():
-    throttle = Throttle(period=5.0, most=4)
-    for letter in "abcdefgh":
-        assert throttle.pass_on(letter, now=0.0) == letter
-    assert throttle.pass_on("h", now=1.0) is None
-    assert throttle.pass_on("a", now=1.0) == "a"

@@ -1,15 +1,14 @@
-"""What an active node has: a subscription and a worker."""
+"""What exists while the node is active: a subscription to images, and a worker that processes the newest one."""
 
 import threading
 import time
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -18,168 +17,166 @@ from facial_attributes_ros.ros.conversion import ConversionError
 from facial_attributes_ros.ros.managed import ManagedNode
 from facial_attributes_ros.ros.messages import FrameTime
 from facial_attributes_ros.ros.perception.configured import Configured
-from facial_attributes_ros.ros.perception.diagnostics import Statistics
-from facial_attributes_ros.ros.perception.order import ArrivalOrder
-from facial_attributes_ros.ros.perception.presence import Presence
+from facial_attributes_ros.ros.perception.statistics import Statistics
+from facial_attributes_ros.ros.perception.stream import ArrivalOrder, Presence
 from facial_attributes_ros.ros.perception.worker import NewestWorker
-from facial_attributes_ros.ros.throttle import Throttle
-from facial_attributes_ros.ros.topics import compressed_twin
+from facial_attributes_ros.ros.topics import NEWEST_IMAGE, compressed_twin
 
-WATCH = 0.25
-"""Seconds between two looks at whether faces are gone."""
+WATCH: Final = 0.25
+"""Seconds between two checks whether the faces of the last frame are gone."""
+LOG_PERIOD: Final = 5.0
+"""Seconds for which a warning of the same kind is not logged again."""
+_STEADY: Final = Clock(clock_type=ClockType.STEADY_TIME)
+"""Moves while the node's own clock does not, as when a recording is paused."""
+THROTTLED: Final = {"throttle_duration_sec": LOG_PERIOD, "throttle_time_source_type": _STEADY}
+"""Of a warning that every image may cause."""
 
 
 class Active:
-    """Listens to images and has a worker that takes the newest through the pipeline.
+    """A subscription to images and the worker that processes them; made by `open`.
 
-    Args:
-        node: listens.
-        configured: the pipeline and the publishers.
-        statistics: counts what happens.
+    Attributes:
+        topic: name of the topic of the images.
     """
 
-    def __init__(self, node: ManagedNode, configured: Configured, statistics: Statistics) -> None:
-        self._node = node
-        self._configured = configured
-        self._statistics = statistics
-        self._order, self._throttle = ArrivalOrder(), Throttle()
-        # A worker that was stopped in vain finds this set when it comes to its end.
-        self._closed = False
-        self._publishing = threading.Lock()
-        self._worker: NewestWorker[Any] = NewestWorker(
-            self._work,
-            dropped=lambda: statistics.count("skipped"),
-            ended=self._worker_ended,
-            after=configured.late,
+    def __init__(self, node: ManagedNode, topic: str, worker: NewestWorker[Any], opened: ExitStack) -> None:
+        self.topic = topic
+        self._node, self._worker, self._opened = node, worker, opened
+
+    @classmethod
+    def open(cls, node: ManagedNode, configured: Configured, statistics: Statistics) -> Self:
+        """Subscribe to images and start the worker; if a part fails, the others are closed.
+
+        Args:
+            node: subscribes.
+            configured: the pipeline and the publishers.
+            statistics: counts what happens.
+        """
+        frames = _Frames(node, configured, statistics)
+        worker = NewestWorker(
+            frames.process,
+            dropped=lambda: statistics.count("dropped"),
+            restarted=frames.worker_ended,
+            working=configured.working,
             name="perception",
         )
-        self._presence = Presence()
+        compressed = configured.settings.node.image_transport == "compressed"
         statistics.restart()
-        with ExitStack() as opened:  # what was opened is closed if the rest cannot be
-            self._subscription = self._subscribe()
-            opened.callback(node.destroy_subscription, self._subscription)
-            self._timer = node.create_timer(WATCH, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
-            opened.callback(node.destroy_timer, self._timer)
-            self._worker.start()
-            opened.callback(self._worker.stop, 0.0)
-            configured.info.activated(self.topic)
-            opened.pop_all()
-
-    @property
-    def topic(self) -> str:
-        """Name of the topic that is listened to."""
-        return str(self._subscription.topic_name)
+        with ExitStack() as opened:  # closed in the opposite order, every part even if another fails
+            opened.callback(configured.info.deactivated)
+            opened.callback(frames.close)
+            worker.start()
+            opened.callback(worker.stop, 0.0)
+            timer = node.create_timer(WATCH, frames.close_lists_without_frames, clock=_STEADY)
+            opened.callback(node.destroy_timer, timer)
+            subscription = node.create_subscription(
+                CompressedImage if compressed else Image,
+                compressed_twin(node, "image") if compressed else "image",
+                lambda message: frames.closed or worker.offer(frames.received(message)),
+                NEWEST_IMAGE,
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+            opened.callback(node.destroy_subscription, subscription)
+            configured.info.activated(subscription.topic_name)
+            return cls(node, str(subscription.topic_name), worker, opened.pop_all())
 
     def close(self, timeout: float) -> None:
-        """Stop listening and working, and publish that no face is in view any more.
+        """Unsubscribe, stop the worker, and publish that no face is in view any more.
 
         Args:
             timeout: seconds that the image in work may take to finish.
         """
-        with ExitStack() as steps:  # each is taken, the last one here first, whatever becomes of the others
-            steps.callback(self._configured.info.deactivated)
-            steps.callback(self._configured.outputs.close_lists)
-            steps.callback(self._stop, timeout)
-            steps.callback(self._node.destroy_timer, self._timer)
-            steps.callback(self._node.destroy_subscription, self._subscription)
+        with self._opened:
+            if not self._worker.stop(timeout):
+                self._node.get_logger().warning("The image in work does not come to an end: going on without it.")
 
-    def _subscribe(self) -> Any:
-        compressed = self._configured.settings.node.image_transport == "compressed"
-        return self._node.create_subscription(
-            CompressedImage if compressed else Image,
-            compressed_twin(self._node, "image") if compressed else "image",
-            self._on_image,
-            _newest(),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
 
-    def _stop(self, timeout: float) -> None:
-        if not self._worker.stop(timeout):
-            self._configured.late = self._worker
-            self._node.get_logger().warning("The image in work does not come to an end; going on without it.")
-        with self._publishing:
-            self._closed = True
+class _Frames:
+    """Takes each image through the pipeline and publishes the result; works in the worker's thread."""
 
-    def _on_image(self, message: Any) -> None:
-        if self._closed:  # a subscription that could not be destroyed
-            return
+    def __init__(self, node: ManagedNode, configured: Configured, statistics: Statistics) -> None:
+        self._node, self._log, self._clock = node, node.get_logger(), node.get_clock()
+        self._configured = configured
+        self._statistics = statistics
+        self._order, self._presence = ArrivalOrder(), Presence()
+        # Held to publish. A worker that did not stop in time finds `closed` set when it comes to its end.
+        self._publishing = threading.Lock()
+        self.closed = False
+
+    def received(self, message: Any) -> tuple[float, Any]:
+        """Return a message with its time of arrival, for `process`; called by the node's executor."""
         stamp = message.header.stamp
-        nanoseconds = stamp.sec * 10**9 + stamp.nanosec
-        arrived = self._statistics.arrived(nanoseconds, self._node.get_clock().now().nanoseconds)
-        self._worker.offer((arrived, message))
+        arrived = self._statistics.arrived(stamp.sec * 10**9 + stamp.nanosec, self._clock.now().nanoseconds)
+        return arrived, message
 
-    def _watch(self) -> None:
-        """Publish that no face is in view any more, when no frame says so because none comes."""
-        death_after = self._configured.settings.pipeline.tracking.death_after
-        with self._publishing:
-            if self._presence.over(time.monotonic(), death_after):
-                self._configured.outputs.close_lists()
-
-    def _worker_ended(self, reason: str) -> None:
-        self._statistics.count("ended", reason)
-        self._complain(f"The worker ended ({reason}) and is started again.")
-
-    def _work(self, item: tuple[float, Any]) -> None:
-        """Do all the work on one image, in the worker's thread; whatever is wrong with it, the next one counts."""
+    def process(self, item: tuple[float, Any]) -> None:
+        """Process one image; whatever fails, the next image is processed."""
         arrived, message = item
         try:
             self._process(message.header, self._configured.convert(message))
         except ConversionError as error:
-            self._statistics.count("bad", str(error))
-            self._complain(f"An image is passed over: {error}")
+            self._statistics.count("invalid", str(error))
+            self._log.warning(f"An image is invalid: {error}", **THROTTLED)
         except Exception as error:  # a frame must not end the node
-            self._statistics.count("failed", f"{type(error).__name__}: {error}")
-            self._complain(f"The work on an image failed ({type(error).__name__}: {error}).")
+            reason = f"{type(error).__name__}: {error}"
+            self._statistics.count("failed", reason)
+            self._log.warning(f"The processing of an image failed ({reason}).", **THROTTLED)
         finally:
-            self._statistics.dealt_with(arrived)
-
-    def _complain(self, sentence: str) -> None:
-        text = self._throttle.pass_on(sentence)
-        if text is not None:
-            self._node.get_logger().warning(text)
+            self._statistics.processed(arrived)
 
     def _process(self, header: Any, image: NDArray[np.uint8]) -> None:
         configured, outputs = self._configured, self._configured.outputs
         configured.apply_settings()
-        seconds = self._seconds(header.stamp)
-        if offset := self._order.offset(seconds, time.monotonic()):
-            self._statistics.count("skipped")
-            self._complain(f"An image is dropped: its stamp is {offset:+.3f} s from that of the one before it.")
+        stamp = self._frame_time(header.stamp)
+        if offset := self._order.offset(stamp, time.monotonic()):
+            self._statistics.count("dropped")
+            sentence = f"An image is dropped: its stamp is {offset:+.3f} s from that of the one before it."
+            self._log.warning(sentence, **THROTTLED)
             return
         if change := configured.follow_camera(header.frame_id, image.shape):
-            self._complain(change)
-        result = self._estimate(image, seconds)
+            self._log.warning(change, **THROTTLED)
+        result = self._estimate(image, stamp)
         with self._publishing:
-            if self._closed:
+            if self.closed:
                 return
+            configured.info.image_received(header.frame_id)
             outputs.publish_attributes(header, image, result)
             self._presence.frame(time.monotonic())
-            latency = self._node.get_clock().now().nanoseconds * 1e-9 - seconds
+            latency = self._clock.now().nanoseconds * 1e-9 - stamp
             self._statistics.published(len(result.faces), latency, result.timings)
-            outputs.publish_picture(header, image, result.faces)
+            outputs.publish_image(header, image, result.faces)
 
-    def _estimate(self, image: NDArray[np.uint8], seconds: FrameTime) -> FrameResult:
-        """Take an image through the pipeline; where the model fails, faces are published all the same."""
-        with self._publishing:  # publishers of single faces are not to go meanwhile
+    def _estimate(self, image: NDArray[np.uint8], stamp: FrameTime) -> FrameResult:
+        """Take an image through the pipeline; if the model fails, the faces are published without new estimates."""
+        with self._publishing:  # the publishers of single faces must not be destroyed meanwhile
             wanted = self._configured.outputs.wanted_tasks()
         try:
-            return self._configured.pipeline.process(image, seconds, wanted)
+            return self._configured.pipeline.process(image, stamp, wanted)
         except EstimateError as error:
             self._statistics.count("model", str(error))
-            self._complain(str(error))
+            self._log.warning(str(error), **THROTTLED)
             return error.result
 
-    def _seconds(self, stamp: Any) -> FrameTime:
-        """Return the frame's time in seconds; a camera that sets no stamps is given the time of arrival."""
+    def _frame_time(self, stamp: Any) -> FrameTime:
+        """Return the time of a frame in seconds; without a stamp it is the time of arrival."""
         if stamp.sec == 0 and stamp.nanosec == 0:
-            return FrameTime(self._node.get_clock().now().nanoseconds * 1e-9, stamp)
+            return FrameTime(self._clock.now().nanoseconds * 1e-9, stamp)
         return FrameTime(stamp.sec + stamp.nanosec * 1e-9, stamp)
 
+    def close_lists_without_frames(self) -> None:
+        """Publish empty lists when the faces of the last frame are gone and no other frame has come to show it."""
+        death_after = self._configured.settings.pipeline.tracking.death_after
+        with self._publishing:
+            if not self.closed and self._presence.over(time.monotonic(), death_after):
+                self._configured.outputs.close_lists()
 
-def _newest() -> QoSProfile:
-    """Return the quality of service of images: best effort, and only the newest is kept."""
-    return QoSProfile(
-        depth=1,
-        reliability=qos_profile_sensor_data.reliability,
-        durability=qos_profile_sensor_data.durability,
-    )
+    def worker_ended(self, reason: str) -> None:
+        """Count and log that the worker's thread had ended."""
+        self._statistics.count("restarts", reason)
+        self._log.warning(f"The worker ended ({reason}) and is restarted.", **THROTTLED)
+
+    def close(self) -> None:
+        """Publish empty lists, and nothing after them."""
+        with self._publishing:
+            self.closed = True
+            self._configured.outputs.close_lists()

@@ -1,12 +1,13 @@
-"""What a configured node has: a pipeline that is ready, and the publishers of its results."""
+"""What exists while the node is configured: a pipeline that is ready, and the publishers of its results."""
 
 import gc
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,9 @@ from facial_attributes_ros.ros.managed import ManagedNode
 from facial_attributes_ros.ros.perception.info import InfoPublisher
 from facial_attributes_ros.ros.perception.outputs import Outputs
 from facial_attributes_ros.ros.perception.settings import Settings
-from facial_attributes_ros.ros.perception.worker import NewestWorker
 
 WARM_BATCHES = (1, 2, 4, 8)
-"""Numbers of faces the model is tried with before the first frame."""
+"""Numbers of faces that the model is run with before the first frame."""
 WARM_FRAME = (480, 640, 3)
 STEPS = 4
 """Stages of `load`."""
@@ -34,7 +34,7 @@ STEPS = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """What takes long to get.
+    """What takes long to load.
 
     Attributes:
         settings: with which it was loaded.
@@ -54,10 +54,10 @@ def load(settings: Settings, stages: Stages) -> Loaded:
 
     Args:
         settings: which ones, and how.
-        stages: told what is being done.
+        stages: records the stage of the work.
 
     Raises:
-        UserError: something is not there, or does not fit.
+        UserError: a file is missing, or does not fit.
     """
     node = settings.node
     stages.enter(1, STEPS, f"loading the detector {node.detector}")
@@ -66,7 +66,7 @@ def load(settings: Settings, stages: Stages) -> Loaded:
     stages.enter(2, STEPS, f"loading the model {node.model}")
     engine = load_engine(node.model, node.device, node.engine, node.threads or None)
     stages.enter(3, STEPS, f"warming up the model {node.model}")
-    # A task that is off is not even loaded; one that is switched on later loads its own part in milliseconds.
+    # A task that is off is not loaded; one that is switched on later loads its own part in milliseconds.
     engine.warm_up(WARM_BATCHES, [task for task in settings.pipeline.tasks if task in engine.spec.tasks])
     stages.enter(4, STEPS, "choosing the conversion of images")
     return Loaded(settings, detector, engine, _converter(settings))
@@ -80,54 +80,68 @@ def _converter(settings: Settings) -> Callable[[Any], NDArray[np.uint8]]:
 
 
 class Configured:
-    """A pipeline that is ready, and the publishers of its results.
-
-    Args:
-        node: whose publishers they are.
-        loaded: the detector and the model.
+    """A pipeline that is ready, and the publishers of its results; made by `open`.
 
     Attributes:
-        settings: what the parameters say now; `apply_settings` makes them count.
         pipeline: the way of a frame.
         outputs: the publishers of results.
         info: the publisher of what runs.
         convert: turns a message into a uint8 (H, W, 3) BGR image.
-        about: what diagnostics say of it.
-        late: a worker that was stopped in vain while it works with the pipeline.
-
-    Raises:
-        UserError: REP-155 topics are insisted on, but hri_msgs is not installed.
+        settings: what the parameters are now; `apply_settings` applies them to the pipeline.
+        about: keys and values that diagnostics show.
+        working: held by the worker that uses the pipeline; one that did not stop in time keeps the next one waiting.
     """
 
-    def __init__(self, node: ManagedNode, loaded: Loaded) -> None:
-        engine = loaded.engine
-        self.settings = self._applied = loaded.settings
-        self.pipeline = FramePipeline(loaded.detector, engine, self.settings.pipeline)
-        with ExitStack() as opened:  # what was opened is closed if the rest cannot be
-            self.info = InfoPublisher(node, engine.spec, self.settings)
-            opened.callback(self.info.close)
-            self.outputs = Outputs(node, self.settings, engine.spec.name)
-            opened.pop_all()
+    def __init__(self, loaded: Loaded, pipeline: FramePipeline, outputs: Outputs, info: InfoPublisher) -> None:
+        self.pipeline, self.outputs, self.info = pipeline, outputs, info
         self.convert = loaded.convert
+        self.settings = self._applied = loaded.settings
+        spec, engine = loaded.engine.spec, loaded.engine
         self.about = {
-            "model": engine.spec.name,
-            "model version": engine.spec.version,
-            "model hash": engine.spec.short_hash,
-            "commercial use": engine.spec.licence.commercial_use,
+            "model": spec.name,
+            "model version": spec.version,
+            "model hash": spec.short_hash,
+            "commercial use": spec.licence.commercial_use,
             "device": engine.device,
             "engine": engine.name,
-            "detector": self.settings.node.detector,
+            "detector": loaded.settings.node.detector,
         }
-        self.late: NewestWorker[Any] | None = None
-        self._camera: str | None = None
+        self.working = threading.Lock()
+        self._camera = ""
 
-    def take(self, settings: Settings) -> None:
-        """Take changed parameters; subscribers are told at once, the pipeline between two frames."""
+    @classmethod
+    def open(cls, node: ManagedNode, loaded: Loaded) -> Self:
+        """Create the pipeline and the publishers.
+
+        Args:
+            node: whose publishers they are.
+            loaded: the detector and the model.
+
+        Raises:
+            UserError: the parameter rep155 is always, but hri_msgs is not installed.
+        """
+        spec, settings = loaded.engine.spec, loaded.settings
+        pipeline = FramePipeline(loaded.detector, loaded.engine, settings.pipeline)
+        with ExitStack() as opened:  # if a later part fails, the earlier ones are closed
+            info = InfoPublisher(node, spec, settings)
+            opened.callback(info.close)
+            outputs = Outputs.open(node, settings, spec.name)
+            opened.pop_all()
+        return cls(loaded, pipeline, outputs, info)
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        with ExitStack() as steps:  # both, even if one fails
+            steps.callback(self.outputs.close)
+            steps.callback(self.info.close)
+
+    def change(self, settings: Settings) -> None:
+        """Take changed parameters: subscribers are informed at once, the pipeline uses them from the next frame."""
         self.settings = settings
         self.info.settings_changed(settings)
 
     def apply_settings(self) -> None:
-        """Take changed parameters between two frames, where nothing is in work."""
+        """Apply changed parameters; called between two frames."""
         settings = self.settings
         if settings is self._applied:
             return
@@ -136,35 +150,28 @@ class Configured:
         self.outputs.settings = settings
         self._applied = settings
 
-    def follow_camera(self, frame_id: str, shape: tuple[int, ...]) -> str | None:
-        """Forget all faces when the images come from another camera, whose pixels show other places.
+    def follow_camera(self, frame_id: str, shape: tuple[int, ...]) -> str:
+        """Reset the tracks if the images come from another camera, whose pixels show other places.
 
         Args:
             frame_id: of the image's header.
             shape: of the image, height and width first.
 
         Returns:
-            a sentence that says so, or None if the camera is the same.
+            a sentence about the change; empty if the camera is the same.
         """
-        self.info.image_came(frame_id)
         camera, before = f"{shape[1]}x{shape[0]} of frame '{frame_id}'", self._camera
         self._camera = camera
-        if before in (None, camera):
-            return None
+        if before in ("", camera):
+            return ""
         self.pipeline.reset()
-        return f"The camera changed from {before} to {camera}: all tracks begin anew."
-
-    def close(self) -> None:
-        """Destroy the publishers."""
-        with ExitStack() as steps:  # each is taken, whatever becomes of the other
-            steps.callback(self.outputs.close)
-            steps.callback(self.info.close)
+        return f"The camera changed from {before} to {camera}: all tracks are reset."
 
 
 def free_memory() -> None:
-    """Give back the memory of a model that nobody holds any more, that of the GPU too."""
+    """Free the memory of a model that has no reference any more, on the GPU too."""
     gc.collect()
-    # Only who uses torch has it imported.
+    # torch is imported only where it is used.
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

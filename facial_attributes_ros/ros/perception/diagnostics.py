@@ -1,180 +1,85 @@
-"""What happens in the node, counted: rates, latencies, losses. Needs no ROS; `health` judges it."""
+"""Publishes the health of the node on /diagnostics, once per second and to every new subscriber."""
 
-import math
-import threading
 import time
-from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.event_handler import PublisherEventCallbacks, UnsupportedEventTypeError
+from rclpy.node import Node
 
-from facial_attributes_ros.ros.perception.stream import ImageStream, StreamReport
+from facial_attributes_ros.ros.perception.health import ERROR, OK, WARN, Situation, assess
+from facial_attributes_ros.ros.perception.statistics import Statistics
 
-IMAGE_MISSING: Final = 2.0
-"""Seconds without an image, or without an array, after which faces are not known."""
-RECENT: Final = 5.0
-"""Seconds that a report looks back for `Report.recent`, so that nobody misses what happens once."""
-
-
-NO_STREAM: Final = StreamReport()
+PERIOD: Final = 1.0
+"""Seconds between two messages."""
+_LEVELS: Final = {OK: DiagnosticStatus.OK, WARN: DiagnosticStatus.WARN, ERROR: DiagnosticStatus.ERROR}
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What happened since the last report.
+class Diagnostics:
+    """Publishes what `health.assess` returns, as long as the node exists.
 
-    Attributes:
-        seconds: since the last report.
-        counts: images in (`in`), arrays out (`out`), images dropped (`skipped`), images that were none (`bad`), frames
-            on which the model failed (`model`) or anything else did (`failed`), workers that ended (`ended`).
-        recent: the same in the last `RECENT` seconds.
-        totals: the same since the start.
-        reasons: the last sentence that came with a count.
-        latencies: seconds from stamp to publication, one an array.
-        timings: mean seconds of every stage.
-        faces: in the last array; None without an image and an array in the last `IMAGE_MISSING` seconds.
-        silence: seconds since the last image, or since the start.
-        waiting: seconds since the arrival of the oldest image that has not been dealt with; 0 if there is none.
-        unanswered: seconds since the first image after the last array; 0 if there is none.
-        still: seconds for which the stamps of the images have not moved, while images came.
-        stream: what the stamps say of the camera.
+    Args:
+        node: whose health it is.
+        statistics: what happened.
+        situation: returns what the node does now; it is given the seconds for which the node's clock has not moved.
+        about: returns the keys and values of the configured model, or nothing; `device` becomes the hardware id.
     """
 
-    seconds: float
-    counts: Mapping[str, int]
-    recent: Mapping[str, int]
-    totals: Mapping[str, int]
-    latencies: tuple[float, ...] = ()
-    timings: Mapping[str, float] = field(default_factory=dict)
-    faces: int | None = None
-    silence: float = 0.0
-    waiting: float = 0.0
-    unanswered: float = 0.0
-    still: float = 0.0
-    stream: StreamReport = NO_STREAM
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    def __init__(
+        self,
+        node: Node,
+        statistics: Statistics,
+        situation: Callable[[float], Situation],
+        about: Callable[[], Mapping[str, str]],
+    ) -> None:
+        self._node, self._statistics, self._situation, self._about = node, statistics, situation, about
+        self._still_clock = _StillClock()
+        self._publisher = self._create_publisher()
+        # The node's own clock does not move while a recording is paused.
+        node.create_timer(PERIOD, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def rate(self, what: str) -> float:
-        """Return how many there were a second."""
-        return self.counts.get(what, 0) / self.seconds if self.seconds > 0 else 0.0
+    def publish(self) -> None:
+        """Publish the health now."""
+        now = self._node.get_clock().now()
+        about = self._about()
+        situation = self._situation(self._still_clock.seconds(now.nanoseconds, time.monotonic()))
+        health = assess(self._statistics.report(), situation)
+        status = DiagnosticStatus(
+            level=_LEVELS[health.level],
+            name=f"{self._node.get_fully_qualified_name()}: attributes",
+            message=health.message,
+            hardware_id=about.get("device", ""),
+            values=[KeyValue(key=key, value=value) for key, value in {**about, **health.values}.items()],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = now.to_msg()
+        self._publisher.publish(message)
 
-    def latency(self, percent: float) -> float | None:
-        """Return a percentile of the latency in seconds, or None where there was no array."""
-        return float(np.percentile(self.latencies, percent)) if self.latencies else None
+    def _create_publisher(self) -> Any:
+        try:
+            return self._node.create_publisher(
+                DiagnosticArray, "/diagnostics", 10, event_callbacks=PublisherEventCallbacks(matched=self._matched)
+            )
+        except UnsupportedEventTypeError:  # not every middleware reports new subscribers
+            return self._node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+
+    def _matched(self, match: Any) -> None:
+        if match.current_count_change > 0:
+            self.publish()
 
 
-class Statistics:
-    """Counts what happens, from any thread."""
+class _StillClock:
+    """Measures for how long a clock has not moved."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._totals: Counter[str] = Counter()
-        self._reasons: dict[str, str] = {}
-        self._stream = ImageStream()
-        self.restart()
+        self._reading = -1
+        self._moved = 0.0
 
-    def restart(self) -> None:
-        """Begin a new interval, as when the node is activated; the totals go on."""
-        with self._lock:
-            self._begun = self._last_image = time.monotonic()
-            self._faces, self._last_array = 0, -math.inf
-            self._waiting: float | None = None
-            self._unanswered: float | None = None
-            self._stream.restart()
-            self._stamp, self._moved = 0, self._begun
-            self._past: deque[tuple[float, Counter[str]]] = deque()
-            self._clear()
-
-    def _clear(self) -> None:
-        self._counts: Counter[str] = Counter()
-        # Bounded, should nobody ask for reports.
-        self._latencies: deque[float] = deque(maxlen=1000)
-        self._timings: Counter[str] = Counter()
-
-    def count(self, what: str, reason: str = "") -> None:
-        """Count one of what `Report.counts` names, with a sentence for `Report.reasons`."""
-        with self._lock:
-            self._count(what)
-            if reason:
-                self._reasons[what] = reason
-
-    def _count(self, what: str) -> None:
-        self._counts[what] += 1
-        self._totals[what] += 1
-
-    def arrived(self, stamp: int, clock: int) -> float:
-        """Count an image that came in and return the time of its arrival, for `dealt_with`.
-
-        Args:
-            stamp: of the image in nanoseconds; 0 if it has none.
-            clock: time of the node's clock in nanoseconds, which stands in for a stamp.
-        """
-        now = time.monotonic()
-        with self._lock:
-            self._count("in")
-            if now - self._last_image > IMAGE_MISSING or (stamp or clock) != self._stamp:
-                self._stamp, self._moved = stamp or clock, now
-            if self._unanswered is None or now - self._last_image > IMAGE_MISSING:
-                self._unanswered = now
-            if self._waiting is None:
-                self._waiting = now
-            self._stream.add(stamp)
-            self._last_image = now
-        return now
-
-    def dealt_with(self, arrived: float) -> None:
-        """Take note that an image was worked on, whatever came of it.
-
-        Args:
-            arrived: when it arrived; every older one has been dropped.
-        """
-        with self._lock:
-            self._waiting = self._last_image if self._last_image > arrived else None
-
-    def published(self, faces: int, latency: float, timings: Mapping[str, float]) -> None:
-        """Count an array that was published.
-
-        Args:
-            faces: in the array.
-            latency: seconds from the image's stamp until now.
-            timings: seconds of each stage.
-        """
-        with self._lock:
-            self._count("out")
-            self._faces, self._last_array = faces, time.monotonic()
-            self._unanswered = None
-            self._latencies.append(latency)
-            self._timings.update(timings)
-
-    def report(self) -> Report:
-        """Return what happened since the last report and begin a new interval."""
-        now = time.monotonic()
-        with self._lock:
-            done = max(self._counts["out"], 1)
-            known_at = min(self._last_array, self._last_image)
-            report = Report(
-                seconds=now - self._begun,
-                counts=self._counts,
-                recent=self._look_back(now),
-                totals=Counter(self._totals),
-                latencies=tuple(self._latencies),
-                timings={stage: seconds / done for stage, seconds in self._timings.items()},
-                faces=self._faces if now - known_at <= IMAGE_MISSING else None,
-                silence=now - self._last_image,
-                waiting=0.0 if self._waiting is None else now - self._waiting,
-                unanswered=0.0 if self._unanswered is None else now - self._unanswered,
-                still=self._last_image - self._moved,
-                stream=self._stream.report(),
-                reasons=dict(self._reasons),
-            )
-            self._begun = now
-            self._clear()
-        return report
-
-    def _look_back(self, now: float) -> Counter[str]:
-        self._past.append((now, self._counts))
-        while now - self._past[0][0] > RECENT:
-            self._past.popleft()
-        return sum((counts for _, counts in self._past), Counter())
+    def seconds(self, reading: int, now: float) -> float:
+        """Return the seconds since the reading of the clock changed; `now` is the time of a clock that always moves."""
+        if reading != self._reading:
+            self._reading, self._moved = reading, now
+        return now - self._moved

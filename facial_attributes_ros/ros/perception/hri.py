@@ -26,13 +26,13 @@ EXPRESSIONS: Final = {"surprise": "surprised", "fear": "scared", "disgust": "dis
 
 
 def load_hri_messages(wish: str) -> Any | None:
-    """Return the module `hri_msgs.msg`, or None where it is not wanted or not needed.
+    """Return the module `hri_msgs.msg`, or None if it is not wanted, or not installed and not required.
 
     Args:
-        wish: `always` to insist, `auto` to take it where it is installed, `never`.
+        wish: `always` requires it, `auto` uses it if it is installed, `never` does not.
 
     Raises:
-        UserError: insisted, but hri_msgs is not installed.
+        UserError: it is required, but hri_msgs is not installed.
     """
     if wish == "never":
         return None
@@ -72,7 +72,7 @@ class HriPublisher:
     def publish(
         self, header: Any, image: NDArray[np.uint8], faces: Sequence[FaceAttributes], tracked: Collection[str]
     ) -> None:
-        """Publish the faces of one frame and forget those that are gone.
+        """Publish the faces of one frame, and destroy the publishers of faces that are gone.
 
         Args:
             header: of the image; every message gets it.
@@ -97,9 +97,9 @@ class HriPublisher:
                 publishers.expression.publish(self._expression(header, face))
 
     def wanted_tasks(self) -> set[str]:
-        """Return the tasks whose results somebody listens to."""
+        """Return the tasks whose results have a subscriber."""
         tasks: set[str] = set()
-        # A face that is not there yet has no topics; who follows `tracked` will want them.
+        # A future face has no topics yet; a subscriber of `tracked` will want them.
         if self._tracked.get_subscription_count():
             tasks |= {AGE, GENDER, EMOTION}
         for publishers in self._faces.values():
@@ -129,8 +129,8 @@ class HriPublisher:
         self._faces.clear()
 
     def _publisher(self, kind: Any, name: str) -> Publisher:
-        # These come and go in the worker's thread. Without event handlers the executor never looks at them, so that
-        # it cannot meet one that is being destroyed.
+        # These are created and destroyed in the worker's thread. Without event handlers the executor never waits for
+        # them, so it cannot use one that is being destroyed.
         events = PublisherEventCallbacks(use_default_callbacks=False)
         return self._node.create_publisher(kind, f"{ROOT}/{name}", DEPTH, event_callbacks=events)
 

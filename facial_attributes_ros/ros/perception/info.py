@@ -7,7 +7,6 @@ from typing import Any
 
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from facial_attributes_ros import __version__
@@ -15,18 +14,19 @@ from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.msg import PerceptionInfo, TaskInfo
 from facial_attributes_ros.ros.perception.settings import Settings
+from facial_attributes_ros.ros.topics import LATCHED
 
 TOPIC = "faces/info"
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What the message says besides the model.
+    """What the message holds besides the model.
 
     Attributes:
-        tasks: that are switched on.
-        thresholds: that the user set, per task.
-        image_topic: that images come from; empty while the node is not active.
+        tasks: the tasks that are switched on.
+        thresholds: the thresholds that the user set, per task.
+        image_topic: topic of the images; empty while the node is not active.
         camera_frame: frame id of the newest image, empty before the first one.
     """
 
@@ -37,7 +37,7 @@ class Running:
 
 
 def info_message(spec: ModelSpec, running: Running, stamp: Time) -> PerceptionInfo:
-    """Return the message about a model and what of it runs."""
+    """Return the message about a model and its tasks that run."""
     return PerceptionInfo(
         stamp=stamp,
         model=spec.name,
@@ -64,9 +64,9 @@ def info_message(spec: ModelSpec, running: Running, stamp: Time) -> PerceptionIn
 
 
 class InfoPublisher:
-    """Publishes what runs when the node is activated or deactivated and when it changes; from any thread.
+    """Publishes what runs, when the node is activated or deactivated and at every change; from any thread.
 
-    Whoever subscribes later gets the last message, since the topic is transient local with a depth of 1.
+    A late subscriber gets the last message, since the topic is transient local with a depth of 1.
 
     Args:
         node: whose publisher it is.
@@ -83,40 +83,38 @@ class InfoPublisher:
         self._publisher: Any = node.create_publisher(
             PerceptionInfo,
             TOPIC,
-            QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+            LATCHED,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
     def activated(self, image_topic: str) -> None:
-        """Publish that the node works on the images of a topic."""
+        """Publish that the node processes the images of a topic."""
         self._change(image_topic=image_topic, camera_frame="")
 
     def deactivated(self) -> None:
-        """Publish that nothing runs any more."""
+        """Publish that no task runs any more."""
         self._change(image_topic="", camera_frame="")
 
     def settings_changed(self, settings: Settings) -> None:
-        """Publish what has changed for a subscriber: tasks and thresholds."""
+        """Publish the tasks and thresholds if they have changed."""
         new = _running(settings)
         self._change(tasks=new.tasks, thresholds=new.thresholds)
 
-    def image_came(self, frame_id: str) -> None:
-        """Publish the camera's frame if it is another one than before; an image that comes too late counts no more."""
-        if self._running.image_topic and frame_id != self._running.camera_frame:
+    def image_received(self, frame_id: str) -> None:
+        """Publish the frame id of the camera if it is another one than before; only while the node is active."""
+        if frame_id != self._running.camera_frame:
             self._change(camera_frame=frame_id)
 
     def close(self) -> None:
-        """Destroy the publisher; what a worker says after that is dropped."""
-        with self._lock:
-            self._node.destroy_publisher(self._publisher)
-            self._publisher = None
+        """Destroy the publisher."""
+        self._node.destroy_publisher(self._publisher)
 
     def _change(self, **changes: Any) -> None:
         with self._lock:
             self._running = replace(self._running, **changes)
-            # Before the first activation there is nothing to say.
+            # Before the first activation there is nothing to report.
             begun = self._published is not None or self._running.image_topic
-            if self._publisher is not None and begun and self._running != self._published:
+            if begun and self._running != self._published:
                 stamp = self._node.get_clock().now().to_msg()
                 self._publisher.publish(info_message(self._spec, self._running, stamp))
                 self._published = self._running

@@ -1,9 +1,9 @@
-"""Everything the perception node publishes for a frame: attributes, debug pictures, REP-155 topics."""
+"""Everything that the perception node publishes for a frame: attributes, annotated images, REP-155 topics."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,12 @@ from facial_attributes_ros.ros.topics import compressed_twin
 
 FACES_DEPTH, DEBUG_DEPTH = 10, 1
 ACKNOWLEDGED = Duration(seconds=0.2)
-"""How long to wait for subscribers to acknowledge the last list, before its publisher is destroyed."""
+"""Longest wait for subscribers to acknowledge the last list before its publisher is destroyed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """The last frame that was published: the image's header and size, and when that was."""
+    """The last published frame: the image's header and size, and when it was published."""
 
     header: Any
     size: tuple[int, int]
@@ -40,48 +40,72 @@ class _Frame:
 
 
 class Outputs:
-    """The publishers of a configured node.
+    """The publishers of a configured node; made by `open`.
 
-    Args:
-        node: whose publishers they are.
-        settings: tasks and the quality of pictures; may be set anew at any time.
-        model: name of the model.
-
-    Raises:
-        UserError: REP-155 topics are insisted on, but hri_msgs is not installed.
+    Attributes:
+        settings: tasks and the quality of images; may be set anew at any time.
     """
 
-    def __init__(self, node: LifecycleNodeMixin, settings: Settings, model: str) -> None:
-        hri = load_hri_messages(settings.node.rep155)
+    def __init__(
+        self,
+        node: LifecycleNodeMixin,
+        settings: Settings,
+        model: str,
+        publishers: Sequence[Any],
+        hri: Sequence[HriPublisher],
+        opened: ExitStack,
+    ) -> None:
         self.settings = settings
-        self._node = node
-        self._model = model
-        self._last: _Frame | None = None
-        with ExitStack() as created:  # one that cannot be created takes the others with it
-            self._faces = self._publisher(created, FaceAttributesArray, "faces", FACES_DEPTH)
-            self._picture = self._publisher(created, Image, "faces/image", DEBUG_DEPTH)
-            twin = compressed_twin(node, "faces/image")
-            self._compressed = self._publisher(created, CompressedImage, twin, DEBUG_DEPTH)
-            self._hri = None if hri is None else HriPublisher(node, hri, settings.pipeline.tasks)
-            if self._hri is not None:
-                created.callback(self._hri.close)
-            self._created = created.pop_all()
+        self._node, self._model = node, model
+        self._faces, self._image, self._compressed = publishers
+        self._hri = hri
+        self._opened = opened
+        self._last: _Frame | None = None  # None: no frame since the lists were closed
 
-    def _publisher(self, created: ExitStack, kind: Any, topic: str, depth: int) -> Any:
-        overriding = QoSOverridingOptions.with_default_policies()
-        publisher = self._node.create_lifecycle_publisher(
-            kind, topic, QoSProfile(depth=depth), qos_overriding_options=overriding
+    @classmethod
+    def open(cls, node: LifecycleNodeMixin, settings: Settings, model: str) -> Self:
+        """Create the publishers; if one fails, the others are destroyed.
+
+        Args:
+            node: whose publishers they are.
+            settings: tasks and the quality of images.
+            model: name of the model.
+
+        Raises:
+            UserError: the parameter rep155 is always, but hri_msgs is not installed.
+        """
+        topics = (
+            (FaceAttributesArray, "faces", FACES_DEPTH),
+            (Image, "faces/image", DEBUG_DEPTH),
+            (CompressedImage, compressed_twin(node, "faces/image"), DEBUG_DEPTH),
         )
-        created.callback(self._node.destroy_lifecycle_publisher, publisher)
-        return publisher
+        hri_messages = load_hri_messages(settings.node.rep155)
+        with ExitStack() as opened:
+            publishers = []
+            for kind, topic, depth in topics:
+                overriding = QoSOverridingOptions.with_default_policies()
+                publisher = node.create_lifecycle_publisher(
+                    kind, topic, QoSProfile(depth=depth), qos_overriding_options=overriding
+                )
+                opened.callback(node.destroy_lifecycle_publisher, publisher)
+                publishers.append(publisher)
+            # One publisher for the REP-155 topics, or none.
+            hri = [] if hri_messages is None else [HriPublisher(node, hri_messages, settings.pipeline.tasks)]
+            for publisher in hri:
+                opened.callback(publisher.close)
+            return cls(node, settings, model, publishers, hri, opened.pop_all())
+
+    def close(self) -> None:
+        """Destroy all publishers, once the last lists are acknowledged."""
+        with self._opened:
+            self._faces.wait_for_all_acked(ACKNOWLEDGED)
 
     def wanted_tasks(self) -> tuple[str, ...]:
-        """Return the tasks that are switched on and whose results somebody listens to."""
+        """Return the tasks that are switched on and whose results have a subscriber."""
         on = self.settings.pipeline.tasks
-        listened = (self._faces, self._picture, self._compressed)
-        if any(publisher.get_subscription_count() for publisher in listened):
+        if any(publisher.get_subscription_count() for publisher in (self._faces, self._image, self._compressed)):
             return on
-        wanted = set() if self._hri is None else self._hri.wanted_tasks()
+        wanted = {task for hri in self._hri for task in hri.wanted_tasks()}
         return tuple(task for task in on if task in wanted)
 
     def publish_attributes(self, header: Any, image: NDArray[np.uint8], result: FrameResult) -> None:
@@ -94,31 +118,31 @@ class Outputs:
         """
         size = (image.shape[1], image.shape[0])
         self._faces.publish(faces_message(self._model, header, size, result.faces))
-        if self._hri is not None:
-            self._hri.tasks = self.settings.pipeline.tasks
-            self._hri.publish(header, image, result.faces, result.tracked)
+        for hri in self._hri:
+            hri.tasks = self.settings.pipeline.tasks
+            hri.publish(header, image, result.faces, result.tracked)
         self._last = _Frame(header, size, self._node.get_clock().now())
 
-    def publish_picture(self, header: Any, image: NDArray[np.uint8], faces: Sequence[FaceAttributes]) -> None:
-        """Publish the annotated picture, raw and compressed, each only if somebody listens.
+    def publish_image(self, header: Any, image: NDArray[np.uint8], faces: Sequence[FaceAttributes]) -> None:
+        """Publish the annotated image, raw and compressed, each only if it has a subscriber.
 
         Raises:
-            ConversionError: the picture cannot be encoded.
+            ConversionError: the image cannot be encoded.
         """
-        raw, compressed = (each.get_subscription_count() for each in (self._picture, self._compressed))
+        raw, compressed = (each.get_subscription_count() for each in (self._image, self._compressed))
         if not (raw or compressed):
             return
         drawn = annotate(image, faces)
         if raw:
-            self._picture.publish(Image(header=header, **bgr_fields(drawn)))
+            self._image.publish(Image(header=header, **bgr_fields(drawn)))
         if compressed:
             data = jpeg_bytes(drawn, self.settings.debug.jpeg_quality)
             self._compressed.publish(CompressedImage(header=header, format="bgr8; jpeg compressed bgr8", data=data))
 
     def close_lists(self) -> None:
-        """Publish empty lists of faces after the last frame's, once: nobody is in view any more.
+        """Publish empty lists of faces after the last frame's, once: no face is in view any more.
 
-        They have the last frame's `frame_id` and its time plus what has passed since, on the node's clock.
+        They have the last frame's `frame_id` and its time plus the time that has passed since, on the node's clock.
         """
         last, self._last = self._last, None
         if last is None:
@@ -126,10 +150,5 @@ class Outputs:
         passed = max((self._node.get_clock().now() - last.published).nanoseconds, 1)
         header = Header(frame_id=last.header.frame_id, stamp=shifted(last.header.stamp, passed))
         self._faces.publish(faces_message(self._model, header, last.size, []))
-        if self._hri is not None:
-            self._hri.forget(header)
-
-    def close(self) -> None:
-        """Destroy all publishers, once the last lists have arrived."""
-        self._faces.wait_for_all_acked(ACKNOWLEDGED)
-        self._created.close()
+        for hri in self._hri:
+            hri.forget(header)

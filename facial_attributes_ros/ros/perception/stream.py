@@ -1,4 +1,7 @@
-"""What the stamps of a camera's images say of it: how often it gives one, and how many got lost. Needs no ROS."""
+"""The stream of a camera's images: whether an image is in order, how many are lost, and whether it has stopped.
+
+Needs no ROS.
+"""
 
 from collections import deque
 from dataclasses import dataclass
@@ -7,42 +10,121 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from facial_attributes_ros.tracking.tracker import INTERVALS, SLOW_CAMERA
+
 WINDOW: Final = 64
-"""Intervals between images that are looked at."""
+"""Number of intervals between images that an estimate uses."""
 FEWEST: Final = 16
-"""Intervals that an estimate needs."""
+"""Number of intervals that an estimate needs."""
 PAUSE: Final = 2.0
-"""Seconds between two images from which on nothing got lost: the camera had stopped."""
+"""Interval in seconds from which on nothing was lost: the camera had stopped."""
 UNEVEN: Final = 0.2
 """Mean distance of the intervals from whole periods, in periods, from which on a camera has no period."""
 UNEVEN_GAP: Final = 0.25
 """Distance of an interval from whole periods, in periods, from which on it is no gap."""
 SEPARATE: Final = 3
-"""Gaps apart from each other that are a loss; fewer may be a camera that changed its rate."""
+"""Number of separate gaps that count as a loss; fewer may be a camera that changed its rate."""
+
+TOLERANCE: Final = 0.1
+"""Seconds by which stamps may run ahead of the clock between two images that are in order."""
+MOST_REFUSED: Final = 2
+"""Number of successive images that may be out of order; the next one confirms that time itself has jumped."""
 
 Intervals = NDArray[np.float64]
 
 
+class ArrivalOrder:
+    """Decides by the stamp of each image whether it is in order.
+
+    In transport an image can overtake another, and drivers that map a device clock onto the host's sometimes stamp one
+    ahead. Such an image is dropped: after it, a tracker would take every later one for a jump back in time. A recording
+    that starts again, and a clock that is set, jump for good: `MOST_REFUSED` successive images settle it.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._arrived = 0.0
+        self._interval = 0.0
+        self._refused = 0
+
+    def offset(self, seconds: float, arrived: float) -> float:
+        """Return by how many seconds an image is ahead (above 0) or behind (below 0) and so dropped; 0 to use it.
+
+        An image is in order if its stamp is not before the last one, and has not moved on further than the time that
+        has passed, plus one interval between images and `TOLERANCE`. Recordings that are played faster keep within
+        that, and so do images that arrive in a burst.
+
+        Args:
+            seconds: stamp of the image.
+            arrived: time of its arrival on a clock that never goes back.
+        """
+        if self._last is None:
+            elapsed = 0.0
+        else:
+            elapsed = seconds - self._last
+            in_order = 0 <= elapsed <= arrived - self._arrived + self._interval + TOLERANCE
+            if not in_order and self._refused < MOST_REFUSED:
+                self._refused += 1
+                return elapsed
+        self._last, self._arrived = seconds, arrived
+        self._interval, self._refused = max(elapsed, 0.0), 0
+        return 0.0
+
+
+class Presence:
+    """Decides when the faces of the last frame are gone because no other frame has come.
+
+    The tracker counts in the times of frames, so it would keep its tracks for ever if the camera stops.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._intervals: deque[float] = deque(maxlen=INTERVALS)
+
+    def frame(self, now: float) -> None:
+        """Record a frame.
+
+        Args:
+            now: seconds on a clock that never goes back.
+        """
+        if self._last is not None:
+            self._intervals.append(now - self._last)
+        self._last = now
+
+    def over(self, now: float, death_after: float) -> bool:
+        """Return whether the faces of the last frame are gone.
+
+        Args:
+            now: as in `frame`.
+            death_after: seconds unseen after which a track ends.
+        """
+        if self._last is None:
+            return False
+        # The longest may have been a pause of the camera.
+        interval = sorted(self._intervals)[-2:][0] if self._intervals else 0.0
+        return now - self._last > max(death_after + interval, SLOW_CAMERA * interval)
+
+
 @dataclass(frozen=True, slots=True)
 class StreamReport:
-    """What a camera's stamps say.
+    """What the stamps of a camera's images show.
 
     Attributes:
-        period: seconds between its images; None where that is not known.
-        lost: images that got lost so far, by estimate.
-        share: of the camera's images that got lost lately, 0 to 1.
+        period: seconds between images; None if it is not known.
+        lost: estimated number of images lost so far.
+        lost_fraction: estimated fraction of the last images that were lost, 0 to 1.
     """
 
     period: float | None = None
     lost: int = 0
-    share: float = 0.0
+    lost_fraction: float = 0.0
 
 
 class ImageStream:
-    """Follows the stamps of a camera's images and estimates how many of them never arrived.
+    """Estimates from the stamps of a camera's images how many of them never arrived.
 
-    Images that get lost leave gaps of whole periods. The period is not the mean interval where many are lost, but
-    what divides the intervals evenly.
+    Lost images leave gaps of whole periods. If many are lost, the period is not the mean interval, but
+    the one that divides the intervals evenly.
     """
 
     def __init__(self) -> None:
@@ -52,11 +134,11 @@ class ImageStream:
         self._lost = 0
 
     def restart(self) -> None:
-        """Go on after a pause in which nobody listened."""
+        """Continue after a pause without a subscription."""
         self._last = None
 
     def add(self, stamp: int) -> None:
-        """Take the stamp of an image in nanoseconds; 0 for an image that has none."""
+        """Add the stamp of an image in nanoseconds; 0 if it has none."""
         if not stamp:
             return
         last, self._last = self._last, stamp
@@ -68,7 +150,7 @@ class ImageStream:
             self._append(seconds)
 
     def _fill(self, earlier: float) -> None:
-        """Take note of an image that was overtaken by the last one: there was no gap before that."""
+        """Remove the gap before the last image, which an older one that arrives now had left."""
         if self._recent and earlier < self._recent[-1]:
             self._append(earlier)
             self._recent[-2] -= earlier
@@ -78,7 +160,7 @@ class ImageStream:
         self._new = min(self._new + 1, WINDOW)
 
     def report(self) -> StreamReport:
-        """Return what is known now."""
+        """Return the estimates."""
         intervals = np.array(self._recent)
         new, self._new = self._new, 0
         period = estimate_period(intervals)
@@ -106,7 +188,7 @@ def estimate_period(intervals: Intervals) -> float | None:
     """
     if len(intervals) < FEWEST:
         return None
-    # Where many images got lost, only the shortest intervals are single periods.
+    # If many images are lost, only the shortest intervals are single periods.
     starts = np.quantile(intervals, (0.1, 0.25, 0.5))
     distance, period = min(_fit(intervals, float(start)) for start in starts)
     return period if distance < UNEVEN else None
