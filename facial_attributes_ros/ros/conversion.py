@@ -121,7 +121,7 @@ def checked_lines(message: Any) -> tuple[Encoding, Pixels]:
         raise ConversionError(f"The image has no pixels: it is {width}x{height}.")
     if width % encoding.even[0] or height % encoding.even[1]:
         raise ConversionError(f"A {_described(message)} cannot be: {message.encoding} needs even sides.")
-    row_size = width * encoding.channels * encoding.depth // 8
+    row_size = row_bytes(encoding, width)
     if step < row_size:
         raise ConversionError(f"A row of this {_described(message)} has {row_size} bytes, but step is only {step}.")
     lines = height * encoding.planes[0] // encoding.planes[1]
@@ -133,9 +133,14 @@ def checked_lines(message: Any) -> tuple[Encoding, Pixels]:
     return encoding, data.reshape(lines, step)
 
 
+def row_bytes(encoding: Encoding, width: int) -> int:
+    """Return the bytes of a row of pixels, without padding."""
+    return width * encoding.channels * encoding.depth // 8
+
+
 def _pixels(lines: Pixels, message: Any, encoding: Encoding) -> NDArray[Any]:
     """Cut the row padding off: a view (lines, width[, channels]); 16-bit values are copied to this byte order."""
-    rows = lines[:, : message.width * encoding.channels * encoding.depth // 8]
+    rows = lines[:, : row_bytes(encoding, message.width)]
     values = _words(rows, bool(message.is_bigendian)) if encoding.depth == 16 else rows
     return values if encoding.channels == 1 else values.reshape(len(lines), message.width, encoding.channels)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facial_attributes_ros.ros import bridge
-from facial_attributes_ros.ros.bridge import agrees, sample_message, trusted_encodings
+from facial_attributes_ros.ros.bridge import Layout, agrees, layouts, sample_message, trusted_layouts
 from facial_attributes_ros.ros.conversion import (
     ENCODINGS,
     ConversionError,
@@ -327,29 +327,69 @@ BRIDGES = {
         "import numpy; return numpy.frombuffer(message.data[: 3 * message.width * message.height], 'uint8')"
         ".reshape(message.height, message.width, 3)"
     ),
+    "cannot swap bytes": "assert not message.is_bigendian; return image_to_bgr(message)",
     "raises": "raise SystemError('compiled against another numpy')",
     "ends the process": "import os; os.abort()",
 }
+EVERY = frozenset(layouts())
+TRUSTED = {
+    "correct": EVERY,
+    "ignores padding": {each for each in EVERY if each.encoding in ("bgr8", "8UC3") and not each.padded},
+    "cannot swap bytes": {each for each in EVERY if not each.big_endian},
+}
+
+
+@pytest.fixture
+def cv_bridge(tmp_path, monkeypatch):
+    """Installs a cv_bridge of some kind that notes each import of it."""
+
+    def installed(kind):
+        source = (
+            "from pathlib import Path\n"
+            "from facial_attributes_ros.ros.conversion import image_to_bgr\n"
+            "with Path(__file__).with_name('imports').open('a') as note: note.write('.')\n"
+            f"class CvBridge:\n    def imgmsg_to_cv2(self, message, encoding):\n        {BRIDGES[kind]}\n"
+        )
+        (tmp_path / "cv_bridge.py").write_text(source)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.setenv("PYTHONPATH", ":".join([str(tmp_path), *sys.path]))
+        monkeypatch.delitem(sys.modules, "cv_bridge", raising=False)
+        monkeypatch.setattr(bridge, "PROBE_TIMEOUT", 200.0)
+        bridge.trusted_layouts.cache_clear()
+        return tmp_path / "imports"
+
+    yield installed
+    bridge.trusted_layouts.cache_clear()
+    sys.modules.pop("cv_bridge", None)
 
 
 @pytest.mark.parametrize("kind", sorted(BRIDGES))
-def test_cv_bridge_is_used_only_for_what_it_converts_as_we_do(kind, tmp_path, monkeypatch):
-    source = (
-        "from facial_attributes_ros.ros.conversion import image_to_bgr\n"
-        f"class CvBridge:\n    def imgmsg_to_cv2(self, message, encoding):\n        {BRIDGES[kind]}\n"
-    )
-    (tmp_path / "cv_bridge.py").write_text(source)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", ":".join([str(tmp_path), *sys.path]))
-    monkeypatch.setattr(bridge, "PROBE_TIMEOUT", 200.0)
-    expected = frozenset(ENCODINGS) if kind == "correct" else frozenset()
-    assert trusted_encodings() == expected
+def test_cv_bridge_is_used_only_for_the_layouts_that_it_converts_as_we_do(kind, cv_bridge, caplog):
+    cv_bridge(kind)
+    with caplog.at_level("INFO"):
+        assert trusted_layouts() == TRUSTED.get(kind, frozenset())
+    if kind in TRUSTED:
+        assert f"cv_bridge converts images of {len({each.encoding for each in TRUSTED[kind]})} of " in caplog.text
+    assert ("does not work here" in caplog.text) == (kind == "ends the process")
+
+
+def test_cv_bridge_is_tried_once_in_a_process_and_then_used(cv_bridge, caplog):
+    imports = cv_bridge("cannot swap bytes")
+    converters = [bridge.image_converter() for _ in range(3)]
+    assert imports.read_text() == "..", "the trial, and this process"
+    swapped, plain = (sample_message(Layout("rgb16", big_endian, False)) for big_endian in (True, False))
+    for convert in converters:
+        for message in (swapped, plain):
+            assert np.array_equal(convert(message), image_to_bgr(message))
+        with pytest.raises(ConversionError, match="no pixels"):
+            convert(SimpleNamespace(**(vars(plain) | {"width": 0})))
 
 
 def test_a_converter_that_forgets_the_byte_order_is_not_trusted():
     def native(image):
         return image_to_bgr(SimpleNamespace(**(vars(image) | {"is_bigendian": 0})))
 
-    assert not agrees(native, "mono16")
-    assert agrees(native, "mono8")
-    assert sample_message("mono16", True).step > 12
+    assert not agrees(native, Layout("mono16", True, False))
+    assert agrees(native, Layout("mono16", False, True))
+    assert agrees(native, Layout("mono8", True, True))
+    assert sample_message(Layout("mono16", True, True)).step > 12

@@ -1,4 +1,4 @@
-"""The stream of images: lost ones leave gaps in the stamps, images out of order are dropped, and faces of the last go."""
+"""The stream of images: lost ones leave gaps, those out of order are dropped, and without frames the faces are gone."""
 
 import numpy as np
 import pytest
