@@ -28,17 +28,26 @@ SHARE = Path(get_package_share_directory(PACKAGE))
 
 ARGUMENTS = {
     "namespace": ("", "Namespace of the nodes and their topics."),
-    "use_sim_time": ("", "Take the time from /clock, true or false; false if neither this nor params_file says."),
+    "use_sim_time": (
+        "",
+        "Whether the time comes from /clock, true or false; false if params_file does not set it either.",
+    ),
     "params_file": (str(SHARE / "config" / "perception.yaml"), "Parameters of the perception node."),
-    "log_level": ("info", "How much the nodes say: debug, info, warn, error or fatal."),
-    "autostart": ("", "Whether the perception node activates itself, true or false; true if params_file does not say."),
-    "model": ("", "Name or folder of the model; the one of params_file if empty."),
-    "device": ("", "auto, cpu, cuda or cuda:N; the one of params_file if empty."),
-    "image_topic": ("image", "Topic of the images; the compressed one is image_topic/compressed."),
-    "camera": ("", "Start a camera too: webcam, sample, or the path of an image, a folder or a video."),
+    "log_level": ("info", "Log level of the nodes: debug, info, warn, error or fatal."),
+    "autostart": (
+        "",
+        "Whether the perception node activates itself, true or false; true if params_file does not set it.",
+    ),
+    "model": ("", "Name or folder of the model; that of params_file if empty."),
+    "device": ("", "Where the model runs: auto, cpu, cuda or cuda:N; that of params_file if empty."),
+    "image_topic": ("image", "Topic of the images; compressed images come from image_topic/compressed."),
+    "camera": (
+        "",
+        "Source of a camera node that is started too: webcam, sample, or the path of an image, a folder or a video.",
+    ),
     "camera_width": ("640", "Width of that camera's frames in pixels, for a webcam and the sample."),
     "camera_height": ("480", "Height of that camera's frames in pixels, for a webcam and the sample."),
-    "camera_rate": ("15.0", "Frames a second of that camera."),
+    "camera_rate": ("15.0", "Frame rate of that camera in Hz."),
 }
 
 
@@ -46,7 +55,7 @@ def make_nodes(context: LaunchContext) -> list[LogInfo | LifecycleNode | Node]:
     """Return the nodes that the launch arguments ask for.
 
     Raises:
-        UserError: an argument is mistyped or cannot be, or params_file is not one for the node.
+        UserError: an argument is mistyped or invalid, or params_file holds nothing for the node.
     """
     given = context.launch_configurations
     check_arguments(given, ARGUMENTS)
@@ -85,14 +94,14 @@ def switch(name: str, given: str) -> dict[str, bool]:
 
 
 def shared_memory() -> tuple[list[LogInfo], dict[str, str]]:
-    """Return the variables that give our nodes the profile; if there is no room for it, why it is left out."""
+    """Return the variables that give our nodes the profile; if there is no room for it, a message that says so."""
     if any(name in os.environ for name in PROFILES):
         return [], {}
     free = shutil.disk_usage("/dev/shm").free if Path("/dev/shm").exists() else 0
     if free >= NEEDED_SHARED_MEMORY:
         return [], dict.fromkeys(PROFILES, str(SHARE / "config" / "fastdds_shm.xml"))
     text = (
-        f"/dev/shm has only {free / 1e6:.0f} MB free, so images travel in fragments and many get lost: "
+        f"/dev/shm has only {free / 1e6:.0f} MB free, so images are sent in fragments and many are lost: "
         f"give it {NEEDED_SHARED_MEMORY / 1e6:.0f} MB or more (docker run --shm-size=512m)."
     )
     return [LogInfo(msg=text)], {}

@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 class ConversionError(Exception):
-    """A message that is no picture; the text is one sentence that says why."""
+    """A message that cannot be converted to an image; the text is one sentence with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ MAX_COMPRESSED_PIXELS: Final = 40_000_000
 
 
 def image_to_bgr(message: Any) -> Pixels:
-    """Return the picture of a `sensor_msgs/Image` as uint8 (height, width, 3), BGR.
+    """Return the pixels of a `sensor_msgs/Image` as uint8 (height, width, 3), BGR.
 
-    A picture that is BGR already (bgr8, 8UC3) is a view of the message's data, row padding included; every other
+    An image that is BGR already (bgr8, 8UC3) is a view of the message's data, row padding included; every other
     encoding is converted once. Values of 16 bits are scaled so that 65535 becomes 255.
 
     Raises:
@@ -111,7 +111,7 @@ def checked_lines(message: Any) -> tuple[Encoding, Pixels]:
     encoding = ENCODINGS.get(message.encoding)
     if _MEASUREMENTS.fullmatch(message.encoding):
         raise ConversionError(
-            f"An image of the encoding {message.encoding} holds depths or other measurements, not a picture; "
+            f"An image of the encoding {message.encoding} holds depths or other measurements, no colours; "
             "listen to a topic of colour images."
         )
     if encoding is None:
@@ -172,7 +172,7 @@ def _to_bgr(pixels: NDArray[Any], encoding: Encoding) -> Pixels:
 
 
 def compressed_to_bgr(message: Any, max_pixels: int = MAX_COMPRESSED_PIXELS) -> Pixels:
-    """Return the picture of a `sensor_msgs/CompressedImage` (JPEG, PNG, WebP, …) as uint8 (height, width, 3), BGR.
+    """Return the pixels of a `sensor_msgs/CompressedImage` (JPEG, PNG, WebP, …) as uint8 (height, width, 3), BGR.
 
     What the decoded pixels are is read from `format` as image_transport's own subscriber reads it: before a semicolon
     is the encoding of the image that was compressed, and colours lie as BGR only where "compressed bgr" is behind it.
@@ -189,7 +189,7 @@ def compressed_to_bgr(message: Any, max_pixels: int = MAX_COMPRESSED_PIXELS) -> 
     source, separator, codec = message.format.partition(";")
     source = source.strip()
     if "compressedDepth" in message.format or (separator and _MEASUREMENTS.fullmatch(source)):
-        raise ConversionError(f"A compressed image of the format {_shown(message.format)} holds depths, not a picture.")
+        raise ConversionError(f"A compressed image of the format {_shown(message.format)} holds depths, no colours.")
     data = _bytes(message.data).tobytes()
     name = f"The compressed image ({_shown(message.format)}, {len(data)} bytes)"
     colours_named = "compressed bgr" in codec or "compressed rgb" in codec
@@ -223,7 +223,7 @@ def _shown(text: str) -> str:
 
 
 def bgr_fields(image: Pixels) -> dict[str, Any]:
-    """Return the fields of a bgr8 `sensor_msgs/Image` that carries a picture; the header is left to the caller.
+    """Return the fields of a bgr8 `sensor_msgs/Image` that carries an image; the header is left to the caller.
 
     Args:
         image: uint8 (H, W, 3), BGR.
@@ -234,7 +234,7 @@ def bgr_fields(image: Pixels) -> dict[str, Any]:
 
 
 def jpeg_bytes(image: Pixels, quality: int) -> bytes:
-    """Return a BGR picture, uint8 (H, W, 3), as JPEG with a quality of 1 to 100.
+    """Return a BGR image, uint8 (H, W, 3), as JPEG with a quality of 1 to 100.
 
     Raises:
         ConversionError: OpenCV cannot encode it (no pixels, or a side above 65,535).
@@ -242,7 +242,7 @@ def jpeg_bytes(image: Pixels, quality: int) -> bytes:
     try:
         done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     except cv2.error as error:
-        raise ConversionError(f"OpenCV cannot encode the picture: {error.err}.") from error
+        raise ConversionError(f"OpenCV cannot encode the image: {error.err}.") from error
     if not done:
-        raise ConversionError("OpenCV cannot encode the picture.")
+        raise ConversionError("OpenCV cannot encode the image.")
     return bytes(data)

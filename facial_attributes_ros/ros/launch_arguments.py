@@ -1,6 +1,6 @@
-"""Arguments of the launch file: what each takes. Needs no ROS.
+"""Arguments of the launch file: the values that each takes. Needs no ROS.
 
-launch passes over a name that is mistyped, and what it says of a value is often no word of the argument.
+launch ignores a mistyped name, and its messages about a value often do not name the argument.
 """
 
 import re
@@ -32,14 +32,14 @@ _FORMS: Final[Mapping[str, tuple[str, str]]] = {
     "image_topic": (rf"(~?/)?{_NAME}", "the name of a topic, as /camera/color/image_raw"),
 }
 _ALIKE = 0.85
-"""Likeness, 0 to 1, from which on a name that is no argument counts as a mistyped one."""
+"""Similarity, 0 to 1, from which on an unknown name counts as a mistyped argument."""
 
 
 def check_arguments(given: Mapping[str, str], names: Collection[str]) -> None:
-    """Check what the launch file was given.
+    """Check the arguments of the launch file.
 
     Args:
-        given: values of the arguments by name. Further names may belong to a launch file that includes ours, so only
+        given: values of the arguments by name. Other names may belong to a launch file that includes ours, so only
             those that resemble one of ours are refused.
         names: of our arguments.
 
@@ -60,12 +60,12 @@ def check_arguments(given: Mapping[str, str], names: Collection[str]) -> None:
 
 
 def node_name(node: str, namespace: str, pushed: str = "") -> str:
-    """Return the whole name of a node.
+    """Return the fully qualified name of a node.
 
     Args:
         node: its own name.
         namespace: the one it is given; an absolute one begins with a slash.
-        pushed: the namespace that a launch file which includes ours has set for what it includes.
+        pushed: the namespace that a launch file which includes ours has set.
     """
     path = namespace if namespace.startswith("/") else f"{pushed}/{namespace}"
     return "/".join(["", *filter(None, path.split("/")), node])

@@ -1,4 +1,4 @@
-"""Loading in a thread of its own, and how far it is. Needs no ROS."""
+"""Loading in a thread of its own, and its progress. Needs no ROS."""
 
 import logging
 import threading
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 LIBRARY = "facial_attributes_ros"
-"""The logger under which the library says what takes it long, such as a download or the build of an engine."""
+"""The logger under which the library reports slow work, such as a download or the build of an engine."""
 
 
 class Stages(logging.Handler):
-    """Says which stage a long piece of work is in, with what the library has logged since the stage began.
+    """Holds the stage of a long piece of work, with what the library has logged since the stage began.
 
     Attributes:
-        text: of the stage, for people.
+        text: of the stage, for users.
     """
 
     def __init__(self) -> None:
@@ -43,14 +43,14 @@ class Stages(logging.Handler):
 
 
 class Loading:
-    """Does a piece of work in a thread of its own, which does not keep the process alive.
+    """Runs work in a thread of its own, which does not keep the process alive.
 
     Args:
-        work: what to do; told to say its stages.
-        done: called in the thread when the work is over, whatever came of it.
+        work: the function to run; it records its stages in its argument.
+        done: called in the thread when the work has ended, with or without success.
 
     Attributes:
-        stages: how far the work is.
+        stages: the progress of the work.
     """
 
     def __init__(self, work: Callable[[Stages], Any], done: Callable[[], None] = lambda: None) -> None:
@@ -77,7 +77,7 @@ class Loading:
         library.addHandler(self.stages)
         try:
             self._result = self._work(self.stages)
-        except BaseException as error:  # whoever waits for the result gets it
+        except BaseException as error:  # `result` raises it
             self._end(error)
         else:
             self._end(None)

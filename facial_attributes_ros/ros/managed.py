@@ -1,4 +1,4 @@
-"""A managed node whose transitions cannot fail in silence, and which answers while it configures itself."""
+"""A managed node whose transitions never fail without a message, and which answers while it configures itself."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -25,9 +25,9 @@ ERROR: Final = TransitionCallbackReturn.ERROR
 class ManagedNode(LifecycleNodeMixin, Node):
     """A managed node; a subclass says what is loaded, opened and closed.
 
-    rclpy swallows what a transition's callback raises, lets a transition that the state does not allow end the node,
-    and answers nothing while a callback is running. Here whatever is raised is logged and kept in `problem`, a
-    transition at a wrong time is refused, and what `load` does, in a thread of its own, keeps nobody waiting.
+    rclpy drops what a transition's callback raises, ends the node at a transition that the state does not allow, and
+    answers no service while a callback runs. Here an error is logged and kept in `problem`, a transition at a wrong
+    time is refused, and `load` runs in a thread of its own while the node answers.
 
     A failed configure or activate leads back to the state before it; a failed deactivate or cleanup leads to
     unconfigured, and a failed shutdown to finalized, all with everything freed.
@@ -38,7 +38,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
 
     Attributes:
         problem: why the last transition failed; None if it did not.
-        loading: what is loaded just now.
+        loading: the loading that is under way; None if there is none.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
@@ -171,7 +171,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
     def _safe_change_state(self, rclpy_change_state: Callback) -> Callback:
         """Return a callback of the service change_state that refuses what the state does not allow, in a response.
 
-        rclpy's own ends the node then. And this one loads beside the executor.
+        rclpy's own would end the node. This one also loads outside of the executor, which answers meanwhile.
         """
 
         async def change_state(request: Any, response: Any) -> Any:
@@ -191,7 +191,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
         return change_state
 
     async def _configure(self) -> TransitionCallbackReturn:
-        """Do what `trigger_configure` does, but load beside the executor, which can do other things meanwhile."""
+        """Do what `trigger_configure` does, but load in a thread, so that the executor can answer meanwhile."""
         machine, executor = self._machine, self.executor
         number, label = machine.current_state
         machine.trigger_transition_by_id(Transition.TRANSITION_CONFIGURE, True)

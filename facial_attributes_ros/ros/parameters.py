@@ -42,10 +42,10 @@ ALIKE = 0.5
 def declare(node: Node, setting: Setting) -> None:
     """Declare a parameter on a node.
 
-    It takes the value that was given to the node from outside, if there is one; its default if that cannot be.
+    Its value is the one that the node was given at its start, or the default if there is none or it is invalid.
 
     Raises:
-        UserError: the given value cannot be.
+        UserError: the given value is invalid.
     """
     try:
         node.declare_parameter(setting.name, setting.default, descriptor(setting))
@@ -55,7 +55,7 @@ def declare(node: Node, setting: Setting) -> None:
 
 
 def descriptor(setting: Setting) -> ParameterDescriptor:
-    """Return how ROS tools see a setting."""
+    """Return the description of a setting for ROS tools."""
     result = ParameterDescriptor(description=setting.text, read_only=setting.when == "start")
     constraints = [f"One of {', '.join(setting.choices)}."] if setting.choices else []
     result.additional_constraints = " ".join([*constraints, APPLIED[setting.when]])
@@ -69,18 +69,18 @@ def descriptor(setting: Setting) -> ParameterDescriptor:
 
 
 class NoSuchParameterError(ParameterNotDeclaredException):
-    """Somebody sets a parameter that the node lacks; rclpy answers with the text of this."""
+    """A parameter is set that the node does not have; rclpy answers with the text of this error."""
 
     def __init__(self, sentence: str) -> None:
         Exception.__init__(self, sentence)
 
 
 class ParameterNames:
-    """Knows the parameters that a node has or will have, and refuses every other name.
+    """Refuses every parameter that a node neither has nor will have.
 
     Args:
         node: the node; it has declared its parameters.
-        later: names of parameters that it will declare when they are needed, as `qos_overrides`.
+        later: names of parameters that it will declare when they are needed, such as `qos_overrides`.
     """
 
     def __init__(self, node: Node, later: Iterable[str] = ()) -> None:
@@ -89,10 +89,10 @@ class ParameterNames:
         node.add_pre_set_parameters_callback(self._refuse_undeclared)
 
     def check_overrides(self) -> None:
-        """Check what was given to the node at its start.
+        """Check the parameters that the node was given at its start.
 
         Raises:
-            UserError: there is a name that no parameter has, or a quality of service that cannot be.
+            UserError: a name is unknown, or a quality of service is invalid.
         """
         overrides = given_parameters(self._node)
         if overrides is None:
@@ -111,7 +111,7 @@ class ParameterNames:
         return name.startswith(tuple(f"{QOS}{topic}." for topic in FOR_EVERY_NODE))
 
     def _refuse_undeclared(self, changes: Sequence[Parameter]) -> Sequence[Parameter]:
-        """Answer a change of a parameter that is not there; rclpy's own answer leaves out its name."""
+        """Answer a change of a parameter that is not there; rclpy's own answer does not name it."""
         unknown = [change.name for change in changes if not self._node.has_parameter(change.name)]
         if unknown:
             raise NoSuchParameterError(self._no_such(unknown))
@@ -119,9 +119,11 @@ class ParameterNames:
 
     def _no_such(self, unknown: Sequence[str]) -> str:
         declared = self._node.list_parameters([], 0).names
-        told = ", ".join(f"{name}{_hint(name, [*declared, *self._later])}" for name in unknown)
-        rest = f"it has {', '.join(declared)}" if len(declared) <= FEW else "`ros2 param list` names those that it has"
-        return f"The node {self._node.get_name()} has no parameter {told}; {rest}."
+        names = ", ".join(f"{name}{_hint(name, [*declared, *self._later])}" for name in unknown)
+        rest = (
+            f"it has {', '.join(declared)}" if len(declared) <= FEW else "`ros2 param list` lists the ones that it has"
+        )
+        return f"The node {self._node.get_name()} has no parameter {names}; {rest}."
 
 
 def _hint(name: str, known: Sequence[str]) -> str:

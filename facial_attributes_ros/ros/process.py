@@ -1,6 +1,6 @@
-"""A node as a process: start, spin, and end cleanly and soon, whatever it is doing.
+"""A node as a process: start, spin, and end cleanly and soon, at any moment.
 
-The main thread does nothing but wait for a signal; the node lives in a second thread. So Ctrl-C is heard while a model
+The main thread only waits for a signal; the node runs in a second thread. So Ctrl-C works while a model
 is being loaded or libraries are being imported. Nothing heavy is imported here before the signals are in place.
 """
 
@@ -27,24 +27,24 @@ from facial_attributes_ros.ros.arguments import PARSERS, NodeParser, named_nodes
 GRACE = 1.0
 """Seconds the node has to end after a signal; then the process ends without it."""
 OWN_END = 10.0
-"""Seconds the node has to end when nobody has asked it to, as after its duration."""
+"""Seconds the node has to end by itself, such as after its duration."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""What ends a node. Who starts the process may block them, so that they wait until a handler stands."""
+"""The signals that end a node. They may be blocked when the process starts; they wait until the handlers are set."""
 IDLE = 0.2
-"""Seconds between two looks at whether to end while nothing happens."""
+"""Seconds between two checks whether to end while nothing happens."""
 
 Finish = Callable[[int], None]
 """Called by a node, from any thread, to end its process with an exit code."""
 
 
 class NodeProcess:
-    """Runs one node until a signal comes or the node says it is done.
+    """Runs one node until a signal arrives or the node has finished.
 
     Args:
         module: where the node's function `create(finish: Finish, options: Namespace) -> Node` is; imported in the
             second thread. If the node has a method `begin()`, it is called before spinning; `end()`, if there is one,
             after it.
-        name: of the executable, for what the user is told.
+        name: of the executable, for messages to the user.
         options: the arguments that are not ROS's, parsed.
         argv: all arguments of the process, without its name.
     """
@@ -57,7 +57,7 @@ class NodeProcess:
         self._code = 0
 
     def run(self) -> int:
-        """Run the node and return the exit code: 0 after Ctrl-C or a node that is done, 2 after a user's mistake."""
+        """Run the node and return the exit code: 0 after Ctrl-C or its own end, 2 after a user's mistake."""
         for number in SIGNALS:
             signal.signal(number, self._on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -74,7 +74,7 @@ class NodeProcess:
         return self._code
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        # A second signal changes nothing: `ros2 launch` passes on the Ctrl-C that the terminal has sent here already.
+        # A second signal changes nothing: `ros2 launch` forwards the Ctrl-C that the terminal has already sent here.
         self._signalled = True
         self._over.set()
 
@@ -86,19 +86,19 @@ class NodeProcess:
         try:
             self._spin()
         except UserError as error:
-            self._complain(str(error))
+            self._report(str(error))
         except ModuleNotFoundError as error:
-            self._complain(f"{error}" if str(error).endswith(".") else f"{error}; install it or source ROS 2 first.")
+            self._report(f"{error}" if str(error).endswith(".") else f"{error}; install it or source ROS 2 first.")
         except Exception as error:
             if self._over.is_set():
                 return
-            # Nothing above us would say it.
+            # No caller would report it.
             logging.getLogger(__name__).exception("The node ended because of an error: %s", error)
             self._code = 1
         finally:
             self._over.set()
 
-    def _complain(self, sentence: str) -> None:
+    def _report(self, sentence: str) -> None:
         sys.stderr.write(f"{self._name}: {sentence}\n")
         self._code = 2
 
@@ -161,7 +161,7 @@ class NodeProcess:
 
 
 def _keep_log() -> None:
-    """Have ROS write its log beside what we can write, where it could not write it at all and would not start."""
+    """Have ROS write its log into the cache if it could not write it otherwise and would not start."""
     from facial_attributes_ros.cache import can_write, writable_cache
 
     if os.environ.get("ROS_LOG_DIR") or os.environ.get("ROS_HOME"):
@@ -214,15 +214,15 @@ def run_node(module: str, argv: Sequence[str] | None = None, parser: NodeParser 
         argv: all arguments, without the process's name; those of this process by default.
         parser: of the arguments that are not ROS's; by default that of the node whose folder the module is in.
 
-    The interpreter's own end would take libraries and models apart piece by piece, and wait for one that is busy, as
-    with loading a model; the node has closed by now what must be closed.
+    The interpreter's own end would free libraries and models one by one, and wait for one that is busy, such as loading
+    a model; by now the node has closed what must be closed.
     """
     argv = sys.argv[1:] if argv is None else argv
     parser = PARSERS[module.split(".")[-2]]() if parser is None else parser
     options = parser.parse_args(own_arguments(argv))
     code = NodeProcess(module, parser.prog, options, argv).run()
     for stream in (sys.stdout, sys.stderr):
-        # The reader may have gone.
+        # The reader may have ended.
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(code)

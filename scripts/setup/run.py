@@ -32,13 +32,14 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the run's options."""
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument(
-        "--source", help="webcam, sample, or the path of a picture, folder or video; the webcam, else the sample"
+        "--source",
+        help="webcam, sample, or the path of an image, a folder or a video; by default the webcam, else the sample",
     )
-    parser.add_argument("--duration", type=float, help="seconds from the first published array to the end")
-    parser.add_argument("--jsonl", type=Path, help="write one JSON object for every published array to this file")
+    parser.add_argument("--duration", type=float, help="seconds from the first published message to the end")
+    parser.add_argument("--jsonl", type=Path, help="write one JSON object for every published message to this file")
     parser.add_argument("--width", type=int, default=640, help="of the frames of a webcam and the sample, in pixels")
     parser.add_argument("--height", type=int, default=480, help="of the frames of a webcam and the sample, in pixels")
-    parser.add_argument("--rate", type=float, default=15.0, help="frames a second")
+    parser.add_argument("--rate", type=float, default=15.0, help="frame rate in Hz")
     parser.add_argument("--model", default="small", help="name or folder of the model")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     return parser
@@ -57,7 +58,7 @@ def chosen_source(wanted: str | None) -> str:
         return wanted
     path = Path(wanted).expanduser().absolute()
     if not path.exists():
-        raise SetUpError(f"There is no {path}: --source takes webcam, sample, or a picture, a folder or a video.")
+        raise SetUpError(f"There is no {path}: --source takes webcam, sample, or an image, a folder or a video.")
     return str(path)
 
 
@@ -68,7 +69,7 @@ def shared_memory_profile() -> str | None:
     if free >= NEEDED_SHARED_MEMORY:
         return str(PROFILE)
     say(
-        f"/dev/shm has only {free / 1e6:.0f} MB free, so pictures travel in fragments and many get lost: "
+        f"/dev/shm has only {free / 1e6:.0f} MB free, so images are sent in fragments and many are lost: "
         f"give it {NEEDED_SHARED_MEMORY / 1e6:.0f} MB or more (docker run --shm-size=512m)."
     )
     return None

@@ -34,7 +34,7 @@ def test_it_ends_after_its_duration(graph):
     listener = graph.node("listener", "--duration", "0.5")
     publish(graph.peer(), array(FACE))
     assert listener.child.wait(DEADLINE) == 0
-    listener.wait_for_text("1 arrays in")
+    listener.wait_for_text("1 messages in")
 
 
 def test_it_prints_a_line_a_face_keeps_json_and_ends_with_a_summary(graph, tmp_path):
@@ -43,9 +43,9 @@ def test_it_prints_a_line_a_face_keeps_json_and_ends_with_a_summary(graph, tmp_p
     peer = graph.peer()
     publish(peer, array(FACE, FACE | {"id": "fxyz"}))
     publish(peer, array())
-    listener.wait_for_text("no face")
+    listener.wait_for_text("no faces")
     assert listener.interrupt() == 0
-    assert listener.wait_for_text("2 arrays in")
+    assert listener.wait_for_text("2 messages in")
     line = listener.wait_for_text("fabc")[0]
     assert "30-39 (0.80)" in line
     assert "31 ± 6 years" in line

@@ -21,9 +21,9 @@ from facial_attributes_ros.ros.process import Finish
 from facial_attributes_ros.ros.topics import qos_parameters
 
 LATE = 1.0
-"""Seconds behind from which a source that is too slow stops to catch up and goes on from now."""
-LOOK = 0.1
-"""Seconds between two looks at whether somebody listens."""
+"""Delay in seconds from which on a source that is too slow no longer catches up."""
+POLL = 0.1
+"""Seconds between two checks for a subscriber."""
 END_TIMEOUT = 1.0
 """Seconds the thread has to end."""
 
@@ -31,14 +31,14 @@ END_TIMEOUT = 1.0
 class Camera(Node):
     """Publishes `image` (bgr8, sensor data quality of service) in real time, stamped when the frame is shown.
 
-    It begins when somebody listens, so that a short video is not over before a model is loaded. All parameters are
-    read-only. The node ends its process when the source ends or fails.
+    It begins when there is a subscriber, so that a short video does not end before a model is loaded. All parameters
+    are read-only. The node ends its process when the source ends or fails.
 
     Args:
         finish: ends the process.
 
     Raises:
-        UserError: a parameter has a value that cannot be, or one was given that there is not.
+        UserError: a parameter has an invalid value, or one was given that does not exist.
     """
 
     def __init__(self, finish: Finish) -> None:
@@ -75,12 +75,12 @@ class Camera(Node):
             size = (self._value("width"), self._value("height"))
             frames = open_source(source, size, self._value("rate"), self._value("loop"))
             while not self._publisher.get_subscription_count():
-                if self._ending.wait(LOOK):
+                if self._ending.wait(POLL):
                     return
             self._show(frames, source)
         except UserError as error:
             self._stop_with(str(error), 2)
-        except Exception as error:  # else the thread would end without a word that a user understands
+        except Exception as error:  # else the thread would end without a message
             self._stop_with(f"The source failed ({type(error).__name__}: {error}).", 1)
 
     def _stop_with(self, sentence: str, code: int) -> None:
@@ -104,7 +104,7 @@ class Camera(Node):
             message.header.frame_id = frame_id
             message.header.stamp = self.get_clock().now().to_msg()
             self._publisher.publish(message)
-        self.get_logger().info(f"The source {source} has ended; set loop to begin again.")
+        self.get_logger().info(f"The source {source} has ended: set loop to start it again.")
         self._finish(0)
 
 
@@ -115,9 +115,9 @@ def create(finish: Finish, _options: argparse.Namespace) -> Camera:
         finish: ends the process.
 
     Raises:
-        UserError: a parameter has a value that cannot be, or one was given that there is not.
+        UserError: a parameter has an invalid value, or one was given that does not exist.
     """
-    # The source says in a sentence what is wrong; OpenCV would warn of the same in several lines.
+    # The source reports the fault in one sentence; OpenCV would warn of the same in several lines.
     logging = getattr(cv2.utils, "logging", None)  # older releases have none
     if logging is not None:
         logging.setLogLevel(logging.LOG_LEVEL_ERROR)

@@ -1,4 +1,4 @@
-"""The listener: prints a line for every face that is published and keeps them as JSON. Run it through `listener`."""
+"""The listener: prints a line for every published face and writes them as JSON. Run it through `listener`."""
 
 import argparse
 import json
@@ -23,21 +23,21 @@ from facial_attributes_ros.ros.process import Finish
 from facial_attributes_ros.ros.records import array_record, face_line
 
 HINT_AFTER = 15.0
-"""Seconds without any array after which the listener says what may be wrong."""
+"""Seconds without a message after which the listener prints a hint."""
 LATENCIES = 10_000
-"""How many of the last latencies the summary rests on."""
+"""Number of latencies, the last ones, that the summary uses."""
 
 
 class Listener(Node):
-    """Prints what comes on `faces`, and a summary at the end.
+    """Prints the messages on `faces`, and a summary at the end.
 
     Args:
         finish: ends the process.
-        duration: seconds from the first array until the end; None for no end.
-        jsonl: file to write one JSON object an array to; None for none.
+        duration: seconds from the first message until the end; None for no end.
+        jsonl: file for one JSON object per message; None for none.
 
     Raises:
-        UserError: the file cannot be written, or a parameter was given, of which it has none.
+        UserError: the file cannot be written, or a parameter was given; the listener has none.
     """
 
     def __init__(self, finish: Finish, duration: float | None, jsonl: Path | None) -> None:
@@ -53,28 +53,28 @@ class Listener(Node):
         self._faces_seen = True
         self._count = 0
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
-        self.create_subscription(FaceAttributesArray, "faces", self._on_array, QoSProfile(depth=10))
-        # The node's own clock stands still while a recording is paused.
+        self.create_subscription(FaceAttributesArray, "faces", self._on_faces, QoSProfile(depth=10))
+        # The node's own clock does not move while a recording is paused.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(0.1, self._look_at_clock, clock=self._steady)
+        self.create_timer(0.1, self._end_after_duration, clock=self._steady)
         self._hint = self.create_timer(HINT_AFTER, self._give_hint, clock=self._steady)
 
     def end(self) -> None:
         """Print the summary and close the file."""
         self._print(self.summary())
         if self._records is not None:
-            self._write_failed_unless(self._records.close)
+            self._try(self._records.close)
 
     def summary(self) -> str:
-        """Return how many arrays came how fast, and how late."""
+        """Return the number, the rate and the latency of the messages."""
         if self._first is None:
-            return "No array of faces came."
+            return "No FaceAttributesArray received."
         seconds = self._last - self._first
-        rate = f" ({(self._count - 1) / seconds:.1f} a second)" if seconds > 0 else ""
+        rate = f" ({(self._count - 1) / seconds:.1f} Hz)" if seconds > 0 else ""
         p50, p95 = np.percentile(self._latencies, [50, 95]) * 1000
-        return f"{self._count} arrays in {seconds:.1f} s{rate}; latency p50 {p50:.0f} ms, p95 {p95:.0f} ms"
+        return f"{self._count} messages in {seconds:.1f} s{rate}; latency p50 {p50:.0f} ms, p95 {p95:.0f} ms"
 
-    def _on_array(self, message: Any) -> None:
+    def _on_faces(self, message: Any) -> None:
         self._last = time.monotonic()
         if self._first is None:
             self._first = self._last
@@ -85,7 +85,7 @@ class Listener(Node):
         for face in message.faces:
             self._print(face_line(face, latency))
         if not message.faces and self._faces_seen:
-            self._print("no face")
+            self._print("no faces")
         self._faces_seen = bool(message.faces)
         if self._records is not None:
             self._record(self._records, message)
@@ -97,16 +97,16 @@ class Listener(Node):
             file.write(line + "\n")
             file.flush()
 
-        self._write_failed_unless(write)
+        self._try(write)
 
-    def _write_failed_unless(self, write: Any) -> None:
-        """Try to write; when that fails, say so once and go on without the file."""
+    def _try(self, write: Any) -> None:
+        """Try to write; if that fails, log it once and continue without the file."""
         try:
             write()
         except OSError as error:
             name = self._records.name if self._records is not None else "The file"
             self._records = None
-            self.get_logger().error(f"{name} is not written any further: {error.strerror}; printing goes on.")
+            self.get_logger().error(f"{name} is not written any further: {error.strerror}. Printing continues.")
 
     def _print(self, line: str) -> None:
         if not self._printing:
@@ -115,7 +115,7 @@ class Listener(Node):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
         except BrokenPipeError:
-            # The reader has gone (`| head`); keep the interpreter from complaining about it on exit.
+            # The reader has ended (`| head`); without this the interpreter prints an error on exit.
             self._printing = False
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self._finish(0)
@@ -123,7 +123,7 @@ class Listener(Node):
             self._printing = False
             self.get_logger().error(f"Standard output cannot be written: {error.strerror}.")
 
-    def _look_at_clock(self) -> None:
+    def _end_after_duration(self) -> None:
         over = self._duration is not None and self._first is not None
         if over and time.monotonic() - self._first >= self._duration:  # type: ignore[operator]
             self._finish(0)
@@ -133,7 +133,7 @@ class Listener(Node):
         topic = self.resolve_topic_name("faces")
         publishers = self.count_publishers(topic)
         reason = "is a camera publishing?" if publishers else "is the perception node configured and active?"
-        self.get_logger().warning(f"Nothing has come on {topic} for {HINT_AFTER:.0f} s: {reason}")
+        self.get_logger().warning(f"No message received on {topic} for {HINT_AFTER:.0f} s: {reason}")
 
 
 def _opened(jsonl: Path | None) -> TextIO | None:
@@ -151,6 +151,6 @@ def create(finish: Finish, options: argparse.Namespace) -> Listener:
         options: as the parser of `listener` in `arguments` gives them.
 
     Raises:
-        UserError: the JSON file cannot be written, or a parameter was given, of which the listener has none.
+        UserError: the JSON file cannot be written, or a parameter was given; the listener has none.
     """
     return Listener(finish, options.duration, options.jsonl)

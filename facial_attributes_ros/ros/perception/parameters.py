@@ -18,10 +18,9 @@ _CONFIGURE = frozenset(setting.name for setting in SETTINGS if setting.when == "
 
 
 class ParameterTable:
-    """Declares the table's parameters on a node and answers for their values.
+    """Declares the parameters on a node, and reads and checks their values.
 
-    A value given at the start that cannot be does not end the node: `read` says what is wrong until somebody sets a
-    good one.
+    An invalid value at the start does not end the node: `read` raises an error until a valid one is set.
 
     Args:
         node: the node that has the parameters.
@@ -41,7 +40,7 @@ class ParameterTable:
         """Return the values of all parameters.
 
         Raises:
-            UserError: one was given a value that cannot be, or a value was given for one that there is not.
+            UserError: a parameter was given an invalid value, or a parameter was given that does not exist.
         """
         self._names.check_overrides()
         for problem in self._problems.values():
@@ -49,32 +48,32 @@ class ParameterTable:
         return settings_from({name: self._node.get_parameter(name).value for name in _NAMES})
 
     def check(self, changes: Sequence[Parameter], configured: bool) -> SetParametersResult:
-        """Answer whether parameters may be changed.
+        """Return whether parameters may be changed.
 
         Args:
             changes: name and value of each.
-            configured: whether the node has been configured; then what configure reads is fixed.
+            configured: whether the node has been configured; then what configure reads cannot change.
         """
         ours = {change.name: change.value for change in changes if change.name in _NAMES}
-        # A file that is loaded may well repeat what holds already.
+        # A file that is loaded may repeat present values.
         fixed = sorted(name for name in set(ours) & _CONFIGURE if ours[name] != self._node.get_parameter(name).value)
         if configured and fixed:
-            reason = f"{', '.join(fixed)} is read in configure: clean the node up first, then set and configure it."
+            reason = f"{', '.join(fixed)} is read in configure: clean the node up first, then set it and configure."
             return SetParametersResult(successful=False, reason=reason)
         try:
-            # Against the defaults: a bad value elsewhere must not keep a good one from being set.
+            # Against the defaults: an invalid value of another parameter must not prevent a valid one from being set.
             settings_from(_DEFAULTS | ours)
         except UserError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
     def settled(self, changes: Sequence[Parameter]) -> None:
-        """Take note that parameters have been set to good values."""
+        """Record that parameters have been set to valid values."""
         for change in changes:
             self._problems.pop(change.name, None)
 
 
 def _qos_parameters(node: Node) -> list[str]:
     """Return the names of the parameters that the publishers and the subscription will declare."""
-    images, pictures = ("image", compressed_twin(node, "image")), ("faces/image", compressed_twin(node, "faces/image"))
-    return qos_parameters(node, "subscription", images) + qos_parameters(node, "publisher", ("faces", *pictures))
+    images, annotated = ("image", compressed_twin(node, "image")), ("faces/image", compressed_twin(node, "faces/image"))
+    return qos_parameters(node, "subscription", images) + qos_parameters(node, "publisher", ("faces", *annotated))

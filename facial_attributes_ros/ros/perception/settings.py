@@ -25,7 +25,7 @@ Options = TypeVar("Options")
 
 @dataclass(frozen=True, slots=True)
 class NodeOptions:
-    """What the node itself is told: which model runs where, on which images, and what else is published."""
+    """What the node runs: which model, where, on which images, and what else is published."""
 
     autostart: bool = setting(True, "The node configures and activates itself at the start.", when="start")
     model: str = setting(

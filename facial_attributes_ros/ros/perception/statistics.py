@@ -89,7 +89,7 @@ class Statistics:
 
     def _clear(self) -> None:
         self._counts: Counter[str] = Counter()
-        # Bounded, should nobody ask for reports.
+        # Bounded in case no report is requested.
         self._latencies: deque[float] = deque(maxlen=1000)
         self._timings: Counter[str] = Counter()
 
