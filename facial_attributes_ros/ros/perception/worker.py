@@ -29,7 +29,7 @@ class NewestWorker(Generic[Item]):
         work: Callable[[Item], None],
         dropped: Callable[[], None],
         restarted: Callable[[str], None] = lambda _: None,
-        working: threading.Lock | None = None,
+        working: "threading.Lock | None" = None,
         name: str = "worker",
     ) -> None:
         self._work = work
