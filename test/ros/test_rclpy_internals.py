@@ -6,10 +6,12 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS is not here: run make setup")
 
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros import managed, parameters
+from facial_attributes_ros.ros.perception.node import Perception
 from facial_attributes_ros.ros.rclpy_internals import given_parameters, state_machine, wrap_change_state
 
 
@@ -57,3 +59,14 @@ def test_a_service_without_a_callback_is_left_alone(service):
     node = SimpleNamespace(_service_change_state=service)
     assert not wrap_change_state(node, lambda callback: callback)
     assert node._service_change_state == service
+
+
+def test_our_nodes_replace_nothing_that_rclpy_keeps_in_its_nodes(ros_context):
+    made = {
+        "managed": lambda context: managed.ManagedNode("subject", context=context),
+        "perception": lambda context: Perception(context=context),
+    }
+    kept = vars(LifecycleNode("plain", context=ros_context()))
+    for name, make in made.items():
+        ours = vars(make(ros_context()))
+        assert {key: type(ours[key]) for key in kept} == {key: type(value) for key, value in kept.items()}, name

@@ -45,7 +45,7 @@ class Perception(ManagedNode):
         self._refused = refused
         self._configured: Configured | None = None  # None: not configured
         self._active: Active | None = None  # None: not active
-        self._parameters = ParameterTable(self)
+        self._table = ParameterTable(self)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
         self._statistics = Statistics()
@@ -63,13 +63,13 @@ class Perception(ManagedNode):
 
     def load(self, stages: Stages) -> Loaded:
         """Read the parameters; load and warm up detector and model."""
-        return load(self._parameters.read(), stages)
+        return load(self._table.read(), stages)
 
     def configure(self, loaded: Loaded) -> None:
         """Create the pipeline and the publishers."""
         self._configured = Configured.open(self, loaded)
         # Some may have changed while the model was loaded.
-        self._configured.change(self._parameters.read())
+        self._configured.change(self._table.read())
         about = self._configured.about
         self.get_logger().info(f"The model {loaded.engine.spec.title} runs in {about['engine']} on {about['device']}.")
 
@@ -97,12 +97,12 @@ class Perception(ManagedNode):
             steps.callback(self.deactivate, END_TIMEOUT)
 
     def _check_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
-        return self._parameters.check(changes, configured=self.state not in ("unconfigured", "finalized"))
+        return self._table.check(changes, configured=self.state not in ("unconfigured", "finalized"))
 
     def _apply_parameters(self, changes: Sequence[Parameter]) -> None:
-        self._parameters.settled(changes)
+        self._table.settled(changes)
         if self._configured is not None:
-            self._configured.change(self._parameters.read())
+            self._configured.change(self._table.read())
 
     def _situation(self, clock_still: float) -> Situation:
         stages = None if self.loading is None else self.loading.stages
