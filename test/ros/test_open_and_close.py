@@ -100,10 +100,10 @@ def test_an_activate_that_fails_leaves_nothing_at_work_and_can_be_repeated(node,
 @pytest.mark.parametrize(("transition", "state"), [("deactivate", "unconfigured"), ("shutdown", "finalized")])
 @pytest.mark.parametrize("name", ["destroy_subscription", "destroy_timer"])
 def test_what_cannot_be_closed_keeps_nothing_else_open(node, monkeypatch, name, transition, state):
-    node.begin()
-    assert len(publishers(node)) == len(OUTPUTS)
     with monkeypatch.context() as patched:
         breaks(patched, Node, name)
+        node.begin()
+        assert len(publishers(node)) == len(OUTPUTS)
         getattr(node, f"trigger_{transition}")()
     assert node.state == state
     assert f"{name} is broken" in node.problem
