@@ -35,8 +35,8 @@ def state_machine(node: Any) -> Any:
 
 def wrap_change_state(node: Any, wrap: Callable[[Callback], Callback]) -> bool:
     """Replace the callback of the service `change_state` by a wrapped one; return False if this rclpy hides it."""
-    service = getattr(node, "_service_change_state", None)
-    if not callable(getattr(service, "callback", None)):
+    service: Any = getattr(node, "_service_change_state", None)
+    if service is None or not callable(getattr(service, "callback", None)):
         return False
     service.callback = wrap(service.callback)
     return True

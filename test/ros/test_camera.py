@@ -1,8 +1,12 @@
 """The camera node as a process: what it shows, how it ends, and what it says when it cannot."""
 
+from functools import partialmethod
+
 import cv2
 import numpy as np
 import pytest
+
+from facial_attributes_ros.errors import UserError
 
 DEADLINE = 100.0
 
@@ -56,9 +60,7 @@ def test_a_video_ends_with_a_sentence_or_begins_again(graph, video):
     [
         ("source:=/no/such/file.mp4", "no file /no/such/file.mp4"),
         ("source:=webcam:97", "no webcam 97"),
-        ("rate:=-1.0", "parameter rate"),
         ("width:=wide", "parameter width takes a whole number from 16 to 16384"),
-        ("sorce:=webcam", "no parameter sorce (did you mean source?)"),
         ("use_sim_time:=maybe", "use_sim_time"),
         ("camrea:loop:=true", "given to the node camrea, but this node is /camera"),
     ],
@@ -69,6 +71,19 @@ def test_a_source_that_cannot_be_shown_is_a_sentence(graph, parameter, reason):
     assert camera.child.wait(DEADLINE) == 2
     camera.wait_for(lambda _: camera.silent)
     assert len([line for line in camera.lines if line.strip()]) == 1
+
+
+@pytest.mark.parametrize(
+    ("parameter", "reason"),
+    [("rate:=-1.0", "parameter rate"), ("sorce:=webcam", r"no parameter sorce \(did you mean source\?\)")],
+)
+def test_the_node_refuses_what_its_parameters_do_not_take(ros_context, monkeypatch, parameter, reason):
+    from facial_attributes_ros.ros.camera import node
+
+    context = ros_context("-p", parameter)
+    monkeypatch.setattr(node.Node, "__init__", partialmethod(node.Node.__init__, context=context))
+    with pytest.raises(UserError, match=reason):
+        node.Camera(lambda _: None)
 
 
 def test_a_params_file_that_gives_the_node_nothing_is_a_sentence(graph, tmp_path):

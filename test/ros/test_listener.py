@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from facial_attributes_ros.ros.arguments import PARSERS
+
 DEADLINE = 100.0
 
 FACE = {
@@ -74,14 +76,22 @@ def test_a_full_disk_is_one_sentence_and_printing_goes_on(graph):
     ("arguments", "reason"),
     [
         (["--jsonl", "/no/such/folder/x.jsonl"], "Cannot write /no/such/folder/x.jsonl"),
-        (["--duration", "0"], "must be above 0"),
-        (["--wait"], "unrecognized arguments"),
         (["--ros-args", "-p", "rate:=3"], "The node listener has no parameter rate; it has"),
         (["--ros-args", "--params-file", "/no/such.yaml"], "parameter file /no/such.yaml cannot be read"),
     ],
 )
-def test_a_mistake_is_a_sentence(graph, arguments, reason):
+def test_a_mistake_in_a_parameter_or_a_file_is_a_sentence(graph, arguments, reason):
     listener = graph.node("listener", *arguments)
     listener.wait_for_text(reason)
     assert listener.child.wait(DEADLINE) == 2
     assert not [line for line in listener.lines if "Traceback" in line]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"), [(["--duration", "0"], "must be above 0"), (["--wait"], "unrecognized arguments")]
+)
+def test_a_mistake_in_an_argument_is_a_sentence(capsys, arguments, reason):
+    with pytest.raises(SystemExit) as caught:
+        PARSERS["listener"]().parse_args(arguments)
+    assert caught.value.code == 2
+    assert reason in capsys.readouterr().err

@@ -60,6 +60,11 @@ class Active:
             working=configured.working,
             name="perception",
         )
+
+        def offer(message: Any) -> None:
+            if not frames.closed:  # else of a subscription that could not be destroyed
+                worker.offer(frames.received(message))
+
         compressed = configured.settings.node.image_transport == "compressed"
         statistics.restart()
         with ExitStack() as opened:  # closed in the opposite order, every part even if another fails
@@ -72,7 +77,7 @@ class Active:
             subscription = node.create_subscription(
                 CompressedImage if compressed else Image,
                 compressed_twin(node, "image") if compressed else "image",
-                lambda message: frames.closed or worker.offer(frames.received(message)),
+                offer,
                 NEWEST_IMAGE,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )

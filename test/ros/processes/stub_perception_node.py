@@ -61,7 +61,7 @@ class StubPipeline:
         return result
 
     def reset(self):
-        pass
+        sys.stdout.write("reset\n")
 
     def face(self, index, stamp, tasks):
         lowest = self.options.thresholds
