@@ -151,7 +151,7 @@ def test_what_configure_refuses_can_be_mended_one_by_one(graph):
     for name, good, reason in [
         ("detection.size", 640, "from 32 to 8192"),
         ("tracking.death_after", 1.0, "from 0.01 to 60"),
-        ("engine", "auto", "must be one of"),
+        ("engine", "auto", "takes one of"),
         ("model", "bug", "wrong hash"),
         ("model", "small", "another shape"),
     ]:
