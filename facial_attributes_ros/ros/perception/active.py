@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final, Self
 
@@ -65,7 +66,6 @@ class Active:
             if not frames.closed:  # else of a subscription that could not be destroyed
                 worker.offer(frames.received(message))
 
-        compressed = configured.settings.node.image_transport == "compressed"
         statistics.restart()
         with ExitStack() as opened:  # closed in the opposite order, every part even if another fails
             opened.callback(configured.info.deactivated)
@@ -74,13 +74,7 @@ class Active:
             opened.callback(worker.stop, 0.0)
             timer = node.create_timer(WATCH, frames.close_lists_without_frames, clock=_STEADY)
             opened.callback(node.destroy_timer, timer)
-            subscription = node.create_subscription(
-                CompressedImage if compressed else Image,
-                compressed_twin(node, "image") if compressed else "image",
-                offer,
-                NEWEST_IMAGE,
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            )
+            subscription = _subscribe(node, configured.settings.node.image_transport, offer)
             opened.callback(node.destroy_subscription, subscription)
             configured.info.activated(subscription.topic_name)
             return cls(node, str(subscription.topic_name), worker, opened.pop_all())
@@ -94,6 +88,17 @@ class Active:
         with self._opened:
             if not self._worker.stop(timeout):
                 self._node.get_logger().warning("The image in work does not come to an end: going on without it.")
+
+
+def _subscribe(node: ManagedNode, transport: str, callback: Callable[[Any], None]) -> Any:
+    compressed = transport == "compressed"
+    return node.create_subscription(
+        CompressedImage if compressed else Image,
+        compressed_twin(node, "image") if compressed else "image",
+        callback,
+        NEWEST_IMAGE,
+        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+    )
 
 
 class _Frames:
