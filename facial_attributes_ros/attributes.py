@@ -1,9 +1,9 @@
-"""Tasks, labels and their order, and the result types that every part of the package passes on.
+"""Tasks, labels and their order, and the result types of all parts of the package.
 
 The label order is the class index everywhere: in tensors, in messages and in files. Results hold arrays, so they are
 compared by identity (`eq=False`): `==`, `in` and sets work on them, and two results of the same values differ.
 
-`face_dict` and `image_dict` are the only place that knows the JSON form of a face and of an image.
+`face_dict` and `image_dict` define the JSON form of a face and of an image, once for the whole package.
 """
 
 import math
@@ -31,13 +31,13 @@ AGE_GROUP_STARTS: Final[tuple[int, ...]] = (0, 3, 10, 20, 30, 40, 50, 60, 70)
 """First year of every age group."""
 
 _KEYS: Final = {AGE: "age_group"}
-"""Names of tasks in JSON where they differ: `age` is the age in years there."""
+"""Keys of tasks in JSON that differ from their names: `age` is the age in years there."""
 
 MISSING: Final = -100
-"""Class index of a label that a row does not have; losses and metrics ignore it."""
+"""Class index of a missing label of a sample; losses and metrics ignore it."""
 
 UNKNOWN: Final = 255
-"""Class index in messages for: not estimated yet, switched off, or not sure enough."""
+"""Class index of an unknown label in messages: not estimated yet, switched off, or not confident enough."""
 
 
 def age_group_of(years: float) -> int:
@@ -56,14 +56,14 @@ def age_group_of(years: float) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
-    """One face as a detector sees it.
+    """One face found by a detector.
 
     Attributes:
         box: float32 (4,): x, y, width, height in pixels of the full frame, x to the right, y down; may reach past
             the border.
         score: confidence of the detector, 0 to 1.
         landmarks: float32 (5, 2): x, y in pixels of right eye, left eye, nose, right and left mouth corner (the
-            person's own right and left); NaN where the detector gives none.
+            person's own right and left); NaN if the detector has none.
     """
 
     box: NDArray[np.float32]
@@ -84,23 +84,22 @@ class Detection:
 
 
 def names_label(probability: float | np.floating, threshold: float) -> bool:
-    """Return whether a label of this probability is named at a threshold: from the threshold on, and at 1 never.
+    """Return True if a label of this probability is known at a threshold; at the threshold 1 no label is known.
 
-    Both are compared as float32, in which probabilities are published and thresholds are fitted.
+    Both are compared as float32, the type of published probabilities and of fitted thresholds.
     """
     return threshold < 1 and bool(np.float32(probability) >= np.float32(threshold))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Distribution:
-    """Probabilities of one task's classes, which class the label is, and how sure one must be to name it.
+    """Class probabilities of one task, with the label and the probability that it needs to be known.
 
     Attributes:
         task: a key of `LABELS`.
         probabilities: float32 (classes,), in the order of `LABELS[task]`, sums to 1.
-        threshold: the label is unknown while its probability is below this; 1 never names a label, however sure the
-            model is.
-        chosen: class index of the label; None for the most probable class. For ages it is the group of the expected
+        threshold: the label is unknown while its probability is below this; with 1 it is always unknown.
+        chosen: class index of the label; None for the most probable class. For ages, it is the group of the expected
             age, so that both agree.
 
     >>> gender = Distribution("gender", np.array([0.3, 0.7], np.float32), threshold=0.6)
@@ -119,7 +118,7 @@ class Distribution:
 
     @property
     def most_probable(self) -> int:
-        """Class index of the most probable class, whether it is the label or not."""
+        """Class index with the highest probability, which may differ from that of the label."""
         return int(np.argmax(self.probabilities))
 
     @property
@@ -135,7 +134,7 @@ class Distribution:
 
     @property
     def confidence(self) -> float:
-        """Probability of the label, whether it is named or not."""
+        """Probability of the label, even while it is unknown."""
         return float(self.probabilities[self._class])
 
     @property
@@ -144,7 +143,7 @@ class Distribution:
 
     @classmethod
     def unknown(cls, task: str) -> "Distribution":
-        """Return the distribution of a task about which nothing is known: uniform and without a label."""
+        """Return the distribution of a task before any estimate: uniform, with an unknown label."""
         classes = len(LABELS[task])
         return cls(task, np.full(classes, 1 / classes, np.float32), threshold=1.0)
 
@@ -160,18 +159,18 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceAttributes:
-    """What is known of one face.
+    """Age, gender and emotion of one face.
 
     Attributes:
-        id: begins with a letter, stable while the face is tracked, says nothing about identity.
-        detection: where the face is in the frame.
+        id: begins with a letter, stable while the face is tracked, independent of the person's identity.
+        detection: box, score and landmarks in the frame.
         age: expected age in years, to hundredths; NaN while unknown.
         age_stddev: standard deviation of that age in years, NaN while unknown.
-        age_group: distribution over the nine age groups; its label is the group that `age` lies in, and unknown where
-            `age_stddev` leaves too much doubt about that.
+        age_group: distribution over the nine age groups; its label is the group of `age`, and unknown if `age_stddev`
+            is too large for it.
         gender: distribution over male and female.
         emotion: distribution over the seven emotions.
-        observations: number of model estimates that the attributes rest on.
+        observations: number of model estimates fused into the attributes.
         updated: time in seconds of the frame that last changed the attributes.
     """
 

@@ -1,4 +1,4 @@
-"""The folder for everything that can be made again: model files, built engines, and what dependencies keep."""
+"""The folder for files that can be made again: model files, built engines, and the caches of dependencies."""
 
 import logging
 import os
@@ -17,11 +17,11 @@ _NAME = "facial_attributes_ros"
 def cache_dir() -> Path:
     """Return the cache: FACIAL_ATTRIBUTES_CACHE, else facial_attributes_ros in XDG_CACHE_HOME or ~/.cache.
 
-    It may not exist yet, and it may be read-only: see `writable_cache`. A user without a home, as in a container that
-    runs with `--user 12345`, gets `temporary_cache`, with a warning.
+    It may not exist yet, and it may be read-only: see `writable_cache`. For a user without a home, as in a container
+    with `--user 12345`, it is `temporary_cache`, with a warning.
 
     Raises:
-        UserError: FACIAL_ATTRIBUTES_CACHE names the home of somebody unknown, or there is no place at all.
+        UserError: FACIAL_ATTRIBUTES_CACHE names the home of an unknown user, or no folder can be written.
     """
     if chosen := os.environ.get("FACIAL_ATTRIBUTES_CACHE"):
         return expanded(chosen)
@@ -33,12 +33,10 @@ def cache_dir() -> Path:
 
 
 def writable_cache() -> Path:
-    """Return the folder where files of the cache can be made.
-
-    It is `cache_dir`, or `temporary_cache`, with a warning, where that is read-only.
+    """Return a folder for new files: `cache_dir`, or `temporary_cache` with a warning if that is read-only.
 
     Raises:
-        UserError: as `cache_dir`.
+        UserError: as in `cache_dir`.
     """
     folder = cache_dir()
     return folder if can_write(folder) else _with_warning(temporary_cache(), f"{folder} can't be written")
@@ -46,13 +44,13 @@ def writable_cache() -> Path:
 
 def can_write(folder: Path) -> bool:
     """Return True if files can be made in a folder, or the folder itself if it does not exist yet."""
-    # Unlike Path's method, os.path.exists takes a folder that may not be entered as one that holds nothing.
+    # Unlike Path's method, os.path.exists returns False inside a folder without permission.
     existing = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))  # noqa: PTH110
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 def temporary_cache() -> Path:
-    """Return this user's private folder among the system's temporary files; it is made.
+    """Make and return this user's private folder among the system's temporary files.
 
     Raises:
         UserError: temporary files can't be written either.
@@ -66,7 +64,7 @@ def temporary_cache() -> Path:
         ) from error
 
 
-@cache  # so that the reason is given once
+@cache  # so that the reason is logged once
 def _with_warning(folder: Path, reason: str) -> Path:
     _LOGGER.warning(
         "%s, so files are kept in %s: set FACIAL_ATTRIBUTES_CACHE to a folder that can be written.", reason, folder
@@ -75,7 +73,7 @@ def _with_warning(folder: Path, reason: str) -> Path:
 
 
 def _private(folder: Path) -> Path:
-    """Return a folder that nobody else can write to: this one, or a new one where somebody else has taken its name."""
+    """Return a folder that no other user can write to: this one, or a new one if another user owns it."""
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077

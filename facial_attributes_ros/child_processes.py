@@ -1,7 +1,7 @@
-"""Programs that this process starts, none of which outlives it: not after Ctrl-C, not after kill, not after kill -9.
+"""Child processes that end with this process: after Ctrl-C, after kill, and after kill -9.
 
 A child is the leader of a process group of its own, so that the terminal's Ctrl-C reaches this process only, which then
-ends the child. The kernel ends it where this process has no time to.
+ends the child. If this process is killed, the kernel ends the child.
 """
 
 import os
@@ -23,7 +23,7 @@ if os.getppid() != int(sys.argv[2]):
     os._exit(1)
 os.execvp(sys.argv[3], sys.argv[3:])
 """
-"""Run by a small Python that becomes the program: subprocess's preexec_fn would run in a process of several threads."""
+"""Run by a small Python that becomes the program; subprocess's preexec_fn is not safe in a process with threads."""
 
 _running: set["subprocess.Popen[Any]"] = set()
 _lock = threading.Lock()
@@ -38,13 +38,13 @@ class StoppedError(UserError):
 def child(
     command: Sequence[str | Path], *, end: signal.Signals = signal.SIGKILL, patience: float = 5.0, **options: Any
 ) -> Iterator["subprocess.Popen[Any]"]:
-    """Start a program, and end it when the block is left, when `end_children` is called or when this thread ends.
+    """Start a program, and end it at the end of the block, of this thread, or when `end_children` is called.
 
     Args:
         command: the program and its arguments.
         end: the signal that ends it.
-        patience: seconds until it is killed if that signal does not end it.
-        options: for `subprocess.Popen`; without `stdin` there is nothing to read.
+        patience: seconds after that signal until it is killed.
+        options: for `subprocess.Popen`; the default of `stdin` is an empty input.
 
     Raises:
         StoppedError: `end_children` was called, before or during the block.
@@ -69,11 +69,11 @@ def child(
 def run(
     command: Sequence[str | Path], *, timeout: float | None = None, **options: Any
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a program to its end, as `subprocess.run` with `text=True`; it ends with this process, as in `child`.
+    """Run a program to its end, like `subprocess.run` with `text=True`; it ends with this process, as in `child`.
 
     Raises:
-        subprocess.TimeoutExpired: it took longer than `timeout` seconds, and was ended.
-        StoppedError: as `child`.
+        subprocess.TimeoutExpired: it took longer than `timeout` seconds and was ended.
+        StoppedError: as in `child`.
     """
     with child(command, text=True, **options) as process:
         output, errors = process.communicate(timeout=timeout)
@@ -81,7 +81,7 @@ def run(
 
 
 def end_children() -> None:
-    """End every running child, and have the threads that wait for one leave their blocks with `StoppedError`."""
+    """End every running child; threads that wait for one leave their blocks with `StoppedError`."""
     with _lock:
         _over.set()
         for process in _running:

@@ -1,6 +1,6 @@
-"""matplotlib, whose list of fonts and configuration stay in this package's cache; figures are drawn with it from here.
+"""matplotlib with its list of fonts and its configuration in this package's cache; all figures import it from here.
 
-Raises ModuleNotFoundError where matplotlib is not installed.
+The import raises ModuleNotFoundError if matplotlib is not installed.
 """
 
 import os
@@ -12,7 +12,7 @@ from facial_attributes_ros.cache import writable_cache
 
 @contextmanager
 def _folders_in_cache() -> Iterator[None]:
-    """Let what is imported in the block, and fc-list, which it starts, keep their files in the cache."""
+    """Make imports in the block, and fc-list, which they start, keep their files in the cache."""
     cache = str(writable_cache())
     before = {name: os.environ.get(name) for name in ("MPLCONFIGDIR", "XDG_CACHE_HOME")}
     os.environ |= {"MPLCONFIGDIR": before["MPLCONFIGDIR"] or f"{cache}/matplotlib", "XDG_CACHE_HOME": cache}

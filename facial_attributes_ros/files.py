@@ -1,4 +1,4 @@
-"""Files: JSON from anybody, and what several processes may want at once: hashes, locks and atomic writes."""
+"""Files: JSON from unknown sources, hashes, locks, and atomic writes that are safe in several processes."""
 
 import errno
 import fcntl
@@ -15,13 +15,13 @@ from typing import Any, Final
 from facial_attributes_ros.errors import UserError
 
 LARGEST_JSON: Final = 64 * 2**20
-"""Bytes of a JSON file that is read."""
+"""Largest size in bytes of a JSON file."""
 DEEPEST_JSON: Final = 32
-"""Levels of objects and lists that a JSON document may have; what copies or writes it again recurses."""
+"""Largest number of levels of objects and lists in a JSON document; code that copies or writes it recurses."""
 
 
 def parse_json(text: str) -> Any:
-    """Return the value of a JSON text that may come from anybody.
+    """Return the value of a JSON text from an unknown source.
 
     Raises:
         ValueError: it is not JSON, nested deeper than `DEEPEST_JSON`, or holds a number of thousands of digits.
@@ -57,7 +57,7 @@ def _is_deep(value: Any) -> bool:
 
 
 def read_json(path: Path) -> Any:
-    """Return the value of a JSON file that may come from anybody.
+    """Return the value of a JSON file from an unknown source.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -78,10 +78,10 @@ def read_json(path: Path) -> Any:
 
 
 def expanded(path: str | Path) -> Path:
-    """Return a path that a user gave, with a `~` at its start made the home folder.
+    """Return a user's path with the home folder in place of a `~` at its start.
 
     Raises:
-        UserError: nobody has the name, or it is the user's own and HOME is not set.
+        UserError: there is no user of the name after `~`, or HOME is not set.
     """
     try:
         return Path(path).expanduser()
@@ -91,11 +91,11 @@ def expanded(path: str | Path) -> Path:
 
 @contextmanager
 def utf8_name(path: Path) -> Iterator[str]:
-    """Give a name in UTF-8 of a file that exists or is to be written, for libraries that take no other.
+    """Provide a name in UTF-8 of a file that exists or is to be written, for libraries that need one.
 
-    The name is absolute, so that no library takes it for an address or an option. Where the file's own is not UTF-8,
-    it leads, as long as the block runs, through a link: to the folder if that is enough, so that a library may write
-    another file first and rename it, or to the file.
+    The name is absolute, so that no library takes it for an address or an option. If the file's own name is not UTF-8,
+    the name goes through a link while the block runs: a link to the folder if possible, so that a library may write
+    another file first and rename it, or else a link to the file.
     """
     whole = Path(os.path.abspath(path))  # noqa: PTH100 (keeps links)
     if _is_utf8(str(whole)):
@@ -135,16 +135,16 @@ def file_sha256(path: Path) -> str:
 
 @contextmanager
 def locked(path: Path, busy: str = "") -> Iterator[None]:
-    """Hold an exclusive lock named after a file while the block runs.
+    """Hold an exclusive lock for a file while the block runs.
 
-    The kernel drops the lock with its process, so that a killed one leaves nothing to clean up.
+    The kernel releases the lock at the end of the process, so that a killed process leaves nothing to clean up.
 
     Args:
-        path: the file; its folder is made if need be.
-        busy: what to say if another process holds the lock; wait for it if empty.
+        path: the file; its folder is made if it is missing.
+        busy: message of the error if another process holds the lock; if it is empty, wait for the lock.
 
     Raises:
-        UserError: another process holds the lock, and there is something to say.
+        UserError: another process holds the lock, and `busy` is not empty.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:
@@ -157,24 +157,24 @@ def locked(path: Path, busy: str = "") -> Iterator[None]:
 
 @contextmanager
 def atomic_target(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, and move it onto `path` when the block ends well.
+    """Provide a temporary path beside `path`, and move it to `path` when the block ends without an error.
 
-    Readers see the old file or the whole new one, never a part, even after the power has failed; a block that fails
-    leaves nothing behind.
+    Readers see the old file or the whole new one, never a part, even after a loss of power. If the block fails, the
+    temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         temporary = Path(folder) / path.name
         yield temporary
         temporary.chmod(0o644)  # some writers make private files; a cache or a model is for everyone on the machine
-        # A file system may store the new name before the content: the old file would be gone, and the new one empty.
+        # A file system may store the new name before the content: after a loss of power the file would be empty.
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what a process that was killed left of its work on `path`; call it under the lock of `path`.
+    """Remove temporary files for `path` of processes that were killed; call it under the lock of `path`.
 
     The name may be a pattern: `*` for all files of a folder.
     """
@@ -184,10 +184,10 @@ def remove_leftovers(path: Path) -> None:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk and a folder that may not be written into a sentence about `path`.
+    """Turn the errors of a full disk and of a missing permission to write into a sentence about `path`.
 
     Raises:
-        UserError: the block raised `OSError` for one of these reasons; other errors pass.
+        UserError: the block raised `OSError` for one of these reasons; other errors are not changed.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""Dependencies send nothing and leave nothing behind.
+"""Dependencies send no telemetry and write no files outside the cache.
 
-Importing the package calls `forbid_telemetry`, so every module of it, and of the training module, imports its
-dependencies after that. A process that is ours alone, a command or a node, calls `keep_to_own_cache` first.
+The import of the package calls `forbid_telemetry` before any of its modules imports a dependency. A process of our own,
+a command or a node, calls `keep_to_own_cache` first.
 """
 
 import os
@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Final
 
 SWITCHES: Final = {
-    # ONNX Runtime, on Linux from 1.29 on: a device id, a database of events, and a collector that is looked up. The
-    # library reads this while it is imported; its function disable_telemetry_events comes too late.
+    # ONNX Runtime, on Linux from 1.29 on: a device id, a database of events, and a connection to a collector. The
+    # library reads this during its import; its function disable_telemetry_events is too late.
     "ORT_DISABLE_TELEMETRY": "1",
-    # Hugging Face's hub, and transformers through peft and open_clip: what a request says about the machine.
+    # Hugging Face's hub, and transformers through peft and open_clip: facts about the machine in every request.
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    # Whoever keeps to https://donottrack.sh.
+    # Programs that follow https://donottrack.sh.
     "DO_NOT_TRACK": "1",
 }
-"""Variables that switch telemetry off; a value that the user has chosen stays."""
+"""Variables that switch telemetry off; a value that the user has set is kept."""
 
 _FOLDERS: Final = {
     "CUDA_CACHE_PATH": "cuda",
@@ -26,16 +26,16 @@ _FOLDERS: Final = {
     "TORCHINDUCTOR_CACHE_DIR": "inductor",
     "TRITON_CACHE_DIR": "triton",
 }
-"""Libraries that do not look at XDG_CACHE_HOME, and their folders in the cache."""
+"""Variables of libraries that ignore XDG_CACHE_HOME, and their folders in the cache."""
 
 _SHARED: Final = {"HF_HOME": "huggingface", "TORCH_HOME": "torch"}
-"""Where models and logins that the user has fetched with other programs lie, in the user's general cache."""
+"""Folders in the user's general cache with models and logins of other programs."""
 
 
 def forbid_telemetry() -> None:
-    """Switch off the telemetry of every dependency that has one, in this process and its children."""
+    """Switch off the telemetry of all dependencies, in this process and its children."""
     if "onnxruntime" in sys.modules and not os.environ.get("ORT_DISABLE_TELEMETRY"):
-        import logging  # here and not above: a node starts by importing this, and must hear Ctrl-C soon
+        import logging  # not above: a node imports this file first, and must react to Ctrl-C soon
 
         logging.getLogger(__name__).warning(
             "onnxruntime was imported before facial_attributes_ros, so its telemetry (from version 1.29 on) is not "
@@ -46,10 +46,10 @@ def forbid_telemetry() -> None:
 
 
 def keep_to_own_cache() -> None:
-    """Have every dependency keep its files in the package's cache, in this process and its children.
+    """Make all dependencies keep their files in the package's cache, in this process and its children.
 
-    Models of Hugging Face's hub and of torchvision stay where other programs look for them too: they are fetched only
-    when a user asks for one.
+    Models of Hugging Face's hub and of torchvision stay in the folders that other programs use too: they are downloaded
+    only when a user asks for one.
 
     Raises:
         UserError: see `cache.cache_dir`.
@@ -65,7 +65,7 @@ def keep_to_own_cache() -> None:
         os.environ.setdefault(name, str(general / folder))
     os.environ["FACIAL_ATTRIBUTES_CACHE"] = str(cache)
     os.environ["XDG_CACHE_HOME"] = str(cache)
-    # Some of these libraries complain on import, or fail, where they can't write.
+    # Some of these libraries warn on import, or fail, if they can't write.
     place = cache if can_write(cache) else temporary_cache()
     for name, folder in _FOLDERS.items():
         os.environ.setdefault(name, str(place / folder))

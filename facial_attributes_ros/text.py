@@ -1,4 +1,4 @@
-"""Text that goes out: to a terminal, where names may hold anything, as JSON lines, and estimates with their errors."""
+"""Text for output: printable names, JSON lines, and estimates with their errors."""
 
 import json
 import math
@@ -6,15 +6,15 @@ import unicodedata
 from typing import Any
 
 _ESCAPED = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Unicode categories of control characters, of bytes that are no UTF-8, and of ends of lines."""
+"""Unicode categories of control characters, of bytes that are not UTF-8, and of line ends."""
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that make a terminal show what follows in another order."""
+"""Characters that make a terminal show the following text in another order."""
 
 
 def printable(text: str) -> str:
-    """Return a text on one line, with everything escaped that would steer a terminal or is no character at all.
+    """Return a text on one line, with control characters and bytes that are not UTF-8 escaped.
 
-    File systems take any bytes as names; Python holds those that are not UTF-8 as lone surrogates.
+    Names in a file system may have any bytes; Python represents those that are not UTF-8 as lone surrogates.
     """
     return "".join(
         _escaped(char) if unicodedata.category(char) in _ESCAPED or char in _TURNING else char for char in text
@@ -29,10 +29,10 @@ def _escaped(char: str) -> str:
 
 
 def json_line(document: Any, encoding: str = "utf-8") -> str:
-    """Return a document as a line of JSON with its end.
+    """Return a document as a line of JSON with a line end.
 
-    Characters that the encoding lacks, and bytes of names that are not UTF-8, become JSON's own escapes, from which
-    Python's `json` gets the same name back.
+    Characters that the encoding does not have, and bytes of names that are not UTF-8, become JSON's own escapes, which
+    Python's `json` reads as the same name.
 
     Raises:
         ValueError: the document holds NaN or infinity.

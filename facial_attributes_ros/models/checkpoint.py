@@ -20,13 +20,12 @@ def save_model(folder: Path, spec: ModelSpec, tensors: "Mapping[str, Tensor]", *
     Args:
         folder: made if it is missing.
         spec: the model's description.
-        tensors: what `models.adaptations.ladder.trained_tensors` gives, or the whole state where weights are
-            "included".
-        half: store matrices in half precision; vectors stay in full, since norms' variances may be too small for it.
+        tensors: of `models.adaptations.ladder.trained_tensors`, or the whole state if weights are "included".
+        half: store matrices in half precision; vectors stay in float32, since variances of norms may be too small.
 
     Raises:
-        UserError: no space or no write access.
-        ValueError: a tensor is not finite, which no later loading would accept.
+        UserError: there is no space or no write access.
+        ValueError: a tensor is not finite, so that it could not be loaded again.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -48,7 +47,7 @@ def load_tensors(folder: Path) -> "dict[str, Tensor]":
     """Read a model folder's tensors, on the CPU, in the precision of the file.
 
     Raises:
-        UserError: the file is missing, damaged, or something else under this name.
+        UserError: the file is missing, damaged, or not a safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -78,8 +77,8 @@ def load_into(
         module: changed in place, and only if everything fits.
         tensors: half or single precision where the module's are floating, converted to the module's; else its type.
         strict: raise for missing and extra names; misshaped ones always raise.
-        only: look at names with this prefix alone, in `tensors` and in the module.
-        expected: names that must be there; by default the module's whole state.
+        only: prefix of the names that are loaded and checked, in `tensors` and in the module.
+        expected: names that must be in `tensors`; by default the module's whole state.
 
     Raises:
         UserError: names the missing, extra, misshaped, mistyped and non-finite tensors, and variances below zero.
@@ -121,10 +120,10 @@ def _faults(
 
 
 def wrong_types(given: "Mapping[str, Tensor]", wanted: "Mapping[str, Tensor]") -> list[str]:
-    """Return which tensors have another type than the ones that they are to be copied into, and which type.
+    """Return the tensors whose type differs from that of the tensors they would be copied into, with both types.
 
-    Half precision will do for floating tensors. Whole numbers would be copied without a word too, and so would
-    double precision, which nothing here writes.
+    Half and single precision are interchangeable. Whole numbers and double precision, which this package never writes,
+    would be copied without a warning, so they are refused.
     """
     import torch
 
@@ -148,7 +147,7 @@ def _for_disk(tensor: "Tensor", half: bool) -> "Tensor":
 
 def not_finite(tensors: "Mapping[str, Tensor]") -> list[str]:
     """Return the names of the tensors that hold NaN or an infinite number."""
-    # Of types of 8 bits and less PyTorch can't say whether they are finite; `wrong_types` refuses them.
+    # PyTorch can't check whether types of 8 bits and less are finite; `wrong_types` refuses them.
     floating = {name: value for name, value in tensors.items() if value.is_floating_point() and value.itemsize > 1}
     return sorted(name for name, value in floating.items() if not value.isfinite().all())
 

@@ -1,4 +1,4 @@
-"""Parameters, operations and sizes of every rung of the ladder, counted on the meta device without any weights."""
+"""Parameters, operations and sizes of every adaptation of the ladder, counted on the meta device without weights."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,18 +22,18 @@ _GIGA: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What one rung costs.
+    """The cost of one adaptation.
 
     Attributes:
-        adaptation: name of the rung.
-        tasks: the heads that it has.
+        adaptation: its name.
+        tasks: of its heads.
         parameters: in training, adapters included.
-        trained: those of them that are trained.
-        merged: parameters once adapters are merged, as it runs.
+        trained: trained parameters.
+        merged: parameters after adapters are merged, as the model runs.
         gflops_linear: 10^9 operations for one face and all its tasks, merged: linear and convolution layers only, 2
             per multiply-add (the convention of Sessa's thesis).
-        gflops_attention: the same and the two products inside attention.
-        checkpoint_bytes: size of what training changes, in float32.
+        gflops_attention: the same with the two products inside attention.
+        checkpoint_bytes: size of the tensors that training changes, in float32.
     """
 
     adaptation: str
@@ -63,10 +63,10 @@ def count(
     age_in_years: bool = False,
     **architecture: Any,
 ) -> Counts:
-    """Count one rung on a backbone of a name that `build_backbone` knows; `age_in_years` is `build_model`'s.
+    """Count one adaptation of a backbone by its name for `build_backbone`; `age_in_years` is that of `build_model`.
 
     Raises:
-        UserError: unknown backbone or task, or the adaptation doesn't suit it.
+        UserError: the backbone or a task is unknown, or the adaptation doesn't suit the backbone.
     """
     if adaptation.name == "zero-shot":
         return _count_zero_shot(backbone, tasks)
@@ -91,13 +91,13 @@ def ladder(
     age_in_years: bool = False,
     **architecture: Any,
 ) -> list[Counts]:
-    """Count every rung that suits a backbone, from zero-shot to full fine-tuning.
+    """Count every adaptation that suits a backbone, from zero-shot to full fine-tuning.
 
     Args:
-        backbone: a name that `build_backbone` knows.
+        backbone: its name for `build_backbone`.
         image_size: side of the input in pixels, if not the backbone's own.
         tasks: heads to count; by default all, and for `SINGLE_HEAD` the age head alone too.
-        rank: of the low-rank matrices, if not the rung's own.
+        rank: of the low-rank matrices, if not the adaptation's own.
         age_in_years: as in `count`.
         architecture: as in `build_backbone`.
 
@@ -112,21 +112,21 @@ def ladder(
             try:
                 counted.append(count(backbone, adaptation, heads, image_size, age_in_years, **architecture))
             except UserError:
-                # A CNN has no low-rank rungs, and only open_clip's models have a text encoder.
+                # A CNN has no low-rank adaptations, and only open_clip's models have a text encoder.
                 if name == "lp":
                     raise
     return counted
 
 
 def with_rank(adaptation: Adaptation, rank: int | None) -> Adaptation:
-    """Return the adaptation with low-rank matrices of another rank, scaled by 1; as it is where it has none."""
+    """Return the adaptation with low-rank matrices of another rank and scale 1; unchanged if it has none."""
     return replace(adaptation, rank=rank, alpha=float(rank)) if rank and adaptation.rank else adaptation
 
 
 def operations(run: Callable[[], object]) -> tuple[float, float]:
     """Return 10^9 operations (2 per multiply-add) of a call: linear and convolution layers, and with attention.
 
-    On the meta device attention runs as two batched products, which nothing else here uses.
+    On the meta device, attention runs as two batched products, an operation that no other layer uses.
     """
     counter = FlopCounterMode(display=False)
     # With gradients on, PyTorch's transformer layers take the path that the counter sees into.

@@ -14,9 +14,9 @@ class TaskHead(nn.Module):
     Args:
         dim: length of the feature vectors.
         outputs: number of classes, or 1 for an age in years.
-        hidden: whether the hidden layer is there (a deep head) or the head is linear.
-        batch_norm: whether features are batch-normalised first; linear probing goes without.
-        dropout: share of features dropped in training.
+        hidden: whether the head has a hidden layer (a deep head) or is linear.
+        batch_norm: whether features are batch-normalised first; they are not in linear probing.
+        dropout: fraction of features dropped in training.
     """
 
     def __init__(

@@ -15,10 +15,10 @@ class MultiTaskModel(nn.Module):
     """Features from one backbone, and logits from one head per task.
 
     Attributes:
-        backbone: gives the features that all tasks share.
-        heads: task to head; every head takes features (N, dim) and gives logits (N, classes).
-        streams: the task-specific last block and pooling of MTLoRA, or None; where it is there, every task has
-            features of its own.
+        backbone: computes the features for all tasks.
+        heads: task to head; every head maps features (N, dim) to logits (N, classes).
+        streams: the task-specific last block and pooling of MTLoRA, with which every task has features of its own; or
+            None.
     """
 
     def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module]) -> None:
@@ -34,7 +34,7 @@ class MultiTaskModel(nn.Module):
 
     @property
     def feature_dim(self) -> int:
-        """Length of the features that the heads take."""
+        """Length of the heads' input features."""
         return self.backbone.feature_dim if self.streams is None else self.streams.feature_dim
 
     def features(self, images: Tensor, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
@@ -42,7 +42,7 @@ class MultiTaskModel(nn.Module):
         return self.suffix(self.backbone.prefix(images, 0), 0, tasks)
 
     def suffix(self, tokens: Tensor, depth: int, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
-        """Return each task's features for the input of block `depth`, as `Backbone.prefix` gives it."""
+        """Return each task's features for the input of block `depth`, which is the result of `Backbone.prefix`."""
         chosen = self._chosen(tasks)
         if self.streams is None:
             shared = self.backbone.suffix(tokens, depth)

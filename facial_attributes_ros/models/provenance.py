@@ -1,6 +1,6 @@
-"""A model's papers: where it comes from, and what it may be used for, handed on from model to model.
+"""A model's provenance: its origin and its licence, passed on from model to model.
 
-The terms of a model are the strictest of everything that it was made from; what is not known never becomes allowed.
+The terms of a model are the strictest of everything that it was made from; unknown terms never become permissive.
 """
 
 import hashlib
@@ -19,25 +19,25 @@ YES: Final = "yes"
 NO: Final = "no"
 UNKNOWN: Final = "unknown"
 STRICTEST_FIRST: Final = (NO, UNKNOWN, YES)
-"""What `Licence.commercial_use` may be."""
+"""Values of `Licence.commercial_use`."""
 UNKNOWN_SPDX: Final = "LicenseRef-unknown"
-"""Stands for terms that nobody stated; unlike SPDX's own NOASSERTION it may be a part of an expression."""
+"""Terms that are not stated; unlike SPDX's own NOASSERTION, it may be a part of an expression."""
 SHORT_HASH: Final = 12
-"""Digits of a model's hash that people are shown."""
+"""Digits of a model's hash in messages and reports."""
 
 CommercialUse = Literal["yes", "no", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """Under which terms weights or data may be used.
+    """The terms of use of weights or data.
 
     Attributes:
         spdx: SPDX expression; `LicenseRef-NAME` for terms without an identifier, `LicenseRef-unknown` if not known;
-            empty where a part adds nothing to what is said of the others.
+            empty if a part adds no terms to those of the others.
         commercial_use: yes, no or unknown.
         sources: the data sets and models that the terms come from.
-        text: the terms in a sentence, for people to read; may be empty.
+        text: the terms in one sentence; may be empty.
     """
 
     spdx: str = UNKNOWN_SPDX
@@ -61,10 +61,10 @@ class Licence:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Return the licence that a model's description holds.
+        """Return the licence in a model's description.
 
         Args:
-            value: an object with the fields; or a text, which is all that descriptions held before there were fields.
+            value: an object with the fields, or a text, as in the first descriptions.
 
         Raises:
             ValueError: it is neither, or a field is wrong.
@@ -78,22 +78,22 @@ class Licence:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Return the licence of a sentence; one that says non-commercial forbids commercial use, none allows it."""
+        """Return the licence of a sentence: "non-commercial" forbids commercial use, and no sentence allows it."""
         forbids = "non-commercial" in text.lower() or "noncommercial" in text.lower()
         return cls(commercial_use="no" if forbids else "unknown", text=text)
 
     @property
     def sentence(self) -> str:
-        """The terms for people to read."""
+        """The terms in one sentence."""
         terms = f"{self.spdx}; commercial use: {self.commercial_use}."
         return f"{self.text} ({terms.rstrip('.')})" if self.text else terms
 
 
 def strictest(licences: Iterable[Licence]) -> Licence:
-    """Return the terms of something made from several things: all of them hold, so the strictest one counts.
+    """Return the terms of a work made from several parts: the terms of all parts apply, so the strictest one decides.
 
     Args:
-        licences: of the parts. Without any, nothing is known.
+        licences: of the parts; without any, the terms are unknown.
     """
     parts = list(licences) or [Licence()]
     return Licence(
@@ -117,12 +117,12 @@ def _expressions(parts: Iterable[Licence]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """What a model was made from: another model or a backbone.
+    """The model or backbone from which a model was made.
 
     Attributes:
-        name: as it calls itself.
-        version: of it; empty where it has none.
-        sha256: of the model (see `model_sha256`) or of the backbone's weights file; None where it is not known.
+        name: of the model or backbone.
+        version: empty if it has none.
+        sha256: of the model (see `model_sha256`) or of the backbone's weights file; None if it is unknown.
     """
 
     name: str
@@ -141,7 +141,7 @@ class Parent:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Return the parent that a model's description holds.
+        """Return the parent in a model's description.
 
         Raises:
             ValueError: it is no object, or a field is wrong.
@@ -155,11 +155,11 @@ class Parent:
 def model_sha256(description: Mapping[str, Any], tensors: Path) -> str:
     """Return the hash that identifies a model, 64 hexadecimal digits: SHA-256 of its tensors and its description.
 
-    Hashed are the SHA-256 of the tensors' file in hexadecimal (nothing without the file) and the description without
-    its own field `sha256`, as JSON with sorted keys and no spaces: a model that is calibrated anew is another one.
+    It is the hash of the SHA-256 of the tensors' file in hexadecimal (nothing without the file), followed by the
+    description without its own field `sha256`, as JSON with sorted keys and no spaces. A new calibration changes it.
 
     Args:
-        description: what `model.json` holds.
+        description: the content of `model.json`.
         tensors: the model's `model.safetensors`.
 
     Raises:

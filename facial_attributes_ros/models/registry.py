@@ -1,6 +1,6 @@
-"""From a model's name to its folder, and from there to a network that is ready to run.
+"""From a model's name to its folder, and from the folder to a network that is ready to run.
 
-Nothing here imports torch before a network is asked for, so that an engine that needs none starts without it.
+torch is imported only when a network is loaded, so that an engine without torch starts without it.
 """
 
 import os
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from facial_attributes_ros.models.multitask import MultiTaskModel
 
 NAMES: Final = ("small", "pe-l14-336")
-"""Models that can be named: the first comes with its weights, the second needs weights that you trained or imported."""
+"""Names of models: the first comes with its weights, the second needs weights that you trained or imported."""
 
 _PACKAGED: Final = Path(__file__).parent / "weights"
 _HUB: Final = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
@@ -29,10 +29,10 @@ def model_folder(name_or_path: str | Path) -> Path:
 
     Args:
         name_or_path: a name of `NAMES`, a folder with `model.json`, or a hub reference `owner/name@revision` with a
-            full commit hash. Named models are first looked for in the folder that FACIAL_ATTRIBUTES_MODELS names.
+            full commit hash. Models by name are searched in the folder FACIAL_ATTRIBUTES_MODELS first.
 
     Raises:
-        UserError: there is no such model, it has no weights here, or it can't be fetched.
+        UserError: there is no such model, it has no weights here, or it can't be downloaded.
     """
     text = str(name_or_path)
     if text in NAMES:
@@ -42,8 +42,8 @@ def model_folder(name_or_path: str | Path) -> Path:
         if (path / SPEC_FILE).is_file():
             return path
         exists = path.exists()
-    except (OSError, ValueError) as error:  # too long a name, or no right to look
-        raise UserError(f"The model {text!r} can't be looked for: {error}.") from error
+    except (OSError, ValueError) as error:  # the name is too long, or there is no permission to read the folder
+        raise UserError(f"The model {text!r} can't be searched: {error}.") from error
     if exists:
         raise UserError(f"{path} is not a model: it has no {SPEC_FILE}.")
     if match := _HUB.fullmatch(text):
@@ -55,7 +55,7 @@ def model_folder(name_or_path: str | Path) -> Path:
 
 
 def is_shipped(folder: Path) -> bool:
-    """Return whether a folder, resolved, lies among the models that come with the package."""
+    """Return True if a folder, resolved, is one of the models that come with the package."""
     return folder.is_relative_to(_PACKAGED.resolve())
 
 
@@ -67,13 +67,13 @@ def load_model(
     Args:
         name_or_path: as in `model_folder`.
         tasks: heads to keep, all by default.
-        merged: False keeps the adapters apart, to train on.
+        merged: False keeps the adapters as layers of their own, for further training.
 
     Returns:
         The network on the CPU in evaluation mode, float32, and its description.
 
     Raises:
-        UserError: the model is missing, damaged, does not fit its description, or lacks a task asked for.
+        UserError: the model is missing, damaged, does not fit its description, or has not all of the tasks.
     """
     from facial_attributes_ros.models.adaptations.ladder import merge, trained_tensors
     from facial_attributes_ros.models.adaptations.low_rank import expand
@@ -99,14 +99,14 @@ def load_model(
 
 
 def build_network(spec: ModelSpec, folder: Path = Path()) -> "MultiTaskModel":
-    """Build the network that a description names: its backbone with its starting weights, fresh adapters and heads.
+    """Build the network of a description: its backbone with its starting weights, new adapters and heads.
 
     Args:
         spec: the description.
-        folder: what a weights file is relative to.
+        folder: to which the path of a weights file is relative.
 
     Raises:
-        UserError: the backbone or the adaptation is unknown, or the weights are missing or others than the
+        UserError: the backbone or the adaptation is unknown, or the weights are missing or differ from the
             description's.
     """
     from facial_attributes_ros.models.adaptations.ladder import Adaptation, build_model
@@ -119,22 +119,22 @@ def build_network(spec: ModelSpec, folder: Path = Path()) -> "MultiTaskModel":
 
 
 def weights_file(spec: ModelSpec, folder: Path) -> Path | None:
-    """Return the file of the backbone's weights that a description names, or None where it names none that is there."""
+    """Return the file with the backbone's weights of a description, or None if there is no such file."""
     weights = spec.backbone.weights
     if weights in (None, "included", "asset") or is_hub_reference(weights):
         return None
     try:
         path = folder / Path(str(weights)).expanduser()
         return path if path.is_file() else None
-    except (OSError, RuntimeError, ValueError):  # too long a name, or the home of a user that there is not
+    except (OSError, RuntimeError, ValueError):  # the name is too long, or names the home of an unknown user
         return None
 
 
 def check_tasks(spec: ModelSpec, tasks: Iterable[str] | None) -> tuple[str, ...]:
-    """Return the tasks asked for in the model's order, all of them for None.
+    """Return the wanted tasks in the model's order, all of them for None.
 
     Raises:
-        UserError: the model lacks one of them.
+        UserError: the model has not all of them.
     """
     asked = set(spec.tasks if tasks is None else tasks)
     if lacking := sorted(asked - set(spec.tasks)):
@@ -173,7 +173,7 @@ def _from_hub(repository: str, revision: str) -> Path:
 
 
 def _backbone_weights(spec: ModelSpec, folder: Path) -> str | Path | None:
-    """Return the reference in `build_backbone`'s terms, after checking the hash of a file."""
+    """Return the weights for `build_backbone`, after checking the hash of a file."""
     from facial_attributes_ros.assets import ASSETS
     from facial_attributes_ros.files import file_sha256
 
@@ -183,7 +183,9 @@ def _backbone_weights(spec: ModelSpec, folder: Path) -> str | Path | None:
     if reference.weights == "asset":
         expected = ASSETS[reference.name].sha256 if reference.name in ASSETS else None
         if expected is None or reference.sha256 not in (None, expected):
-            raise UserError(f"Model {spec.name} stands on other weights of {reference.name} than this release fetches.")
+            raise UserError(
+                f"Model {spec.name} was trained on other weights of {reference.name} than this release downloads."
+            )
         return "asset"
     if is_hub_reference(reference.weights):
         return reference.weights

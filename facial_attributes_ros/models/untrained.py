@@ -1,4 +1,4 @@
-"""Classes that a model saw no training example of: it knows nothing about them, so it never predicts them."""
+"""Classes without training samples: a model never predicts them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,11 +11,11 @@ from facial_attributes_ros.attributes import LABELS
 def without_untrained(
     logits: dict[str, NDArray[np.float32]], untrained: Mapping[str, Sequence[str]]
 ) -> dict[str, NDArray[np.float32]]:
-    """Return logits with minus infinity, a probability of 0, for the classes that a model was not trained on.
+    """Return logits with minus infinity, a probability of 0, for the classes without training samples.
 
     Args:
         logits: float32 (N, classes) per task.
-        untrained: such labels per task, see `models.spec.ModelSpec.untrained_labels`.
+        untrained: the labels of these classes per task, see `models.spec.ModelSpec.untrained_labels`.
     """
     return logits | {
         task: np.where(untrained_classes(task, untrained), np.float32(-np.inf), logits[task])
@@ -24,5 +24,5 @@ def without_untrained(
 
 
 def untrained_classes(task: str, untrained: Mapping[str, Sequence[str]]) -> NDArray[np.bool_]:
-    """Return bool (classes,): which classes of a task a model was not trained on; arguments as above."""
+    """Return bool (classes,): True for the classes of a task without training samples; arguments as above."""
     return np.isin(LABELS[task], untrained.get(task, ()))

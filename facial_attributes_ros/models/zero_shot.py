@@ -1,4 +1,4 @@
-"""Zero-shot classification with the text encoder (Radford et al. 2021): no training, one prompt set per task."""
+"""Zero-shot classification with the text encoder (Radford et al., 2021): no training, one set of prompts per task."""
 
 import hashlib
 import json
@@ -43,8 +43,8 @@ def default_prompts(tasks: Iterable[str] = TASKS) -> dict[str, list[list[str]]]:
     return {task: [[form.format(words) for form in TEMPLATES[task]] for words in _WORDS[task]] for task in tasks}
 
 
-def _is_no_reproach(record: logging.LogRecord) -> bool:
-    # Random weights are what we ask for, and loading ours comes later.
+def _is_relevant(record: logging.LogRecord) -> bool:
+    # Random weights are intended here; trained weights are loaded later.
     return "No pretrained weights" not in record.getMessage()
 
 
@@ -61,11 +61,11 @@ def build_clip(name: str, weights: str | Path | None = None) -> Any:
     # torch.get_default_device() overlooks `with torch.device(...)` before torch 2.6.
     device = torch.empty(0).device
     root = logging.getLogger()
-    root.addFilter(_is_no_reproach)
+    root.addFilter(_is_relevant)
     try:
         model = open_clip.create_model(name, pretrained=None, load_weights=False, device=device)
     finally:
-        root.removeFilter(_is_no_reproach)
+        root.removeFilter(_is_relevant)
     if weights is not None:
         from facial_attributes_ros.models.backbones.weights import read_tensors
         from facial_attributes_ros.models.checkpoint import load_into
@@ -79,9 +79,9 @@ class ZeroShotClassifier(nn.Module):
 
     Args:
         clip: an open_clip model (`encode_image`, `encode_text`, `logit_scale`).
-        tokenizer: of that model, as `open_clip.get_tokenizer` gives it.
-        prompts: see `Prompts`; `default_prompts()` if left out.
-        cache: folder for text embeddings, one file per set of prompts and weights; None to keep none.
+        tokenizer: of that model, from `open_clip.get_tokenizer`.
+        prompts: see `Prompts`; `default_prompts()` if None.
+        cache: folder for text embeddings, one file per set of prompts and weights; None for no cache.
 
     Raises:
         UserError: the prompts of a task don't cover its classes.
@@ -101,7 +101,7 @@ class ZeroShotClassifier(nn.Module):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that there are prompts for."""
+        """The tasks with prompts."""
         return tuple(self.prompts)
 
     @torch.no_grad()
@@ -127,7 +127,7 @@ class ZeroShotClassifier(nn.Module):
                 with utf8_name(path) as name:
                     return load_file(name, device=str(self.clip.logit_scale.device))
             except SafetensorError:
-                _LOGGER.warning("%s is damaged and made anew.", path)
+                _LOGGER.warning("%s is damaged and made again.", path)
         embeddings = {
             task: torch.stack([self._embed(tokenizer, list(prompts)) for prompts in classes])
             for task, classes in self.prompts.items()
@@ -145,7 +145,7 @@ class ZeroShotClassifier(nn.Module):
         return functional.normalize(each.mean(dim=0), dim=-1)
 
     def _key(self, tokenizer: Tokenizer) -> str:
-        """Return a name for this set of prompts with this text encoder."""
+        """Return a hash of this set of prompts with this text encoder."""
         digest = hashlib.sha256(json.dumps({task: list(map(list, c)) for task, c in self.prompts.items()}).encode())
         everything = [prompt for classes in self.prompts.values() for prompts in classes for prompt in prompts]
         digest.update(tokenizer(everything).numpy().tobytes())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facial_attributes_ros.assets import ASSETS
-from facial_attributes_ros.models.backbones.papers import backbone_licence, backbone_parent, moved_weights
+from facial_attributes_ros.models.backbones.published import backbone_licence, backbone_parent, moved_weights
 from facial_attributes_ros.models.provenance import Licence, Parent, strictest
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec

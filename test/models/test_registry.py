@@ -136,8 +136,8 @@ def test_a_pickle_named_safetensors_is_refused(saved: tuple[Path, torch.nn.Modul
             {"name": "timm:vit_tiny_patch16_224", "weights": "backbone.safetensors", "sha256": "0" * 64},
             "another SHA-256",
         ),
-        ({"name": "dinov2-vits14", "weights": "asset", "sha256": "0" * 64}, "stands on other weights"),
-        ({"name": "resnet18", "weights": "asset"}, "stands on other weights"),
+        ({"name": "dinov2-vits14", "weights": "asset", "sha256": "0" * 64}, "was trained on other weights"),
+        ({"name": "resnet18", "weights": "asset"}, "was trained on other weights"),
         ({"name": "nothing-known"}, "no backbone 'nothing-known'"),
     ],
 )

@@ -19,7 +19,7 @@ from facial_attributes_ros.assets import ASSETS
 from facial_attributes_ros.attributes import AGE, LABELS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, read_json
-from facial_attributes_ros.models.backbones.papers import backbone_licence, backbone_parent
+from facial_attributes_ros.models.backbones.published import backbone_licence, backbone_parent
 from facial_attributes_ros.models.provenance import Licence, Parent, as_tuple, check_known, strictest, today
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec, is_hub_reference

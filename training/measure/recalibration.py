@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from facial_attributes_ros.attributes import MISSING
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import disk_errors
-from facial_attributes_ros.models.backbones.papers import moved_weights
+from facial_attributes_ros.models.backbones.published import moved_weights
 from facial_attributes_ros.models.provenance import Parent, today
 from facial_attributes_ros.models.registry import is_shipped
 from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec

@@ -1,7 +1,7 @@
-"""The ladder of adaptations: what of a model is trained, told by one small object each.
+"""The ladder of adaptations: each is one small object that describes which part of a model is trained.
 
-LoRA: Hu et al. 2022, h = W x + B A x. DoRA: Liu et al. 2024, the same with a learned length for every row of W + B A.
-MTLoRA: Agiza et al. 2024, see `mtlora`. The low-rank layers are peft's; only the task streams are ours.
+LoRA: Hu et al., 2022, h = W x + B A x. DoRA: Liu et al., 2024, the same with a learned length for every row of W + B A.
+MTLoRA: Agiza et al., 2024, see `mtlora`. The low-rank layers are peft's; only the task streams are our own.
 """
 
 import re
@@ -33,21 +33,21 @@ _PROBE_BATCH: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """What is trained besides the heads, and how.
+    """The part of a model that is trained besides the heads.
 
     Attributes:
         name: as in `NAMES`, or `ft-K` for any K.
-        blocks: so many of the last blocks are trained in full, and with them the attention pooling, or the final
-            normalisation where there is none; `EVERY_BLOCK` for the whole backbone.
+        blocks: number of last blocks that are trained in full, together with the attention pooling, or the final
+            normalisation if there is no pooling; `EVERY_BLOCK` for the whole backbone.
         rank: rank of the low-rank matrices; 0 for none.
         alpha: their product is scaled by alpha / rank.
-        dropout: share of a low-rank layer's input dropped in training.
-        dora: whether each row's length is learned too.
+        dropout: fraction of a low-rank layer's input dropped in training.
+        dora: whether the length of each row is trained too.
         pool_layers: which linear layers of the attention pooling carry low-rank matrices, a key of `POOL_LAYERS`.
         task_specific: whether each task has a stream of its own in the last block and the attention pooling.
         batch_norm: whether the heads normalise their input.
         hidden: whether the heads have a hidden layer; without it they are linear.
-        loraplus_ratio: the B matrices learn so many times as fast as the A matrices (LoRA+, Hayou et al. 2024).
+        loraplus_ratio: learning rate of the B matrices over that of the A matrices (LoRA+, Hayou et al., 2024).
     """
 
     name: str
@@ -106,7 +106,7 @@ class Adaptation:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the adaptation that `to_dict` described; fields left out are those of the name.
+        """Return the adaptation of `to_dict`; missing fields are those of the name.
 
         Raises:
             UserError: the name or a field is unknown.
@@ -130,15 +130,15 @@ _NAMED: Final[dict[str, dict[str, Any]]] = {
     "full": {"blocks": EVERY_BLOCK},
 }
 NAMES: Final = (*_NAMED, "ft-K")
-"""Names that `Adaptation.named` knows; `lora` is the ladder's rung (DoRA trained with LoRA+), `dora` the same."""
+"""Names for `Adaptation.named`; `lora` is that of the ladder (DoRA trained with LoRA+), `dora` the same."""
 
 
 def build_model(
     backbone: Backbone, adaptation: Adaptation, tasks: Sequence[str] = TASKS, age_in_years: bool = False
 ) -> MultiTaskModel:
-    """Put fresh heads of the right size on a backbone and apply an adaptation to it, in place.
+    """Put new heads of the right size on a backbone and apply an adaptation to it, in place.
 
-    With `age_in_years` the head of age gives one number, see `models.regression`.
+    With `age_in_years`, the head of age has one output, see `models.regression`.
 
     Raises:
         UserError: a task is unknown, or the adaptation doesn't suit the backbone.
@@ -153,7 +153,7 @@ def build_model(
 
 
 def apply(model: MultiTaskModel, adaptation: Adaptation) -> None:
-    """Freeze what an adaptation doesn't train and add what it needs, in place.
+    """Freeze the parameters that an adaptation doesn't train and add its layers, in place.
 
     Raises:
         UserError: the model is adapted already, or the adaptation doesn't suit the backbone.
@@ -184,11 +184,11 @@ def _train_last_blocks(backbone: Backbone, count: int) -> None:
 
 
 def called_linears(backbone: Backbone) -> list[str]:
-    """Return the names inside the backbone of the blocks' and the pooling's linear layers that tokens pass.
+    """Return the names of the linear layers that tokens pass in the blocks and the pooling of a backbone.
 
-    An adapter around a layer whose weight is read by other code (as `nn.MultiheadAttention` does) would never act
-    before merging and would after, so such layers are left out; and so are layers that compute position tables. The
-    forward runs on the meta device, without weights.
+    If other code reads the weight of a layer (as `nn.MultiheadAttention` does), an adapter around it would act only
+    after merging, so such layers are excluded; and so are layers that compute position tables. The forward pass runs on
+    the meta device, without weights.
     """
     names = {id(module): name for name, module in backbone.named_modules()}
     inside = {id(part) for _, module in backbone.adaptable_modules() for part in module.modules()}
@@ -259,7 +259,7 @@ def _check_heads(model: MultiTaskModel) -> None:
 def adapter_layers(model: nn.Module) -> list[Any]:
     """Return peft's layers inside a model."""
     if "peft" not in sys.modules:
-        return []  # nobody can have made any, and importing it takes seconds
+        return []  # there can't be any, and the import takes seconds
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
@@ -268,7 +268,7 @@ def adapter_layers(model: nn.Module) -> list[Any]:
 def merge(model: nn.Module) -> None:
     """Add the adapters to the weights they adapt and remove them, in place; task streams stay.
 
-    The model then costs as much as the bare one, and its logits are the same.
+    The model then costs as much as one without adapters, and its logits stay the same.
     """
     adapted = {id(layer) for layer in adapter_layers(model)}
     for layer in adapter_layers(model):
@@ -280,7 +280,7 @@ def merge(model: nn.Module) -> None:
 
 
 def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return what training changes, by name: trained parameters, and the buffers of the modules that hold them."""
+    """Return the tensors that training changes, by name: trained parameters, and the buffers of their modules."""
     parameters = dict(model.named_parameters())
     trained = {name for name, parameter in parameters.items() if parameter.requires_grad}
     holders = {name.rpartition(".")[0] for name in trained}

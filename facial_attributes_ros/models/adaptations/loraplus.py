@@ -14,7 +14,7 @@ from facial_attributes_ros.models.adaptations.ladder import Adaptation
 from facial_attributes_ros.models.multitask import MultiTaskModel
 
 BACKBONE_RATE: Final = 0.1
-"""Share of the heads' learning rate that the backbone's own and adapted parameters get."""
+"""Learning rate of the backbone's own and adapted parameters, as a fraction of that of the heads."""
 
 
 def parameter_groups(
@@ -26,14 +26,15 @@ def parameter_groups(
     layer_decay: float = 1.0,
     pooling_as_head: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return the trained parameters as groups for an optimizer; every one is in exactly one group.
+    """Return the trained parameters as groups for an optimizer; every parameter is in exactly one group.
 
-    Each group has `name`, `params`, `lr` and `weight_decay`. Heads, attention pooling and its queries learn at `lr`;
-    blocks, A matrices and magnitudes at `lr * backbone_rate`; B matrices at `adaptation.loraplus_ratio` times that.
-    Blocks trained in full learn `layer_decay` times as fast as the block behind them, and what is before the first
-    block once more so (Clark et al. 2020, ELECTRA). Vectors (biases, normalisations, magnitudes) are not decayed.
-    With `pooling_as_head` the adapters and task streams in the attention pooling learn at `lr` too, as in the
-    Sessa's public code, which checks the name of the pooling before the kind of matrix.
+    Each group has `name`, `params`, `lr` and `weight_decay`. The learning rate of heads, attention pooling and its
+    queries is `lr`; that of blocks, A matrices and magnitudes `lr * backbone_rate`; that of B matrices
+    `adaptation.loraplus_ratio` times as high. Layer-wise learning-rate decay (Clark et al., 2020, ELECTRA): the rate of
+    a block that is trained in full is that of the block after it times `layer_decay`, and likewise for the layers
+    before the first block. Vectors (biases, normalisations, magnitudes) have no weight decay. With `pooling_as_head`,
+    the rate of adapters and task streams in the attention pooling is `lr` too, as in Sessa's public code, which checks
+    the name of the pooling before the kind of matrix.
     """
     rates = {"head": lr, "backbone": lr * backbone_rate, "adapter_a": lr * backbone_rate}
     rates["adapter_b"] = rates["adapter_a"] * adaptation.loraplus_ratio
@@ -57,7 +58,7 @@ def parameter_groups(
 
 
 def _depths(model: MultiTaskModel) -> dict[int, int]:
-    """Return how many blocks are behind a parameter, by its id; none for what is behind the last block."""
+    """Return the number of blocks after each parameter by its id, without the parameters after the last block."""
     backbone = model.backbone
     blocks = backbone.blocks
     behind = {id(p) for part in (*backbone.final_norm, backbone.pool) if part is not None for p in part.parameters()}

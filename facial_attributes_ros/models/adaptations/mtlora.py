@@ -26,7 +26,7 @@ from facial_attributes_ros.models.backbones.base import Backbone
 SHARED: Final = "shared"
 """Name of the stream without low-rank updates, whose products all tasks use."""
 FUSED_PARTS: Final = {"qkv": 3, "kv": 2}
-"""Layers that hold several projections one above the other; each gets low-rank matrices of its own."""
+"""Layers with several projections stacked; each projection has low-rank matrices of its own."""
 
 
 class TaskLinear(nn.Module):
@@ -38,11 +38,11 @@ class TaskLinear(nn.Module):
         rank: rank of every update.
         alpha: updates are scaled by alpha / rank.
         parts: number of projections fused in `base`, equally high; each has an update of this rank.
-        shared: whether `base` is computed on the shared stream alone, which then has to run first.
+        shared: whether `base` is computed for the shared stream only, which then has to run first.
 
     Attributes:
         stream: the task whose stream runs, `SHARED`, or None for the frozen layer by itself.
-        product: what `base` gave for the shared stream.
+        product: output of `base` for the shared stream.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class TaskLinear(nn.Module):
 class TaskStreams(nn.Module):
     """Runs the last block and the pooling of a backbone once per task.
 
-    The layers of the backbone are exchanged for `TaskLinear`s in place. Behind an attention pooling, features are the
-    pooling's output: a projection into an embedding shared with text is left out.
+    The layers of the backbone are replaced by `TaskLinear`s in place. With an attention pooling, the features are the
+    output of the pooling, without a projection into the joint embedding of images and text.
 
     Attributes:
         latents: with attention pooling, the query of each task.
@@ -104,7 +104,7 @@ class TaskStreams(nn.Module):
 
     @staticmethod
     def layers(backbone: Backbone) -> list[TaskLinear]:
-        """Return the task layers that stand in a backbone."""
+        """Return the task layers of a backbone."""
         return [module for module in backbone.modules() if isinstance(module, TaskLinear)]
 
     def forward(self, backbone: Any, tokens: Tensor, tasks: tuple[str, ...]) -> dict[str, Tensor]:
@@ -150,7 +150,7 @@ class TaskStreams(nn.Module):
 
 
 class _Streams:
-    """Says to the task layers inside a module which stream runs; afterwards none does."""
+    """Selects the stream that runs in the task layers of a module; at the end none runs."""
 
     def __init__(self, module: nn.Module) -> None:
         self.layers = [layer for layer in module.modules() if isinstance(layer, TaskLinear)]

@@ -1,1 +1,1 @@
-"""Backbones: what turns a batch of crops into features."""
+"""Backbones: the networks that turn a batch of crops into features."""

@@ -1,7 +1,7 @@
-"""Which arguments of a backbone's constructor a model or a recipe may set: sizes and switches, nothing that loads.
+"""The arguments of a backbone's constructor that a model or a recipe may set: sizes and switches, nothing that loads.
 
-The constructors of timm, open_clip and torchvision take far more: files to load, places on the hub to fetch from, names
-of other networks, layers as code. A `model.json` may come from anybody, so only what stands here reaches them.
+The constructors of timm, open_clip and torchvision have many more: files to load, places on the hub to download from,
+names of other networks, layers as code. A `model.json` may come from anybody, so only these arguments are passed on.
 """
 
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ NAMED_MODELS: Final = {"pe-l14-336": ("PE-Core-L-14-336", None), "small": (DINOV
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """What one argument may be.
+    """The allowed values of one argument.
 
     Attributes:
-        kind: bool, int, float (a whole number will do) or str.
+        kind: bool, int, float (whole numbers included) or str.
         low, high: bounds of a number.
-        choices: the texts it may be.
-        several: so many numbers as a list, instead of one.
+        choices: the allowed texts.
+        several: the value is a list of this many numbers; 0 for a single one.
     """
 
     kind: type
@@ -34,7 +34,7 @@ class Argument:
     several: int = 0
 
     def takes(self, value: object) -> bool:
-        """Return whether a value is of this kind and in range."""
+        """Return True if a value is of this kind and in range."""
         if self.several:
             one = Argument(self.kind, self.low, self.high)
             return isinstance(value, list | tuple) and len(value) == self.several and all(map(one.takes, value))
@@ -56,7 +56,7 @@ class Argument:
         return f"a {'whole ' if self.kind is int else ''}number from {self.low} to {self.high}"
 
 
-_SHARE: Final = Argument(float, 0, 0.95)
+_FRACTION: Final = Argument(float, 0, 0.95)
 _VIT: Final = {
     "embed_dim": Argument(int, 1, 8192),
     "depth": Argument(int, 1, 128),
@@ -71,17 +71,17 @@ _VIT: Final = {
     "reg_tokens": Argument(int, 0, 64),
     "global_pool": Argument(str, choices=("", "avg", "token", "map")),
     "ref_feat_shape": Argument(int, 1, 1024, several=2),
-    "drop_rate": _SHARE,
-    "proj_drop_rate": _SHARE,
-    "attn_drop_rate": _SHARE,
-    "drop_path_rate": _SHARE,
+    "drop_rate": _FRACTION,
+    "proj_drop_rate": _FRACTION,
+    "attn_drop_rate": _FRACTION,
+    "drop_path_rate": _FRACTION,
 }
-_OPEN_CLIP: Final = {"timm_drop": _SHARE, "timm_drop_path": _SHARE}
+_OPEN_CLIP: Final = {"timm_drop": _FRACTION, "timm_drop_path": _FRACTION}
 _CNN: Final = {
     "mobilenet_v2": {
         "width_mult": Argument(float, 0.05, 10),
         "round_nearest": Argument(int, 1, 64),
-        "dropout": _SHARE,
+        "dropout": _FRACTION,
     },
     "resnet18": {"zero_init_residual": Argument(bool)},
 }
@@ -91,17 +91,17 @@ def check_architecture(backbone: str, architecture: Mapping[str, Any]) -> None:
     """Check further arguments of a backbone's constructor.
 
     Args:
-        backbone: name of the backbone, as `models.backbones.base.build_backbone` knows it.
-        architecture: what is to be changed about it.
+        backbone: its name for `models.backbones.build.build_backbone`.
+        architecture: the arguments.
 
     Raises:
-        ValueError: an argument is not among those that may be set, or is out of its range.
+        ValueError: an argument is not allowed, or is out of its range.
     """
     allowed = _allowed(backbone)
     for key, value in architecture.items():
         if key not in allowed:
             raise ValueError(
-                f"the architecture of {backbone} has {key!r}, which may not be set; what may is "
+                f"the architecture of {backbone} has {key!r}, which may not be set; allowed are "
                 f"{', '.join(sorted(allowed))}"
             )
         if not allowed[key].takes(value):

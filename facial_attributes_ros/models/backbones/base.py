@@ -1,6 +1,7 @@
-"""What a backbone is: the network that turns a batch of crops into features.
+"""The interface of a backbone, the network that turns a batch of crops into features.
 
-A backbone is split at its blocks, so that everything before block k can run once and be cached while the rest trains.
+A backbone is split at its blocks, so that everything before block k can run once and be cached while the rest is
+trained.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """How a backbone wants its pictures.
+    """The input images of a backbone.
 
     Attributes:
         image_size: side of the square input in pixels.
@@ -36,9 +37,9 @@ class Backbone(nn.Module, ABC):
     """A network without its classifier: a stem, a list of blocks and a pooling.
 
     Attributes:
-        name: the name that `build_backbone` knows it by.
+        name: its name for `build_backbone`.
         trunk: the wrapped network; parameter names begin with `trunk.`.
-        preprocess: how it wants its pictures.
+        preprocess: the form of its input images.
         feature_dim: length of a feature vector.
         gradient_checkpointing: recompute every block in the backward pass instead of keeping its activations.
     """
@@ -63,7 +64,7 @@ class Backbone(nn.Module, ABC):
 
     @property
     def final_norm(self) -> list[nn.Module]:
-        """The normalisations behind the last block (and behind the pooling) that have parameters."""
+        """The normalisations after the last block (and after the pooling) that have parameters."""
         return []
 
     @abstractmethod
@@ -72,10 +73,10 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def finish(self, tokens: Tensor) -> Tensor:
-        """Everything behind the last block: its output to features (N, feature_dim)."""
+        """Everything after the last block: from its output to features (N, feature_dim)."""
 
     def block_arguments(self) -> list[dict[str, Tensor]]:
-        """Return what each block takes besides the tokens: rotary or relative position tables that don't change."""
+        """Return the constant inputs of each block besides the tokens: rotary or relative position tables."""
         return [{} for _ in self.blocks]
 
     def _run(self, tokens: Tensor, start: int, stop: int) -> Tensor:
@@ -106,7 +107,7 @@ class Backbone(nn.Module, ABC):
 
 
 def run_without_weights(backbone: Backbone, count: int) -> None:
-    """Run a batch through a backbone on the meta device, which computes shapes alone; hooks are called as ever."""
+    """Run a batch through a backbone on the meta device, which computes shapes only; hooks are called as usual."""
     tensors = {name: tensor.to("meta") for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers())}
     side = backbone.preprocess.image_size
     with torch.no_grad():

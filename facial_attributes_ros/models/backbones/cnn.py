@@ -1,6 +1,6 @@
 """Convolutional backbones of torchvision, for age in years by transfer learning.
 
-MobileNetV2: Sandler et al. 2018. ResNet18: He et al. 2016.
+MobileNetV2: Sandler et al., 2018. ResNet18: He et al., 2016.
 """
 
 from pathlib import Path

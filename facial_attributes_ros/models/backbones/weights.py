@@ -21,13 +21,13 @@ from facial_attributes_ros.models.spec import is_hub_reference
 HUB_FILES: Final = ("open_clip_model.safetensors", "model.safetensors")
 """Names under which open_clip and timm publish weights."""
 _BEGINNINGS: Final = (b"PK", b"\x80")
-"""How PyTorch files begin: as a zip archive or, before PyTorch 1.6, as a pickle."""
+"""First bytes of PyTorch files: a zip archive or, before PyTorch 1.6, a pickle."""
 LISTED: Final = 5
-"""So many names of tensors an error lists."""
+"""Largest number of tensor names in an error."""
 
 
 def load(backbone: Backbone, weights: str | Path) -> None:
-    """Load weights into a backbone; see `build_backbone` for what they may be.
+    """Load weights into a backbone; they are as in `build_backbone`.
 
     Raises:
         UserError: a file is missing, can't be read safely, or doesn't fit.
@@ -70,7 +70,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def is_table_of_tensors(content: object) -> bool:
-    """Return whether something read from a file is tensors by name."""
+    """Return True if the content of a file is a table of tensors by name."""
     return isinstance(content, Mapping) and all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
     )
@@ -93,7 +93,7 @@ def read_pickle(path: Path) -> Any:
         raise UserError(
             f"{path} was refused: it is damaged or holds more than tensors, and reading it could run code."
         ) from error
-    except Exception as error:  # an unpickler that is led astray by damaged bytes raises anything
+    except Exception as error:  # damaged bytes make an unpickler raise any error
         raise UserError(f"{path} is not a whole PyTorch file; fetch it again.") from error
 
 
@@ -120,7 +120,7 @@ def _hub_repository(backbone: Backbone) -> str:
     else:
         repository = (getattr(backbone.trunk, "pretrained_cfg", None) or {}).get("hf_hub_id", "")
     if not repository:
-        raise UserError(f"nobody published weights of {backbone.name} on the hub; give a file.")
+        raise UserError(f"there are no published weights of {backbone.name} on the hub; give a file.")
     return str(repository).strip("/")
 
 
@@ -148,7 +148,7 @@ def _from_hub(backbone: Backbone, revision: str) -> Path:
 
 
 def _in_own_names(backbone: Backbone, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Rename published tensors to the trunk's names, leave out other parts, resample position tables.
+    """Rename published tensors to the trunk's names, drop other parts, resample position tables.
 
     Raises:
         UserError: the tensors are those of another network.
@@ -157,10 +157,10 @@ def _in_own_names(backbone: Backbone, tensors: dict[str, Tensor], path: Path) ->
     if convert is not None:
         try:
             tensors = convert(tensors, backbone.trunk)
-        except Exception as error:  # timm's conversions take it that the file is the one they were made for
+        except Exception as error:  # timm's conversions do not check that the file is one that they were made for
             raise UserError(f"{path} doesn't fit {backbone.name} ({type(error).__name__}: {error}).") from error
     wanted = backbone.trunk.state_dict()
-    # Files from before PyTorch 0.4.1, such as torchvision's of ResNet18, don't count the batches that a norm has seen.
+    # Files from before PyTorch 0.4.1, such as torchvision's of ResNet18, have no counters of batches in their norms.
     counters = {name: tensor for name, tensor in wanted.items() if name.endswith(".num_batches_tracked")}
     tensors = counters | tensors
     classifiers = ("head.", "head_dist.", "fc.", "classifier.")

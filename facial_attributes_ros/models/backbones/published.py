@@ -1,4 +1,4 @@
-"""What is known of the weights that backbones are published with: where they are from, and their licence."""
+"""The published weights of backbones: their origin and their licence."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ _PUBLISHED: Final = {
     "dinov2-vits14": Licence("Apache-2.0", "yes", ("DINOv2 ViT-S/14",)),
     "PE-Core-": Licence("Apache-2.0", "yes", ("Perception Encoder",)),
 }
-"""Beginnings of backbones' names to the licence that their owner gave the published weights."""
+"""First part of a backbone's name to the licence of its published weights."""
 
 
 def backbone_parent(reference: BackboneReference) -> Parent | None:
@@ -29,9 +29,9 @@ def backbone_parent(reference: BackboneReference) -> Parent | None:
 
 
 def backbone_licence(reference: BackboneReference) -> Licence | None:
-    """Return the licence of a backbone's starting weights; None for random ones, which nobody owns.
+    """Return the licence of a backbone's starting weights; None for random ones, which have none.
 
-    A file may hold anything, so its licence is not known unless it is, by its hash, a pinned asset.
+    The licence of a file is unknown, unless its hash is that of a pinned asset.
     """
     if reference.weights in (None, "included"):
         return None
@@ -44,7 +44,7 @@ def backbone_licence(reference: BackboneReference) -> Licence | None:
 
 
 def moved_weights(reference: BackboneReference, source: Path, target: Path) -> str | None:
-    """Return where a backbone's weights are as seen from another model folder.
+    """Return the path of a backbone's weights relative to another model folder.
 
     Args:
         reference: of the model in `source`; its weights may be a path relative to it.
