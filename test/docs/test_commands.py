@@ -52,7 +52,7 @@ NOT_RUN = {
     "accelerate ": "needs two GPUs; test/training/fit/test_processes.py",
     "facial-attributes bench": _LONG.format("engines/test_bench.py"),
     "facial-attributes compare": _LONG.format("training/reports/test_comparison.py"),
-    "facial-attributes evaluate --model small --manifest work/faces/manifest-val.csv --calibrate   --save": (
+    "facial-attributes evaluate --model small --manifest work/faces/manifest-val.csv --calibrate --save": (
         "as the command before it; test/cli/test_evaluate.py saves a calibration"
     ),
     "facial-attributes evaluate --manifest work/faces/manifest-val.csv --crop box --engine": _LONG.format(
@@ -75,6 +75,7 @@ _TINY = (
     "epochs=1",
 )
 SMALLER = {
+    "facial-attributes train config/recipes/small-lp.yaml --set tasks": ["--check"],
     "facial-attributes train": [part for field in _TINY for part in ("--set", field)],
     "facial-attributes prepare": ["--workers", "1"],
     "facial-attributes evaluate": ["--samples", "60"],
@@ -92,7 +93,7 @@ class Block:
 
     def commands(self) -> list[str]:
         """Return the commands of a shell block, each on one line."""
-        return [line for line in self.text.replace("\\\n", " ").splitlines() if line.strip()]
+        return [line for line in re.sub(r"\\\n\s*", "", self.text).splitlines() if line.strip()]
 
 
 def blocks(page: Path) -> Iterator[Block]:
