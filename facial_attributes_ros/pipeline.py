@@ -18,7 +18,7 @@ from facial_attributes_ros.attributes import Detection, Distribution, FaceAttrib
 from facial_attributes_ros.detection.base import FaceDetector
 from facial_attributes_ros.engines.base import Engine, Estimates, estimate
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.fusion.belief import FaceBelief, update_faces
+from facial_attributes_ros.fusion.beliefs import Beliefs
 from facial_attributes_ros.fusion.publish import face_attributes
 from facial_attributes_ros.imaging.boxes import overlaps_image
 from facial_attributes_ros.imaging.view_quality import view_quality
@@ -120,7 +120,7 @@ class FramePipeline:
         self._tracker = Tracker()
         self._camera = CameraMotion()
         self._scheduler = Scheduler()
-        self._beliefs: dict[str, FaceBelief] = {}
+        self._beliefs = Beliefs(engine.spec)
         self._frames = 0
         self._model_fails = False
         self._size: tuple[int, ...] = ()
@@ -136,6 +136,7 @@ class FramePipeline:
         self._options = options
         self._tracker.options = options.tracking
         self._scheduler.options = options.scheduling
+        self._beliefs.options = options.fusion
 
     def reset(self) -> None:
         """Forget all faces."""
@@ -243,7 +244,7 @@ class FramePipeline:
         """Return the tracks to estimate in this frame, the most urgent first."""
         height, width = image.shape[:2]
         visible = [track for track in tracks if overlaps_image(track.detection.box, width, height)]
-        uncertainty = [self._belief(track).uncertainty(wanted) for track in visible]
+        uncertainty = self._beliefs.uncertainty([track.id for track in visible], wanted)
         return self._scheduler.due(visible, wanted, stamp, uncertainty)
 
     def _estimate(self, image: Image, due: list[Track], wanted: Tasks) -> tuple[Estimates, str | None]:
@@ -263,24 +264,18 @@ class FramePipeline:
         rows = np.flatnonzero(estimates.usable)
         seen = [due[row] for row in rows]
         found = {task: values[rows] for task, values in estimates.probabilities.items()}
-        beliefs = [self._belief(track) for track in seen]
         weights = [qualities[row] for row in rows]
-        update_faces(beliefs, found, stamp, weights, self.options.fusion, self._thresholds)
+        self._beliefs.update([track.id for track in seen], found, stamp, weights, self._thresholds)
         self._scheduler.note(seen, found, stamp)
 
     def _attributes(self, tracks: list[Track], known: Tasks) -> list[FaceAttributes]:
-        spec, lowest = self.engine.spec, self._thresholds
-        return [self._belief(track).attributes(track.detection, known, spec, lowest) for track in tracks]
-
-    def _belief(self, track: Track) -> FaceBelief:
-        if track.id not in self._beliefs:
-            self._beliefs[track.id] = FaceBelief(track.id, track.born)
-        return self._beliefs[track.id]
+        lowest = self._thresholds
+        return [self._beliefs.attributes(track.id, track.born, track.detection, known, lowest) for track in tracks]
 
     def _forget_lost(self) -> None:
         living = self._tracker.ids
         self._scheduler.keep(living)
-        self._beliefs = {key: belief for key, belief in self._beliefs.items() if key in living}
+        self._beliefs.keep(living)
 
     @property
     def _thresholds(self) -> dict[str, float]:

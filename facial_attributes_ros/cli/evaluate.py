@@ -100,6 +100,14 @@ def _add_measurements(parser: argparse.ArgumentParser) -> None:
         "the model itself, and tasks with too few labels, remain unchanged",
     )
     parser.add_argument(
+        "--save-resting-face",
+        type=Path,
+        metavar="MODEL",
+        help="measure how the emotion logits depend on the person, for the filter over time (docs/fusion.md), and "
+        "write a copy of the model with the result to this folder; the manifest needs the column identity, and people "
+        "that the model was not trained on",
+    )
+    parser.add_argument(
         "--robustness",
         type=whole_number,
         nargs="?",
@@ -127,8 +135,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.save_calibration and not args.calibrate:
         raise UserError("--save-calibration saves what --calibrate fits: give both.")
-    if args.save_calibration:
-        check_target(model_folder(args.model), args.save_calibration)
+    for target in (args.save_calibration, args.save_resting_face):
+        if target:
+            check_target(model_folder(args.model), target)
     manifest = _read(args)
     crop: CropMode = args.crop or ("box" if manifest.has_box.all() else "detect")
     engine = load_engine(args.model, args.device, args.engine)
@@ -154,6 +163,8 @@ def run(args: argparse.Namespace) -> int:
         _write(args.out, engine.spec, predictions, evaluation, about, robustness)
     if args.save_calibration:
         _save_calibration(args, evaluation, predictions, about.command)
+    if args.save_resting_face:
+        _save_resting_face(args, predictions, about.command)
     _print_results(args.json, evaluation, about, robustness)
     if args.against:
         _against(args, predictions, crop, detector)
@@ -210,6 +221,21 @@ def _save_calibration(
         unchanged = [task for task in predictions.logits if task not in {change.task for change in changes}]
         if unchanged:
             print(f"unchanged: {', '.join(unchanged)}")
+
+
+def _save_resting_face(args: argparse.Namespace, predictions: "Predictions", command: str) -> None:
+    """Write the copy that knows how its emotion logits depend on the person, and print the main figures."""
+    from facial_attributes_training.measure.resting_face import save_resting_face
+
+    from facial_attributes_ros.models.registry import model_folder
+
+    facts = save_resting_face(model_folder(args.model), args.save_resting_face, predictions, command)
+    with redirect_stdout(sys.stderr if args.json else sys.stdout):
+        print(
+            f"{args.save_resting_face} holds a copy that knows the resting face, from {facts.samples} images: "
+            f"intraclass correlation {facts.intraclass_correlation:.2f} at rest ({facts.people} people), "
+            f"{facts.coupling:.2f} of the offset in other expressions."
+        )
 
 
 def _change_row(change: "Change") -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""How much the estimates of one face are worth: they resemble each other, in time and as those of one person."""
+"""How many independent predictions the predictions for one face are worth: their errors are correlated.
+
+They are correlated in time, and as predictions for one person.
+"""
 
 import math
 from typing import Final
@@ -16,25 +19,25 @@ PLACES: Final[dict[str, Array]] = {
 }
 """Per task, float64 (classes, dimensions): where the classes lie, so that near ones differ less; ages on a line."""
 
-_PRIOR_SHARE = 0.3
-"""Share of the error that is taken to stay with a person before the estimates of that person say anything."""
+_PRIOR_CORRELATION: Final = 0.3
+"""Intraclass correlation of the errors that is assumed before the predictions for a face show anything."""
 
-_PRIOR_WITNESSES = 2.0
-"""How many independent estimates that assumption weighs."""
+_PRIOR_SAMPLES: Final = 2.0
+"""Effective sample size of that assumption."""
 
-_TOLD = (0.5, 0.95)
-"""Least and largest share of what there is to know that a single view is taken to tell."""
+_EXPLAINED_VARIANCE: Final = (0.5, 0.95)
+"""Bounds for the fraction of the prior variance that one prediction is assumed to explain."""
 
 
-def independent_share(seconds: Array, correlation: float) -> Array:
-    """Return what a further estimate is worth, 0 to 1, of an independent one.
+def effective_samples_added(seconds: Array, correlation: float) -> Array:
+    """Return the effective sample size that one more correlated prediction adds, 0 to 1.
 
-    For errors with the correlation r = exp(-seconds / correlation) a further estimate adds (1 - r) / (1 + r) if they
+    For errors with the correlation r = exp(-seconds / correlation) one more prediction adds (1 - r) / (1 + r) if they
     drift (first-order autoregressive), and 1 - r if they stay and then jump; this is the geometric mean of the two.
 
     Args:
-        seconds: since the last estimate; infinite for the first.
-        correlation: seconds over which errors resemble each other.
+        seconds: since the last prediction; infinite for the first.
+        correlation: correlation time of the errors in seconds.
     """
     correlated = np.exp(-np.maximum(seconds, 0.0) / correlation)
     return np.asarray((1 - correlated) / np.sqrt(1 + correlated))
@@ -55,38 +58,39 @@ def place_and_variance(task: str, probabilities: Array) -> tuple[Array, Array]:
     return mean, probabilities @ (places**2).sum(axis=1) - (mean**2).sum(axis=1)
 
 
-def persistent_share(task: str, seen: Array, places: Array, squares: Array, variances: Array) -> Array:
-    """Return the share of the model's error that stays with a face, 0 to 1, from how its estimates vary.
+def intraclass_correlation(task: str, weights: Array, places: Array, squares: Array, variances: Array) -> Array:
+    """Return the intraclass correlation of the model's errors on each face, 0 to 1, from how its predictions vary.
 
-    A calibrated distribution says how wrong it expects to be in all: its variance V. By the law of total variance,
-    calibrated estimates whose errors are all independent scatter around their mean by V (1 - V / V0), V0 being the
-    variance before any estimate. Estimates of one face that scatter less than that share the rest of their error,
-    and no number of them averages it out. Until there are enough estimates to tell, some of it is taken to be shared.
+    A calibrated distribution states its expected squared error: its variance V. By the law of total variance,
+    calibrated predictions with independent errors scatter around their mean by V (1 - V / V0), V0 being the variance
+    before any prediction. If the predictions for one face scatter less, they have the rest of their error in common,
+    and no number of them averages it out. Before there are enough predictions, some correlation is assumed.
 
     Args:
         task: a key of `LABELS`.
-        seen: (N,) sum of the weights of a face's estimates, in independent ones.
+        weights: (N,) sum of the weights of a face's predictions, in effective samples.
         places: (N, dimensions) weighted sum of the mean places.
         squares: (N,) weighted sum of the squared lengths of the mean places.
         variances: (N,) weighted sum of the variances.
     """
-    whole = float(((PLACES[task] - PLACES[task].mean(axis=0)) ** 2).sum(axis=1).mean())
-    weights = np.maximum(seen, 1e-9)
-    told = np.clip(1 - variances / weights / whole, *_TOLD)
-    expected = whole * told * (1 - told)
-    scatter = np.maximum(squares - (places**2).sum(axis=1) / weights, 0.0)
-    free = np.maximum(seen - 1, 0.0)
-    independent = (scatter + _PRIOR_WITNESSES * (1 - _PRIOR_SHARE) * expected) / ((free + _PRIOR_WITNESSES) * expected)
+    prior_variance = float(((PLACES[task] - PLACES[task].mean(axis=0)) ** 2).sum(axis=1).mean())
+    total = np.maximum(weights, 1e-9)
+    explained = np.clip(1 - variances / total / prior_variance, *_EXPLAINED_VARIANCE)
+    expected = prior_variance * explained * (1 - explained)
+    scatter = np.maximum(squares - (places**2).sum(axis=1) / total, 0.0)
+    degrees = np.maximum(weights - 1, 0.0)
+    prior = _PRIOR_SAMPLES * (1 - _PRIOR_CORRELATION) * expected
+    independent = (scatter + prior) / ((degrees + _PRIOR_SAMPLES) * expected)
     return np.asarray(np.clip(1 - independent, 0.0, 1.0))
 
 
 def log_softmax(values: Array) -> Array:
-    """Return (N, classes) logarithms of probabilities out of logarithms that lack a constant."""
+    """Return (N, classes) logarithms of probabilities from logarithms that lack a constant."""
     shifted = values - values.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
-def entropy_share(probabilities: Array) -> Array:
-    """Return (N,) entropies of (N, classes) as a share of the largest possible: 0 if sure, 1 if nothing is known."""
+def normalised_entropy(probabilities: Array) -> Array:
+    """Return (N,) entropies of (N, classes), divided by the largest possible: 0 if certain, 1 if unknown."""
     logarithms = np.log(np.maximum(probabilities, 1e-300))
     return np.asarray(-(probabilities * logarithms).sum(axis=1) / math.log(probabilities.shape[1]))

@@ -30,6 +30,7 @@ from facial_attributes_ros.models.provenance import (
     model_sha256,
 )
 from facial_attributes_ros.models.regression import AgeRegression
+from facial_attributes_ros.models.resting_face import RestingFaceFacts, check_resting_face
 
 FORMAT_VERSION: Final = 1
 SPEC_FILE: Final = "model.json"
@@ -95,6 +96,8 @@ class ModelSpec:
             labels.
         calibration: per task, the data that temperature and threshold were fitted on, and their figures on other
             samples; for reports.
+        resting_face: how the emotion logits depend on the person; None if it was not measured, and then emotions are not
+            corrected for it.
         int8: whether int8 engines lose at most half a point of accuracy in every task, by measurement.
         metrics: figures of the evaluation, for reports.
         licence: terms of use of the weights.
@@ -125,6 +128,7 @@ class ModelSpec:
     gender_thresholds: dict[str, float] = field(default_factory=dict)
     untrained_labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
+    resting_face: RestingFaceFacts | None = None
     int8: bool = False
     metrics: dict[str, Any] = field(default_factory=dict)
     licence: Licence = field(default_factory=Licence)
@@ -143,6 +147,7 @@ class ModelSpec:
         """
         for check in (_check_text, _check_input, _check_tasks, _check_labels, _check_age, _check_provenance):
             check(self)
+        check_resting_face(self.resting_face, self.tasks, self.untrained_labels)
         for task in self.uncalibrated:
             # Copies, since another description may hold the same tables.
             object.__setattr__(self, "temperatures", self.temperatures | {task: 1.0})
@@ -278,6 +283,8 @@ def _objects(values: Mapping[str, Any]) -> dict[str, Any]:
         found["licence"] = Licence.from_json(values["licence"])
     if values.get("parent") is not None:
         found["parent"] = Parent.from_json(values["parent"])
+    if values.get("resting_face") is not None:
+        found["resting_face"] = RestingFaceFacts.from_json(values["resting_face"])
     if isinstance(untrained := values.get("untrained_labels"), dict):
         found["untrained_labels"] = {task: as_tuple("untrained_labels", labels) for task, labels in untrained.items()}
     return found

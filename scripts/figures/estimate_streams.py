@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE_GROUP_STARTS, EMOTION
 from facial_attributes_ros.fusion.age import OLDEST
-from facial_attributes_ros.fusion.belief import Belief, update
+from facial_attributes_ros.fusion.belief import Dynamics, TaskBelief
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.options import FusionOptions
@@ -68,7 +68,12 @@ def posterior(views: NDArray[np.float64], places: NDArray[np.float64]) -> NDArra
 
 
 def stream(
-    rng: np.random.Generator, places: NDArray[np.float64], truth: NDArray[np.int64], noise: Noise, stays: float = 0.0
+    rng: np.random.Generator,
+    places: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    noise: Noise,
+    stays: float = 0.0,
+    correlation: float = CORRELATION,
 ) -> NDArray[np.float64]:
     """Return (faces, frames, classes) estimates, ten a second.
 
@@ -77,24 +82,29 @@ def stream(
         places: as `points` gives.
         truth: (faces, frames) classes.
         noise: how the errors vary.
-        stays: share of the error that stays with the face, 0 to 1.
+        stays: fraction of the error's variance that stays with the face, 0 to 1.
+        correlation: correlation time of the rest in seconds.
     """
     make = {"drifting": _drifting, "jumping": _jumping}[noise]
-    varies = make(rng, len(truth), truth.shape[1], places.shape[1])
+    varies = make(rng, len(truth), truth.shape[1], places.shape[1], correlation)
     same = rng.normal(size=(len(truth), 1, places.shape[1]))
     return posterior(places[truth] + math.sqrt(1 - stays) * varies + math.sqrt(stays) * same, places)
 
 
-def _drifting(rng: np.random.Generator, faces: int, frames: int, dimensions: int) -> NDArray[np.float64]:
-    keep = math.exp(-STEP / CORRELATION)
+def _drifting(
+    rng: np.random.Generator, faces: int, frames: int, dimensions: int, correlation: float
+) -> NDArray[np.float64]:
+    keep = math.exp(-STEP / correlation)
     noise = rng.normal(size=(frames, faces, dimensions))
     for frame in range(1, frames):
         noise[frame] = keep * noise[frame - 1] + math.sqrt(1 - keep**2) * noise[frame]
     return noise.swapaxes(0, 1)
 
 
-def _jumping(rng: np.random.Generator, faces: int, frames: int, dimensions: int) -> NDArray[np.float64]:
-    length = round(CORRELATION / STEP)
+def _jumping(
+    rng: np.random.Generator, faces: int, frames: int, dimensions: int, correlation: float
+) -> NDArray[np.float64]:
+    length = max(round(correlation / STEP), 1)
     block = (np.arange(frames) + rng.integers(length, size=(faces, 1))) // length
     noise = rng.normal(size=(faces, block.max() + 1, dimensions))
     return np.take_along_axis(noise, block[..., None], axis=1)
@@ -102,26 +112,28 @@ def _jumping(rng: np.random.Generator, faces: int, frames: int, dimensions: int)
 
 def fuse(task: str, estimates: NDArray[np.float64], how: FusionOptions, weight: float = 1.0) -> NDArray[np.float64]:
     """Return (faces, frames, classes) fused probabilities."""
-    fused = [[belief.probabilities for belief in beliefs] for beliefs in _believed(task, estimates, how, weight)]
+    fused = [belief.published for belief in _beliefs(task, estimates, how, weight)]
     return np.swapaxes(np.array(fused), 0, 1)
 
 
-def tell(task: str, estimates: NDArray[np.float64], how: FusionOptions) -> NDArray[np.int64]:
+def published_labels(task: str, estimates: NDArray[np.float64], how: FusionOptions) -> NDArray[np.int64]:
     """Return (faces, frames) labels as they are published, at the thresholds of `small`, unknown ones too."""
     threshold = ModelSpec.read(model_folder("small")).thresholds[task]
-    stream = _believed(task, estimates, how, threshold=threshold)
-    labels = [[belief.distribution(threshold).index for belief in beliefs] for beliefs in stream]
+    labels = [
+        [belief.distribution(row, threshold).index for row in range(len(estimates))]
+        for belief in _beliefs(task, estimates, how, threshold=threshold)
+    ]
     return np.swapaxes(np.array(labels), 0, 1)
 
 
-def _believed(
+def _beliefs(
     task: str, estimates: NDArray[np.float64], how: FusionOptions, weight: float = 1.0, threshold: float = 0.0
-) -> Iterator[list[Belief]]:
-    beliefs = [Belief(task) for _ in estimates]
-    weights = np.full(len(beliefs), weight)
+) -> Iterator[TaskBelief]:
+    belief, dynamics = TaskBelief.blank(task, len(estimates)), Dynamics.of(task, how)
+    weights = np.full(len(estimates), weight)
     for frame in range(estimates.shape[1]):
-        update(beliefs, estimates[:, frame], frame * STEP, weights, how, threshold)
-        yield beliefs
+        belief.observe(estimates[:, frame], frame * STEP, weights, dynamics, threshold)
+        yield belief
 
 
 def changes_a_minute(labels: NDArray[np.int64]) -> float:
@@ -134,11 +146,13 @@ class EmotionStreams:
     """Faces of one emotion for half a minute and then of another for 5 s, ten views a second.
 
     Attributes:
+        estimates: (faces, frames, classes) predictions.
         truth: (faces, frames) classes; they change in frame `CHANGE`.
         single: (faces, frames) most probable classes of the single views.
         fused: (faces, frames) labels that are published.
     """
 
+    estimates: NDArray[np.float64]
     truth: NDArray[np.int64]
     single: NDArray[np.int64]
     fused: NDArray[np.int64]
@@ -147,19 +161,25 @@ class EmotionStreams:
         """Return the share of labels that are right from 2 s on, before the change."""
         return float((labels[:, 20:CHANGE] == self.truth[:, 20:CHANGE]).mean())
 
-    def delays(self) -> NDArray[np.float64]:
-        """Return the seconds after which faces whose emotion was known show the new one."""
-        known = self.fused[:, CHANGE - 1] == self.truth[:, CHANGE - 1]
-        right = self.fused[known, CHANGE:] == self.truth[known, CHANGE:]
+    def delays(self, labels: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Return the seconds after which faces whose emotion was known show the new one; by default, as published."""
+        shown = self.fused if labels is None else labels
+        known = shown[:, CHANGE - 1] == self.truth[:, CHANGE - 1]
+        right = shown[known, CHANGE:] == self.truth[known, CHANGE:]
         return np.where(right.any(axis=1), (right.argmax(axis=1) + 1) * STEP, math.inf)
 
 
 def changing_emotions(
-    rng: np.random.Generator, faces: int, accuracy: float | None, noise: Noise, how: FusionOptions
+    rng: np.random.Generator,
+    faces: int,
+    accuracy: float | None,
+    noise: Noise,
+    how: FusionOptions,
+    correlation: float = CORRELATION,
 ) -> EmotionStreams:
     """Return faces whose emotion changes once, seen by a model of some accuracy (the measured one if None)."""
     first = rng.integers(7, size=(faces, 1))
     second = (first + rng.integers(1, 7, size=(faces, 1))) % 7
     truth = np.where(np.arange(CHANGE + 50) < CHANGE, first, second)
-    estimates = stream(rng, points(EMOTION, accuracy), truth, noise)
-    return EmotionStreams(truth, estimates.argmax(axis=2), tell(EMOTION, estimates, how))
+    estimates = stream(rng, points(EMOTION, accuracy), truth, noise, correlation=correlation)
+    return EmotionStreams(estimates, truth, estimates.argmax(axis=2), published_labels(EMOTION, estimates, how))

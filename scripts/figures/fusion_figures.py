@@ -4,28 +4,35 @@
 """
 
 import argparse
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
+from baseline_filters import exponential_average, plain_markov
 from estimate_streams import (
     CENTROIDS,
     CHANGE,
     ENDS,
     NOISES,
     STEP,
+    EmotionStreams,
     changes_a_minute,
     changing_emotions,
     fuse,
     points,
     stream,
 )
+from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER
 from facial_attributes_ros.fusion.age import NINETY, expected_age
 from facial_attributes_ros.options import FusionOptions
 
 SECONDS = (0, 1, 2, 5, 10)
+Filter = Callable[[NDArray[np.float64], float, float], NDArray[np.int64]]
+"""From predictions, the seconds between them and a parameter to labels."""
 
 
 def emotions(faces: int, how: FusionOptions) -> Iterator[str]:
@@ -42,6 +49,35 @@ def emotions(faces: int, how: FusionOptions) -> Iterator[str]:
             follow = f"{np.median(late):.1f} s | {100 * (late <= 0.7 + 1e-9).mean():.0f} %"
             rate = "measured" if accuracy is None else f"{100 * accuracy:.0f} %"
             yield f"| {rate} | {noise} | {flicker} | {right[0]:.0f} → {right[1]:.0f} % | {follow} |"
+
+
+def ablation(faces: int, how: FusionOptions) -> Iterator[str]:
+    """Yield a table of fusion and two simpler filters at equal delay, for correlations that it assumes and others."""
+    yield "| errors | correlation time | filter | parameter | changes a minute | right from 2 s on | delay |"
+    yield "|---|---|---|---|---|---|---|"
+    simple: dict[str, Filter] = {"plain Markov model": plain_markov, "exponential average": exponential_average}
+    for noise in NOISES:
+        for correlation in (0.1, 0.5, 2.0):
+            seen = changing_emotions(np.random.default_rng(5), faces, 0.57, noise, how, correlation)
+            wanted = float(np.median(seen.delays()))
+            found = {"fusion": ("as it is", seen.fused)}
+            for name, filtered in simple.items():
+                parameter, labels = at_delay(seen, filtered, wanted)
+                found[name] = f"{parameter:.2g} s", labels
+            for name, (parameter_text, labels) in found.items():
+                changes, right = changes_a_minute(labels[:, :CHANGE]), 100 * seen.right(labels)
+                figures = f"{changes:.1f} | {right:.0f} % | {np.median(seen.delays(labels)):.1f} s"
+                yield f"| {noise} | {correlation} s | {name} | {parameter_text} | {figures} |"
+
+
+def at_delay(seen: EmotionStreams, filtered: Filter, wanted: float) -> tuple[float, NDArray[np.int64]]:
+    """Return the largest parameter with which a filter follows a change in a given median time, and its labels."""
+    low, high = math.log(0.02), math.log(1e6)
+    for _ in range(12):
+        middle = (low + high) / 2
+        late = np.median(seen.delays(filtered(seen.estimates, STEP, math.exp(middle)))) > wanted + 1e-9
+        low, high = (low, middle) if late else (middle, high)
+    return math.exp(low), filtered(seen.estimates, STEP, math.exp(low))
 
 
 def confidences(how: FusionOptions) -> Iterator[str]:
@@ -92,12 +128,13 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=int, default=200, help="in every row (default: %(default)s)")
-    defaults = FusionOptions()
+    defaults = FusionOptions(emotion_prior=1 / 7)  # in these streams every emotion is equally frequent
     parser.add_argument("--emotion-memory", type=float, default=defaults.emotion_memory)
     parser.add_argument("--switch-odds", type=float, default=defaults.switch_odds)
     args = parser.parse_args()
-    how = FusionOptions(emotion_memory=args.emotion_memory, switch_odds=args.switch_odds)
-    for table in (emotions(args.faces, how), confidences(how), ages(args.faces, how), genders(args.faces, how)):
+    how = replace(defaults, emotion_memory=args.emotion_memory, switch_odds=args.switch_odds)
+    tables = (emotions, ablation, ages, genders)
+    for table in (*(make(args.faces, how) for make in tables), confidences(how)):
         for row in table:
             sys.stdout.write(f"{row}\n")
             sys.stdout.flush()

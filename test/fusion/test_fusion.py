@@ -12,11 +12,15 @@ from hypothesis.extra import numpy as hnp
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, Distribution
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.fusion.age import expected_age
-from facial_attributes_ros.fusion.belief import Belief, FaceBelief, update, update_faces
-from facial_attributes_ros.fusion.effective_sample_size import independent_share
+from facial_attributes_ros.fusion.belief import Dynamics, TaskBelief
+from facial_attributes_ros.fusion.beliefs import Beliefs
+from facial_attributes_ros.fusion.effective_sample_size import effective_samples_added
 from facial_attributes_ros.options import FusionOptions
 
-OPTIONS = FusionOptions()
+OPTIONS = FusionOptions(emotion_prior=1 / 7)
+"""In the streams of these tests every emotion is as frequent as any other."""
+
+LOWEST = dict.fromkeys(LABELS, 0.0)
 
 
 @functools.cache
@@ -41,24 +45,27 @@ def test_a_clear_change_of_emotion_is_followed_within_seven_tenths_of_a_second(n
 
 @pytest.mark.parametrize("task", [AGE, GENDER, EMOTION])
 def test_a_view_that_shows_nothing_leaves_every_label_unknown(task):
-    belief = Belief(task)
+    belief = TaskBelief.blank(task, 1)
     see(belief, np.full(len(LABELS[task]), 1 / len(LABELS[task])), 0.0, 1.0)
-    assert belief.distribution(0.0).label == Distribution.unknown(task).label
+    assert belief.distribution(0, 0.0).label == Distribution.unknown(task).label
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_an_estimate_that_is_no_number_is_passed_over(broken):
-    belief, other, clean = Belief(GENDER), Belief(GENDER), Belief(GENDER)
+def test_a_prediction_that_is_not_finite_is_no_observation(make_engine, broken):
+    beliefs, clean = Beliefs(make_engine.spec, OPTIONS), Beliefs(make_engine.spec, OPTIONS)
     good = np.array([0.9, 0.1])
     for stamp in range(3):
         rows = np.array([[broken, 0.5] if stamp == 1 else good, good])
-        update([belief, other], rows, float(stamp), np.ones(2), OPTIONS)
+        beliefs.update(["a", "b"], {GENDER: rows}, float(stamp), [1.0, 1.0], LOWEST)
     for stamp in (0, 2):
-        see(clean, good, float(stamp), 1.0)
-    np.testing.assert_array_equal(belief.probabilities, clean.probabilities)
-    assert other.probabilities[0] > clean.probabilities[0]
-    see(belief, good, 3.0, math.nan)
-    np.testing.assert_array_equal(belief.probabilities, clean.probabilities)
+        clean.update(["a"], {GENDER: good[None]}, float(stamp), [1.0], LOWEST)
+    published = beliefs.tasks[GENDER].published
+    np.testing.assert_array_equal(published[0], clean.tasks[GENDER].published[0])
+    assert published[1, 0] > published[0, 0]
+    before = published.copy()
+    beliefs.update(["a", "b"], {GENDER: np.array([good, good])}, 3.0, [math.nan, math.nan], LOWEST)
+    np.testing.assert_array_equal(beliefs.tasks[GENDER].published, before)
+    assert beliefs.observations.tolist() == [2, 3]
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -109,43 +116,43 @@ times = st.lists(st.floats(0, 5), min_size=1, max_size=12).map(np.cumsum)
 
 
 def see(belief, estimate, stamp, weight=1.0, how=OPTIONS, threshold=0.0):
-    update([belief], np.asarray([estimate]), stamp, np.array([weight]), how, threshold)
+    belief.observe(np.asarray([estimate]), stamp, np.array([weight]), Dynamics.of(belief.task, how), threshold)
 
 
 @given(st.data(), times)
 def test_a_belief_stays_a_distribution_whose_label_is_the_most_probable(data, stamps):
-    belief = Belief(EMOTION)
+    belief = TaskBelief.blank(EMOTION, 1)
     for stamp in stamps:
         see(belief, data.draw(distributions), float(stamp), data.draw(st.floats(0, 1)))
-        assert belief.probabilities.sum() == pytest.approx(1)
-        assert (belief.probabilities >= 0).all()
-        assert -1e-9 <= belief.uncertainty <= 1 + 1e-9
-        if belief.probabilities.max() > 0.18:
-            assert belief.distribution(0.0).index == belief.state["label"]
+        assert belief.published[0].sum() == pytest.approx(1)
+        assert (belief.published[0] >= 0).all()
+        assert -1e-9 <= belief.uncertainty[0] <= 1 + 1e-9
+        if belief.published[0].max() > 0.18:
+            assert belief.distribution(0, 0.0).index == belief.label[0]
 
 
 @given(distributions, st.floats(0, 1), st.floats(0, 1))
 def test_a_worse_view_moves_the_belief_less(estimate, one, other):
-    beliefs = [Belief(EMOTION), Belief(EMOTION)]
+    beliefs = [TaskBelief.blank(EMOTION, 1), TaskBelief.blank(EMOTION, 1)]
     for belief, weight in zip(beliefs, sorted((one, other)), strict=True):
         see(belief, estimate, 0.0, weight)
-    assert beliefs[0].uncertainty >= beliefs[1].uncertainty - 1e-6
+    assert beliefs[0].uncertainty[0] >= beliefs[1].uncertainty[0] - 1e-6
 
 
 @given(st.lists(distributions, min_size=2, max_size=4), times)
-def test_faces_told_together_are_believed_as_those_told_alone(estimates, stamps):
-    together = [Belief(EMOTION) for _ in estimates]
-    alone = [Belief(EMOTION) for _ in estimates]
+def test_faces_updated_together_are_believed_as_those_updated_alone(estimates, stamps):
+    together = TaskBelief.blank(EMOTION, len(estimates))
+    alone = [TaskBelief.blank(EMOTION, 1) for _ in estimates]
+    weights = np.full(len(estimates), 0.7)
     for stamp in stamps:
-        update(together, np.stack(estimates), float(stamp), np.full(len(estimates), 0.7), OPTIONS)
+        together.observe(np.stack(estimates), float(stamp), weights, Dynamics.of(EMOTION, OPTIONS))
         for belief, estimate in zip(alone, estimates, strict=True):
             see(belief, estimate, float(stamp), 0.7)
-    for one, other in zip(together, alone, strict=True):
-        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-9)
+    np.testing.assert_allclose(together.published, np.concatenate([one.published for one in alone]), atol=1e-9)
 
 
 def test_estimates_of_the_same_moment_are_one_witness():
-    shares = independent_share(np.array([0, 0.01, 0.1, 0.5, 2, math.inf]), 0.5)
+    shares = effective_samples_added(np.array([0, 0.01, 0.1, 0.5, 2, math.inf]), 0.5)
     assert shares[0] == 0
     assert shares[-1] == 1
     assert (np.diff(shares) > 0).all()
@@ -154,81 +161,81 @@ def test_estimates_of_the_same_moment_are_one_witness():
 def test_evidence_for_a_time_does_not_depend_on_how_often_one_looks():
     surest = []
     for rate in (10, 40):
-        belief, rng = Belief(GENDER), np.random.default_rng(3)
+        belief, rng = TaskBelief.blank(GENDER, 1), np.random.default_rng(3)
         for second in range(6):
             estimate = [0.7, 0.3] if rng.random() < 0.7 else [0.3, 0.7]
             for frame in range(rate):
                 see(belief, estimate, second + frame / rate)
-        surest.append(belief.probabilities[0])
+        surest.append(belief.published[0, 0])
     assert surest[0] == pytest.approx(surest[1], abs=0.03)
 
 
 def test_a_label_is_unknown_until_sure_and_then_held_a_little():
-    belief = Belief(GENDER)
-    assert belief.distribution(0.8).label is None
+    belief = TaskBelief.blank(GENDER, 1)
+    assert belief.distribution(0, 0.8).label is None
     see(belief, [0.7, 0.3], 0.0, threshold=0.8)
-    assert belief.distribution(0.8).label is None
+    assert belief.distribution(0, 0.8).label is None
     see(belief, [0.95, 0.05], 5.0, threshold=0.8)
-    assert belief.distribution(0.8).label == "male"
+    assert belief.distribution(0, 0.8).label == "male"
     see(belief, [0.08, 0.92], 10.0, threshold=0.8)
-    assert 0.56 < belief.probabilities[0] < 0.8
-    assert belief.distribution(0.8).label == "male"
+    assert 0.56 < belief.published[0, 0] < 0.8
+    assert belief.distribution(0, 0.8).label == "male"
 
 
 def test_a_label_that_is_held_goes_when_it_is_no_more_probable_than_chance():
-    belief = Belief(GENDER)
+    belief = TaskBelief.blank(GENDER, 1)
     see(belief, [0.95, 0.05], 0.0, threshold=0.8)
-    assert belief.distribution(0.8).label == "male"
-    belief.state["believed"] = 0.51, 0.49
-    assert belief.distribution(0.8).label is None
+    assert belief.distribution(0, 0.8).label == "male"
+    belief.published[0] = 0.51, 0.49
+    assert belief.distribution(0, 0.8).label is None
 
 
 def test_a_threshold_that_is_raised_counts_at_once_for_labels_that_were_named():
-    belief = Belief(GENDER)
+    belief = TaskBelief.blank(GENDER, 1)
     see(belief, [0.95, 0.05], 0.0, threshold=0.8)
-    assert 0.9 < belief.probabilities[0] < 0.96
-    assert belief.distribution(0.8).label == "male"
-    assert belief.distribution(0.96).label is None
-    assert belief.distribution(0.8).label == "male", "asking changes nothing"
+    assert 0.9 < belief.published[0, 0] < 0.96
+    assert belief.distribution(0, 0.8).label == "male"
+    assert belief.distribution(0, 0.96).label is None
+    assert belief.distribution(0, 0.8).label == "male", "asking changes nothing"
     see(belief, [0.95, 0.05], 1.0, threshold=0.999)
-    assert belief.probabilities[0] < 0.999
-    assert belief.distribution(0.999).label is None
+    assert belief.published[0, 0] < 0.999
+    assert belief.distribution(0, 0.999).label is None
     for second in (2.0, 2.3, 2.6):
         see(belief, [0.08, 0.92], second, threshold=0.999)
-    assert 0.5 < belief.probabilities[0] < 0.8
-    assert belief.distribution(0.8).label is None, "nothing is held that has not reached the threshold since"
+    assert 0.5 < belief.published[0, 0] < 0.8
+    assert belief.distribution(0, 0.8).label is None, "nothing is held that has not reached the threshold since"
 
 
 def test_a_threshold_that_is_lowered_names_at_once():
-    belief = Belief(GENDER)
+    belief = TaskBelief.blank(GENDER, 1)
     see(belief, [0.75, 0.25], 0.0, threshold=0.8)
-    assert belief.distribution(0.8).label is None
-    assert belief.distribution(0.6).label == "male"
+    assert belief.distribution(0, 0.8).label is None
+    assert belief.distribution(0, 0.6).label == "male"
 
 
 @given(st.lists(st.tuples(distributions, st.floats(0, 1)), min_size=1, max_size=8), st.floats(0, 1))
 def test_what_is_named_has_reached_the_threshold_and_is_far_below_it_never(views, asked):
-    belief, reached = Belief(EMOTION), False
+    belief, reached = TaskBelief.blank(EMOTION, 1), False
     for second, (estimate, threshold) in enumerate(views):
-        before = belief.state["label"]
+        before = belief.label[0]
         see(belief, estimate, float(second), threshold=threshold)
-        best = np.float32(belief.probabilities.max())
-        reached = (reached and before == belief.state["label"]) or best >= np.float32(threshold)
+        best = np.float32(belief.published[0].max())
+        reached = (reached and before == belief.label[0]) or best >= np.float32(threshold)
         for named in (threshold, asked):
-            if belief.distribution(named).label is not None:
+            if belief.distribution(0, named).label is not None:
                 assert best >= np.float32(named / 2)
                 assert best >= np.float32(named) or (reached and named < 1)
-        first, again = (belief.distribution(asked) for _ in range(2))
+        first, again = (belief.distribution(0, asked) for _ in range(2))
         assert first.index == again.index
 
 
 @pytest.mark.parametrize("task", [AGE, GENDER, EMOTION])
 def test_a_threshold_of_one_never_names_a_label(task):
-    belief = Belief(task)
+    belief = TaskBelief.blank(task, 1)
     for second in range(60):
         see(belief, np.eye(len(LABELS[task]))[1], float(second), threshold=1.0)
-    assert belief.probabilities.max() > 0.98
-    assert belief.distribution(1.0).label is None
+    assert belief.published[0].max() > 0.98
+    assert belief.distribution(0, 1.0).label is None
     assert Distribution(task, np.eye(len(LABELS[task]), dtype=np.float32)[1], 1.0).label is None
 
 
@@ -243,11 +250,11 @@ def test_a_label_is_named_from_the_threshold_on(threshold):
 def test_a_label_gives_way_only_to_one_that_is_much_more_probable():
     labels = {}
     for odds in (1.0, 6.0):
-        belief = Belief(EMOTION)
+        belief = TaskBelief.blank(EMOTION, 1)
         how = dataclasses.replace(OPTIONS, switch_odds=odds)
         see(belief, [0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1], 0.0, how=how)
         see(belief, [0.1, 0.5, 0.08, 0.08, 0.08, 0.08, 0.08], 20.0, how=how)
-        labels[odds] = belief.distribution(0.0).label
+        labels[odds] = belief.distribution(0, 0.0).label
     assert labels == {1.0: "fear", 6.0: "surprise"}
     with pytest.raises(UserError):
         FusionOptions(switch_odds=0.5)
@@ -256,13 +263,13 @@ def test_a_label_gives_way_only_to_one_that_is_much_more_probable():
 @given(st.lists(distributions, min_size=2, max_size=2), st.integers(1, 60), st.sampled_from([1.5, 3.0, 6.5]))
 def test_a_label_that_takes_over_is_as_many_times_as_probable_in_what_is_published(pair, count, odds):
     """Also after many views that are all alike, whose persistent error flattens what is published."""
-    belief, how = Belief(EMOTION), dataclasses.replace(OPTIONS, switch_odds=odds)
+    belief, how = TaskBelief.blank(EMOTION, 1), dataclasses.replace(OPTIONS, switch_odds=odds)
     for k in range(2 * count):
-        before = int(belief.state["label"])
+        before = int(belief.label[0])
         see(belief, pair[k // count], k / 10, how=how)
-        after = int(belief.state["label"])
+        after = int(belief.label[0])
         if before >= 0 and after != before:
-            assert belief.probabilities[after] >= 0.99 * odds * belief.probabilities[before]
+            assert belief.published[0][after] >= 0.99 * odds * belief.published[0][before]
 
 
 @pytest.mark.parametrize("task", [AGE, GENDER])
@@ -272,32 +279,54 @@ def test_old_evidence_fades(task):
     sure[0] = other[1] = 0.9
     believed = []
     for pause in (1.0, 10 * OPTIONS.memory[task]):
-        belief = Belief(task)
+        belief = TaskBelief.blank(task, 1)
         for k in range(30):
             see(belief, sure, float(k))
         for k in range(2):
             see(belief, other, 30.0 + pause + k)
-        believed.append(belief.probabilities)
+        believed.append(belief.published[0])
     assert believed[0].argmax() == 0
     assert believed[1].argmax() == 1
 
 
-def test_a_face_knows_what_it_was_told_and_nothing_else(make_engine):
-    belief = FaceBelief("fabc", born=1.0)
-    detection = None
-    spec, lowest = make_engine.spec, dict.fromkeys(LABELS, 0.0)
-    nothing = belief.attributes(detection, frozenset({AGE, GENDER}), spec, lowest)
+def test_a_face_has_the_attributes_that_were_estimated_and_no_others(make_engine):
+    beliefs = Beliefs(make_engine.spec, OPTIONS)
+
+    def attributes(tasks):
+        return beliefs.attributes("fabc", 1.0, None, tasks, LOWEST)
+
+    nothing = attributes({AGE, GENDER})
     assert math.isnan(nothing.age)
     assert nothing.gender.label is None
     assert nothing.observations == 0
-    update_faces([belief], {AGE: np.eye(9, dtype=np.float32)[[3]]}, 1.5, [1.0], OPTIONS, lowest)
-    face = belief.attributes(detection, frozenset({AGE, GENDER}), spec, lowest)
+    assert nothing.updated == 1.0
+    beliefs.update(["fabc"], {AGE: np.eye(9, dtype=np.float32)[[3]]}, 1.5, [1.0], LOWEST)
+    face = attributes({AGE, GENDER})
     assert face.age_group.label == "20-29"
     assert face.age == pytest.approx(25, abs=2)
     assert face.gender.label is None
     assert face.observations == 1
     assert face.updated == 1.5
-    assert math.isnan(belief.attributes(detection, frozenset({GENDER}), spec, lowest).age), "age is switched off"
+    assert math.isnan(attributes({GENDER}).age), "age is switched off"
+
+
+@given(st.lists(st.lists(st.sampled_from("abcde"), unique=True, min_size=1), min_size=1, max_size=6), st.data())
+def test_tracks_keep_their_own_belief_whoever_comes_and_goes(make_engine, seen, data):
+    beliefs, alone = Beliefs(make_engine.spec, OPTIONS), {}
+    for second, ids in enumerate(seen):
+        living = data.draw(st.sets(st.sampled_from("abcde"))) | set(ids)
+        beliefs.keep(living)
+        alone = {track: one for track, one in alone.items() if track in living}
+        rows = np.stack([data.draw(distributions) for _ in ids])
+        beliefs.update(ids, {EMOTION: rows}, float(second), np.ones(len(ids)), LOWEST)
+        for track, row in zip(ids, rows, strict=True):
+            one = alone.setdefault(track, Beliefs(make_engine.spec, OPTIONS))
+            one.update([track], {EMOTION: row[None]}, float(second), [1.0], LOWEST)
+    for track, one in alone.items():
+        face, expected = (each.attributes(track, 0.0, None, {EMOTION}, LOWEST) for each in (beliefs, one))
+        np.testing.assert_allclose(face.emotion.probabilities, expected.emotion.probabilities, atol=1e-6)
+        assert (face.observations, face.updated) == (expected.observations, expected.updated)
+    assert set(beliefs.ids) == set(alone)
 
 
 @given(hnp.arrays(np.float64, 9, elements=st.floats(0, 1)).filter(lambda p: p.sum() > 0))

@@ -42,6 +42,55 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
 
 
+ROW = [3.0, -0.5, -0.5, -0.5, -0.5, -0.5, -0.5]
+RESTING_FACE: dict[str, Any] = {
+    "means": [ROW[-place:] + ROW[:-place] for place in range(7)],
+    "variance": 2.0,
+    "intraclass_correlation": 0.4,
+    "coupling": 0.5,
+    "people": 30,
+    "samples": 700,
+}
+
+
+def test_the_facts_about_the_resting_face_are_read_back(tmp_path: Path) -> None:
+    spec = ModelSpec.from_json(document(resting_face=RESTING_FACE, untrained_labels={}))
+    assert spec.resting_face is not None
+    assert spec.resting_face.mean_array().shape == (7, 7)
+    spec.write(tmp_path)
+    assert ModelSpec.read(tmp_path) == spec
+    assert ModelSpec.from_json(document()).resting_face is None
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"variance": 0}, "variance must be a number from"),
+        ({"intraclass_correlation": 1.0}, "intraclass_correlation must be a number from 0 to 0.95"),
+        ({"coupling": True}, "coupling must be a number"),
+        ({"coupling": math.nan}, "coupling must be a number"),
+        ({"people": -1}, "people must be a whole number"),
+        ({"means": [ROW]}, "means must be 7 rows of 7 numbers"),
+        ({"means": [[1.0] * 7] * 7}, "that sum to 0"),
+        ({"means": [[10**400] * 7] * 7}, "means must be 7 rows"),
+        ({"means": 3}, "list of lists"),
+        ({"spread": 3}, "spread"),
+    ],
+)
+def test_wrong_facts_about_the_resting_face_are_named(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        ModelSpec.from_json(document(resting_face=RESTING_FACE | change, untrained_labels={}))
+
+
+def test_the_resting_face_needs_all_emotions_and_all_facts() -> None:
+    with pytest.raises(ValueError, match="trained on every emotion"):
+        ModelSpec.from_json(document(resting_face=RESTING_FACE))
+    with pytest.raises(ValueError, match="needs means, variance"):
+        ModelSpec.from_json(document(resting_face={"means": RESTING_FACE["means"]}, untrained_labels={}))
+    with pytest.raises(ValueError, match="must be an object"):
+        ModelSpec.from_json(document(resting_face=[], untrained_labels={}))
+
+
 def test_some_of_the_tasks_will_do(tmp_path: Path) -> None:
     numbers = {"temperatures": {"gender": 1.5}, "thresholds": {"gender": 0.8}}
     spec = replace(SPEC, tasks=("gender",), untrained_labels={}, **numbers)

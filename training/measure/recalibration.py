@@ -113,14 +113,14 @@ def calibration_records(fit: Fit, predictions: Predictions, rows: NDArray[np.boo
 
 
 def check_target(source: Path, target: Path) -> None:
-    """Check that a calibrated copy of a model can be written to a folder.
+    """Check that a copy of a model can be written to a folder.
 
     Raises:
         UserError: the folder is the model's own, belongs to the package, or is not empty.
     """
     resolved = target.resolve()
     if resolved == source.resolve():
-        raise UserError(f"--save-calibration writes a copy and does not change {target}: give another folder.")
+        raise UserError(f"a copy is written, which does not change {target}: give another folder.")
     if is_shipped(resolved):
         raise UserError(f"{target} is a folder of the package's own models: give another one.")
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
@@ -155,7 +155,7 @@ def save_calibration(
     if not changes:
         reasons = "; ".join(f"{task}: {reason}" for task, reason in fit.refused.items())
         raise UserError(f"no task could be calibrated, so nothing is written ({reasons}).")
-    _copy(source, target, _calibrated(spec, fit, changes, source, target, command))
+    write_copy(source, target, _calibrated(spec, fit, changes, command))
     return changes
 
 
@@ -168,9 +168,7 @@ def _changes(spec: ModelSpec, fit: Fit, predictions: Predictions) -> Iterator[Ch
             yield Change(task, before, after)
 
 
-def _calibrated(
-    spec: ModelSpec, fit: Fit, changes: list[Change], source: Path, target: Path, command: str
-) -> ModelSpec:
+def _calibrated(spec: ModelSpec, fit: Fit, changes: list[Change], command: str) -> ModelSpec:
     tasks = [change.task for change in changes]
     records = {
         change.task: {
@@ -181,10 +179,8 @@ def _calibrated(
         }
         for change in changes
     }
-    weights = moved_weights(spec.backbone, source.resolve(), target.resolve())
     return replace(
         spec,
-        backbone=replace(spec.backbone, weights=weights),
         temperatures=spec.temperatures | {task: fit.temperatures[task] for task in tasks},
         thresholds=spec.thresholds | {task: fit.thresholds[task] for task in tasks},
         uncalibrated=tuple(task for task in spec.uncalibrated if task not in tasks),
@@ -196,8 +192,14 @@ def _calibrated(
     )
 
 
-def _copy(source: Path, target: Path, spec: ModelSpec) -> None:
-    """Write all files of a model's folder with another description, whole or not at all."""
+def write_copy(source: Path, target: Path, spec: ModelSpec) -> None:
+    """Write all files of a model's folder with another description, whole or not at all.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    weights = moved_weights(spec.backbone, source.resolve(), target.resolve())
+    spec = replace(spec, backbone=replace(spec.backbone, weights=weights))
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
