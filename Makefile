@@ -13,7 +13,7 @@ PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile
 NO_ROS_TESTS = test --ignore=test/platform
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-oldest lint lock clean
+.PHONY: help run setup test test-oldest lint lock wheelhouse clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,10 @@ lock: setup ## remake the locked requirements; ARGS=--upgrade takes the newest v
 		-c requirements/robot.txt -o requirements/robot-torch.txt
 	$(COMPILE) --python-version 3.11 --extra train --extra export --extra insightface --extra dev --extra setup \
 		--resolution lowest-direct -o requirements/oldest.txt
+
+wheelhouse: ## collect everything for a robot without a network; ARGS="--lock robot-torch --python 3.12"
+	@sh scripts/setup/find_python.sh --check "$(PYTHON)"
+	@$(PY) scripts/setup/wheelhouse.py $(ARGS)
 
 clean: ## remove everything that make has made, the environments included
 	rm -rf build install log .venv .venv-oldest .venv-robot *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
