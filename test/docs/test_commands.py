@@ -58,6 +58,9 @@ NOT_RUN = {
     "facial-attributes evaluate --manifest work/faces/manifest-val.csv --crop box --engine": _LONG.format(
         "training/measure/test_agreement.py"
     ),
+    "facial-attributes evaluate --manifest faces.csv --split val --save-resting-face": (
+        "needs several images of twenty people; test/fusion measures the constants on made-up ones"
+    ),
     "facial-attributes import": "needs a checkpoint of the thesis; test/models makes one",
     "facial-attributes info": "counts a large model; test/cli/test_info.py",
     "facial-attributes prepare imdb-wiki": "needs MATLAB files; test/training/prepare/test_sources.py makes some",
