@@ -5,21 +5,18 @@ a wall. The camera shows all six faces, zooms in on some of them, pans to the as
 """
 
 import math
-from importlib.util import find_spec
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.decoder import read_image
+from facial_attributes_ros.imaging.sample_images import sample_images
 
 PERIOD = 28.0
 """Seconds after which the motion repeats."""
 
 _WALL_HEIGHT = 1000
-_PHOTOGRAPHS = {"insightface": "data/images/t1.jpg", "skimage": "data/astronaut.png"}
 
 _PATH = np.array(
     [
@@ -90,19 +87,7 @@ def _viewpoint(seconds: float) -> tuple[float, float, float]:
 
 
 def _hang_up() -> NDArray[np.uint8]:
-    paths = [path for package, inner in _PHOTOGRAPHS.items() if (path := _package_file(package, inner))]
-    if not paths:
-        raise UserError("The sample needs scikit-image or insightface; install one: pip install scikit-image.")
-    return np.hstack([_mount(read_image(path)) for path in paths])
-
-
-def _package_file(package: str, inner: str) -> Path | None:
-    # The package is located without an import: that of insightface takes seconds.
-    found = find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        return None
-    path = Path(found.submodule_search_locations[0]) / inner
-    return path if path.is_file() else None
+    return np.hstack([_mount(read_image(path)) for path in sample_images()])
 
 
 def _mount(photograph: NDArray[np.uint8]) -> NDArray[np.uint8]:

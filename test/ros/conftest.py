@@ -249,6 +249,9 @@ class Graph:
     def node(self, name, *arguments, prefix=(), **env):
         return self._start(Process, ["-m", "facial_attributes_ros.ros", name, *arguments], env, prefix)
 
+    def script(self, path, *arguments):
+        return self._start(Process, [str(path), *arguments], {})
+
     def stub(self, *arguments, **env):
         """The perception node with stand-ins; see processes/stub_perception.py."""
         return self._start(Process, [str(PROCESSES / "stub_perception.py"), *arguments], env)

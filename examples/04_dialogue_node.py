@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""A dialogue node that adapts how it speaks to the person in front of the robot.
+"""A ROS node that adapts how it speaks to the person in front of the robot.
 
-It listens to `faces`, speaks to the largest one, and decides from what is known, and only from that:
+    ros2 launch facial_attributes_ros perception.launch.py
+    python3 examples/04_dialogue_node.py
 
-- to a child: short, simple sentences, and slowly;
+It shows: choosing the person to speak with from `faces`, and a manner of speaking that follows from what is known of
+that person, and only from that:
+
+- to a child: short, simple sentences, spoken slowly;
 - to somebody who looks sad, angry or afraid: a softer tone;
-- of the person: he, she, or they while that is not known.
+- of the person: he, she, or they while the gender is unknown.
 
-It publishes what it would say on `speech` (std_msgs/String) and logs it. Start the camera and the perception node,
-then run `python3 examples/dialogue.py`.
+The node publishes what it would say on `speech` (std_msgs/String) and logs it. In a checkout without ROS, start it with
+`scripts/ros_env.py`.
 """
 
 import math
@@ -23,7 +27,7 @@ MALE, FEMALE = 0, 1
 SOFT_EMOTIONS = {1: "afraid", 4: "sad", 5: "angry"}
 ADULT_YEARS = 16.0
 PAUSE = 5.0
-"""Seconds of silence between two sentences to the same person in the same manner."""
+"""Seconds of silence after each sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def main() -> None:
 
         def _on_faces(self, message: Any) -> None:
             face = person_in_front(message.faces)
-            # Wait until something is known: the first frames of a face are not.
+            # Before the first observation, nothing is known of a face.
             if face is None or face.observations == 0:
                 return
             manner = manner_for(face)

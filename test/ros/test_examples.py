@@ -1,4 +1,4 @@
-"""The example speaks as the person needs it, and changes nothing for what is unknown."""
+"""The example nodes run, and the dialogue adapts to what is known of the person and to nothing else."""
 
 import importlib.util
 import math
@@ -9,8 +9,9 @@ import pytest
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, UNKNOWN
 
-PATH = Path(__file__).resolve().parents[2] / "examples" / "dialogue.py"
-_spec = importlib.util.spec_from_file_location("dialogue", PATH)
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+DIALOGUE = EXAMPLES / "04_dialogue_node.py"
+_spec = importlib.util.spec_from_file_location("dialogue", DIALOGUE)
 dialogue = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(dialogue)
 
@@ -59,3 +60,42 @@ def test_the_largest_face_is_the_person_in_front():
     faces = [face(size=10), face(size=30), face(size=20)]
     assert dialogue.person_in_front(faces) is faces[1]
     assert dialogue.person_in_front([]) is None
+
+
+MESSAGE = {
+    "id": "fabc",
+    "roi": {"width": 90, "height": 100},
+    "age": 7.0,
+    "age_group": LABELS[AGE].index("3-9"),
+    "gender": UNKNOWN,
+    "emotion": LABELS[EMOTION].index("sad"),
+    "observations": 5,
+}
+
+
+def send_faces(peer, *faces):
+    header = {"frame_id": "eye", "stamp": {"sec": 1700000000, "nanosec": 5}}
+    message = {"header": header, "image_width": 640, "image_height": 480, "model": "small", "faces": list(faces)}
+    peer.publish(message, topic="faces", kind="facial_attributes_ros/FaceAttributesArray")
+
+
+def test_the_listener_logs_who_comes_changes_and_goes(shared_graph):
+    listener, peer = shared_graph.script(EXAMPLES / "03_listener_node.py"), shared_graph.peer()
+    send_faces(peer, MESSAGE)
+    listener.wait_for_text("fabc: age 3-9, gender unknown, emotion sad")
+    send_faces(peer, MESSAGE)
+    send_faces(peer, MESSAGE | {"gender": LABELS[GENDER].index("female")})
+    listener.wait_for_text("fabc: age 3-9, gender female, emotion sad")
+    send_faces(peer)
+    listener.wait_for_text("fabc: gone")
+    assert listener.interrupt() == 0
+    assert len([line for line in listener.lines if "fabc" in line]) == 3
+
+
+def test_the_dialogue_node_publishes_what_it_would_say(shared_graph):
+    node, peer = shared_graph.script(DIALOGUE), shared_graph.peer()
+    peer.listen("speech", "std_msgs/String")
+    send_faces(peer, MESSAGE)
+    peer.hear("speech", what="a sentence")
+    assert node.wait_for_text("To fabc (they), softly: Oh, is something wrong? I am here.")
+    assert node.interrupt() == 0
