@@ -4,7 +4,8 @@
     python examples/05_adapt_a_model.py                                      # practice faces with made-up labels
     python examples/05_adapt_a_model.py work/faces/manifest.csv --tasks age,gender
 
-It shows: a recipe that starts from a finished model and trains its heads, and what `facial-attributes` prints as JSON.
+It shows: a recipe that starts from a finished model and trains the same blocks and heads further, and the figures that
+`facial-attributes evaluate` prints as JSON. On the practice faces it takes a few minutes on a CPU.
 The manifest needs the splits train and val, on which the model is adapted, and test, on which both are measured:
 `facial-attributes prepare` makes it of a data set (docs/data.md). The training extra must be installed.
 """
@@ -19,6 +20,8 @@ from pathlib import Path
 
 from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.cli.main import main as facial_attributes
+from facial_attributes_ros.models.registry import model_folder
+from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.text import with_interval
 
 
@@ -29,7 +32,7 @@ def main() -> None:
     parser.add_argument("--tasks", default=",".join(TASKS), help="comma-separated (default: %(default)s)")
     parser.add_argument("--start", default="small", help="name or folder of the model to adapt (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("work/adapted"), help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=3, help="default: %(default)s")
     args = parser.parse_args()
 
     manifest = args.manifest or practice_faces(args.out / "practice")
@@ -48,20 +51,29 @@ def practice_faces(folder: Path) -> Path:
 
 
 def adapt(manifest: Path, tasks: list[str], start: str, folder: Path, epochs: int) -> Path:
-    """Train the heads of a model, choose the best epoch on the split val, and return the new model's folder."""
+    """Train a model further, choose the best epoch on the split val, and return the new model's folder."""
+    spec = ModelSpec.read(model_folder(start))
+    weights = spec.backbone.weights
     recipe = {
         "name": "adapted",
         "output": str(folder / "run"),
-        "backbone": {"name": "dinov2-vits14", "image_size": 112, "start": start},
-        "adaptation": "lp",
+        "backbone": {
+            "name": spec.backbone.name,
+            "weights": None if weights == "included" else weights,
+            "image_size": spec.image_size,
+            "architecture": spec.backbone.architecture,
+            "start": start,
+        },
+        "adaptation": spec.adaptation["name"],
         "tasks": tasks,
         "data": {
             "train": [{"manifest": str(manifest), "splits": ["train"]}],
             "validation": [{"manifest": str(manifest), "splits": ["val"]}],
+            "crop_margin": spec.crop_margin,
         },
-        "cache": {"folder": str(folder / "features")},
         "optimiser": {"lr": 1e-3},
         "epochs": epochs,
+        "batch_size": 32,
     }
     path = folder / "recipe.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)

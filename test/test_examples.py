@@ -3,9 +3,14 @@
 import csv
 import re
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from facial_attributes_ros.models.checkpoint import save_model
+from facial_attributes_ros.models.registry import build_network
+from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -51,8 +56,19 @@ def few_practice_faces(tmp_path):
     return tmp_path / "few.csv"
 
 
-def test_a_model_is_adapted_and_compared_with_the_one_before(run, few_practice_faces, tmp_path):
-    lines = run("05_adapt_a_model.py", few_practice_faces, "--out", tmp_path, "--tasks", "emotion", "--epochs", 2)
+@pytest.fixture
+def tiny_model(tmp_path):
+    """A folder with a model of a few thousand random weights."""
+    tiny = BackboneReference("timm:vit_tiny_patch16_224", architecture={"embed_dim": 16, "depth": 2, "num_heads": 2})
+    spec = ModelSpec("tiny", tiny, image_size=32, mean=(0.5,) * 3, std=(0.5,) * 3, adaptation={"name": "full"})
+    weights = build_network(spec).state_dict()
+    save_model(tmp_path / "tiny", replace(spec, backbone=replace(tiny, weights="included")), weights)
+    return tmp_path / "tiny"
+
+
+def test_a_model_is_adapted_and_compared_with_the_one_before(run, few_practice_faces, tiny_model, tmp_path):
+    options = ("--start", tiny_model, "--out", tmp_path, "--tasks", "emotion", "--epochs", 2)
+    lines = run("05_adapt_a_model.py", few_practice_faces, *options)
     figure = r"\d+\.\d % \[\d+\.\d, \d+\.\d\]"
     assert re.fullmatch(rf"emotion: accuracy {figure} before, {figure} after", lines[0])
     assert (tmp_path / "run" / "model" / "model.json").is_file()

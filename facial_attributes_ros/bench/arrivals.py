@@ -1,4 +1,4 @@
-"""Collects when arrays of faces arrive, for measurements."""
+"""Records when messages arrive on `faces`, for measurements."""
 
 import time
 from typing import Any
@@ -15,15 +15,15 @@ from facial_attributes_ros.msg import FaceAttributesArray
 
 
 class Arrivals:
-    """Listens on `faces` while it is entered.
+    """Subscribes to `faces` inside a `with` block.
 
     Attributes:
-        latencies: seconds from the stamp of each array to its arrival.
-        faces: number of faces in each array.
+        latencies: seconds from the stamp of each message to its arrival.
+        faces: number of faces in each message.
     """
 
     def __init__(self) -> None:
-        """Begin without any."""
+        """Begin without messages."""
         self.latencies: list[float] = []
         self.faces: list[int] = []
         self._context = Context()
@@ -31,7 +31,7 @@ class Arrivals:
     def __enter__(self) -> Self:
         rclpy.init(context=self._context)
         self._node = Node("arrivals", context=self._context)
-        self._node.create_subscription(FaceAttributesArray, "faces", self._on_array, QoSProfile(depth=10))
+        self._node.create_subscription(FaceAttributesArray, "faces", self._on_faces, QoSProfile(depth=10))
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         return self
@@ -42,24 +42,24 @@ class Arrivals:
         rclpy.shutdown(context=self._context)
 
     def collect(self, seconds: float) -> None:
-        """Take in what arrives within so many seconds."""
+        """Record the messages of the next `seconds`."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left)
 
     def wait_for_first(self, seconds: float) -> bool:
-        """Wait until an array has come, and return whether one has within so many seconds."""
+        """Wait for a message, for `seconds` at most; return True if one has arrived."""
         end = time.monotonic() + seconds
         while not self.faces and time.monotonic() < end:
             self.collect(0.2)
         return bool(self.faces)
 
     def clear(self) -> None:
-        """Forget what has come."""
+        """Forget all messages."""
         self.latencies.clear()
         self.faces.clear()
 
-    def _on_array(self, message: Any) -> None:
+    def _on_faces(self, message: Any) -> None:
         now = self._node.get_clock().now()
         self.latencies.append((now - Time.from_msg(message.header.stamp)).nanoseconds * 1e-9)
         self.faces.append(len(message.faces))

@@ -1,4 +1,4 @@
-"""What every rung of the ladder costs to run and to train on this machine, with random weights."""
+"""What each adaptation costs to run and to train on this machine, with random weights."""
 
 import gc
 import time
@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from facial_attributes_ros.attributes import LABELS
+from facial_attributes_ros.bench.timing import MINIMUM_RUNS
 from facial_attributes_ros.engines.batches import out_of_memory
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptations.ladder import Adaptation, build_model, merge
@@ -32,38 +33,36 @@ TRAINING_BATCHES: Final = (16, 64)
 PRECISIONS: Final = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 OUT_OF_MEMORY: Final = "out of memory"
 WARM_UP: Final = 3
-LEAST_RUNS: Final = 5
-"""Measured runs of everything, however long one takes."""
 MATRIX_SIDE: Final = {"cuda": 8192, "cpu": 2048}
 """Rows and columns of the matrices whose product stands for what a device can do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a row of the ladder measures.
+    """What a row of the table measures.
 
     Attributes:
         phase: `forward`, with adapters merged, or `training`: forward, backward and optimiser.
-        rung: the adaptation, or `BARE`.
+        adaptation: its name, or `BARE`.
         batch: faces.
         checkpointing: whether blocks are computed again in the backward pass instead of kept.
     """
 
     phase: str
-    rung: str
+    adaptation: str
     batch: int
     checkpointing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a step costs; numbers are None where it could not run.
+    """Cost of a step; numbers are None where it could not run.
 
     Attributes:
         milliseconds: median.
         faces_per_second: batch over median.
         peak_memory: MB, weights included: what PyTorch allocated on a GPU, what the whole process had resident on a CPU
-            (None where the system doesn't tell).
+            (None where the system does not report it).
         teraflops: 10^12 operations a second, 2 per multiply-add, attention included; counted for forward only.
         runs: number of measurements.
         note: why there are no numbers, such as `OUT_OF_MEMORY`.
@@ -81,14 +80,14 @@ def ladder_steps(batches: Sequence[int] | None = None) -> list[Step]:
     """Return the steps to measure, those of one network side by side.
 
     Args:
-        batches: for forward and training alike instead of `FORWARD_BATCHES` and `TRAINING_BATCHES`; training leaves out
+        batches: for forward and training alike instead of `FORWARD_BATCHES` and `TRAINING_BATCHES`; training has no
             batches of one, which batch normalisation refuses.
     """
     trained = [batch for batch in batches or TRAINING_BATCHES if batch > 1]
-    forward = [Step("forward", rung, batch) for rung in FORWARD for batch in batches or FORWARD_BATCHES]
+    forward = [Step("forward", name, batch) for name in FORWARD for batch in batches or FORWARD_BATCHES]
     return forward + [
-        Step("training", rung, batch, checkpointing)
-        for rung in TRAINING
+        Step("training", name, batch, checkpointing)
+        for name in TRAINING
         for checkpointing in (False, True)
         for batch in trained
     ]
@@ -103,7 +102,7 @@ def bench_ladder(
     image_size: int | None = None,
     **architecture: Any,
 ) -> Iterator[tuple[Step, Cost]]:
-    """Measure steps one after the other; one that has too little memory doesn't keep the rest from running.
+    """Measure steps one after the other; one that has too little memory does not keep the others from running.
 
     Forward runs with weights of the precision; training keeps weights in float32 and computes in the precision.
 
@@ -112,7 +111,7 @@ def bench_ladder(
         steps: as `ladder_steps` gives them.
         device: `cpu`, `cuda` or `cuda:N`.
         precision: a key of `PRECISIONS`.
-        seconds: to measure each step for, but `LEAST_RUNS` in any case.
+        seconds: to measure each step for, but `MINIMUM_RUNS` in any case.
         image_size: side of the input in pixels, if not the backbone's own.
         architecture: passed to timm, to measure small or changed networks.
 
@@ -125,13 +124,13 @@ def bench_ladder(
     built: tuple[str, str] | None = None
     network: _Forward | _Training | None = None
     for step in steps:
-        if (step.phase, step.rung) != built or network is None:
+        if (step.phase, step.adaptation) != built or network is None:
             network = None  # its memory is needed for the next
             _free(where)
         try:
             if network is None:
                 kind = _Forward if step.phase == "forward" else _Training
-                network = kind(template, step.rung, where, dtype)
+                network = kind(template, step.adaptation, where, dtype)
             cost = _measure(network.prepare(step), step.batch, where, seconds, network.gflops)
         except UserError as error:
             cost = Cost(note=str(error))
@@ -139,7 +138,7 @@ def bench_ladder(
             if not out_of_memory(error):
                 raise
             cost = Cost(note=OUT_OF_MEMORY)
-        built = step.phase, step.rung
+        built = step.phase, step.adaptation
         # Outside the handler, where the error no longer holds the tensors of the step.
         if cost.note and network is not None:
             network.module.zero_grad(set_to_none=True)
@@ -148,7 +147,7 @@ def bench_ladder(
 
 
 def matrix_product(device: str, precision: str, seconds: float = 2.0) -> float:
-    """Return 10^12 operations a second of one large matrix product, the arithmetic limit that can be had in practice.
+    """Return the TFLOP/s of one large matrix product: the arithmetic limit that can be reached in practice.
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`.
@@ -168,7 +167,7 @@ def matrix_product(device: str, precision: str, seconds: float = 2.0) -> float:
 def random_backbone(template: Backbone, device: torch.device) -> Backbone:
     """Return a copy of a backbone on the meta device with random weights on another device.
 
-    The numbers are of a sensible size and otherwise meaningless, those in tables that are not learned included.
+    The values have a sensible scale and no meaning; buffers, such as fixed tables, are filled with ones.
     """
     backbone = deepcopy(template).to_empty(device=device)
     with torch.no_grad():
@@ -183,22 +182,22 @@ def random_backbone(template: Backbone, device: torch.device) -> Backbone:
 
 
 class _Forward:
-    """A rung's network with its adapters merged, or the bare backbone."""
+    """The network of an adaptation with its adapters merged, or the bare backbone."""
 
-    def __init__(self, template: Backbone, rung: str, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, template: Backbone, name: str, device: torch.device, dtype: torch.dtype) -> None:
         self.device, self.dtype = device, dtype
         self.side = template.preprocess.image_size
         with torch.device("meta"):
-            counted, image = self._network(deepcopy(template), rung), torch.empty(1, 3, self.side, self.side)
+            counted, image = self._network(deepcopy(template), name), torch.empty(1, 3, self.side, self.side)
             self.gflops = operations(lambda: counted(image))[1]
-        self.module = self._network(random_backbone(template, device), rung)
+        self.module = self._network(random_backbone(template, device), name)
         self.module.requires_grad_(False).eval().to(device, dtype)
 
     @staticmethod
-    def _network(backbone: Backbone, rung: str) -> nn.Module:
-        if rung == BARE:
+    def _network(backbone: Backbone, name: str) -> nn.Module:
+        if name == BARE:
             return backbone.eval()
-        model = build_model(backbone, Adaptation.named(rung))
+        model = build_model(backbone, Adaptation.named(name))
         merge(model)
         return model.eval()
 
@@ -213,13 +212,13 @@ class _Forward:
 
 
 class _Training:
-    """A rung's network and its optimiser."""
+    """The network of an adaptation, and its optimiser."""
 
     gflops = None
 
-    def __init__(self, template: Backbone, rung: str, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, template: Backbone, name: str, device: torch.device, dtype: torch.dtype) -> None:
         self.device, self.dtype = device, dtype
-        adaptation = Adaptation.named(rung)
+        adaptation = Adaptation.named(name)
         self.module = build_model(random_backbone(template, device), adaptation).to(device).train()
         self.optimizer = torch.optim.AdamW(parameter_groups(self.module, adaptation, lr=1e-5))
 
@@ -252,7 +251,7 @@ def _measure(
     _reset_peak(device)
     spent: list[float] = []
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(spent) < LEAST_RUNS:
+    while time.perf_counter() < end or len(spent) < MINIMUM_RUNS:
         spent.append(_milliseconds(run, device))
     median = float(np.median(spent))
     teraflops = None if gflops is None else gflops * batch / median
@@ -300,5 +299,5 @@ def _free(device: torch.device) -> None:
 
 
 def device_name(device: str) -> str:
-    """Return a device and, for a GPU, what it is called."""
+    """Return a device and, for a GPU, its model."""
     return device if device == "cpu" else f"{device} ({torch.cuda.get_device_name(device)})"

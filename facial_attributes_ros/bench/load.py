@@ -1,21 +1,22 @@
-"""Cost against work: more faces, larger frames, higher rates, each until the node no longer keeps up."""
+"""Cost against load: more faces, larger frames and higher rates, until the node no longer keeps up."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from facial_attributes_ros.bench.graph import EndToEnd, LiveGraph
-from facial_attributes_ros.bench.stages import frame_with_faces
+from facial_attributes_ros.bench.frames import frame_with_faces
+from facial_attributes_ros.bench.graph import EndToEnd, LiveGraph, Progress
+from facial_attributes_ros.errors import UserError
 
 AXES: Final = {
     "faces": (1, 2, 5, 10, 20, 35, 50),
     "width": (320, 640, 960, 1280, 1920, 2560, 3840),
     "rate": (5, 10, 15, 20, 30, 45, 60),
 }
-"""What is changed, one after the other; the rest stays at `USUAL`. Frames are 4:3."""
+"""Values that are changed, one axis after the other; the rest stays at `USUAL`. Frames are 4:3."""
 USUAL: Final = {"faces": 1, "width": 640, "rate": 30}
 KEEPS_UP: Final = 0.95
-"""Share of the camera's frames that must be answered."""
+"""Fraction of the camera's frames for which a message must arrive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,10 @@ class Point:
     """One point of a curve.
 
     Attributes:
-        axis: which of `AXES` is changed.
-        faces: in the frame.
+        axis: the one of `AXES` that is changed.
+        faces: number of faces in the frame.
         width: of the frame in pixels; its height is three quarters of it.
-        rate: frames a second of the camera.
+        rate: of the camera, frames/s.
     """
 
     axis: str
@@ -36,7 +37,7 @@ class Point:
 
     @property
     def value(self) -> int:
-        """Where on its axis the point is."""
+        """Position of the point on its axis."""
         return int(getattr(self, self.axis))
 
 
@@ -46,28 +47,26 @@ def load_points(axes: Sequence[str] = tuple(AXES)) -> list[Point]:
 
 
 def bench_load(
-    graph: LiveGraph, points: Sequence[Point], seconds: float, tell: Callable[[float], object] = lambda _: None
+    graph: LiveGraph, points: Sequence[Point], seconds: float, progress: Progress = lambda _: None
 ) -> Iterator[tuple[Point, EndToEnd | str]]:
-    """Measure points one after the other; one that fails gives its reason and doesn't keep the rest from running.
+    """Measure points one after the other; one that fails gives its reason, and the others follow.
 
     Args:
         graph: the running node.
         points: where to measure.
         seconds: each.
-        tell: told how many more seconds have passed.
+        progress: called with the seconds that have passed since the last call.
     """
-    from facial_attributes_ros.errors import UserError
-
     for point in points:
         try:
             frame = frame_with_faces(point.faces, point.width, point.width * 3 // 4)
-            yield point, graph.measure(frame, point.rate, seconds, tell)
+            yield point, graph.measure(frame, point.rate, seconds, progress)
         except (UserError, MemoryError) as error:
             yield point, str(error) or "out of memory"
 
 
 def limits(results: Sequence[tuple[Point, EndToEnd | str]]) -> dict[str, int | None]:
-    """Return by axis the largest value up to which every point kept up; None if not even the first did."""
+    """Return by axis the largest value up to which every point kept up; None if the first did not."""
     found: dict[str, int | None] = {}
     for axis in dict.fromkeys(point.axis for point, _ in results):
         found[axis] = None

@@ -1,12 +1,13 @@
-"""The curves of the measurements; each function draws one figure and returns it."""
+"""Figures of the measurements; each function draws one and returns it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facial_attributes_ros.bench.detection import RECALL, Finding
-from facial_attributes_ros.bench.graph import EndToEnd, Memory
+from facial_attributes_ros.bench.graph import EndToEnd
 from facial_attributes_ros.bench.load import KEEPS_UP, Point
+from facial_attributes_ros.bench.process_usage import Memory
 
 if TYPE_CHECKING:
     from facial_attributes_ros.figures import Figure
@@ -16,7 +17,7 @@ _LABELS = {"faces": "faces in the frame", "width": "frame width, pixels (4:3)", 
 
 
 def load_figure(results: Sequence[tuple[Point, EndToEnd | str]]) -> "Figure":
-    """Draw arrays a second, latency and cores against every axis; failed points are left out."""
+    """Draw message rate, latency and cores against every axis; failed points are omitted."""
     from facial_attributes_ros.figures import Figure
 
     measured = [(point, result) for point, result in results if not isinstance(result, str)]
@@ -27,13 +28,13 @@ def load_figure(results: Sequence[tuple[Point, EndToEnd | str]]) -> "Figure":
         chosen = [(point, result) for point, result in measured if point.axis == axis]
         values = [point.value for point, _ in chosen]
         rates, latencies, cores = grid[:, column]
-        rates.plot(values, [result.rate for _, result in chosen], "o-", label="arrays/s")
+        rates.plot(values, [result.rate for _, result in chosen], "o-", label="messages/s")
         wanted = [KEEPS_UP * point.rate for point, _ in chosen]
         rates.plot(values, wanted, "--", color="grey", label=f"keeps up: {KEEPS_UP:.0%} of the camera")
         rates.set_title(_LABELS[axis])
         latencies.plot(values, [result.p50 for _, result in chosen], "o-", label="latency p50, ms")
         latencies.plot(values, [result.p99 for _, result in chosen], "s--", label="latency p99, ms")
-        cores.plot(values, [result.cpu for _, result in chosen], "o-", label="cores used")
+        cores.plot(values, [result.cores for _, result in chosen], "o-", label="cores used")
         cores.set_xlabel(_LABELS[axis])
         for each in (rates, latencies, cores):
             each.set_ylim(bottom=0)
@@ -67,7 +68,7 @@ def detection_figure(findings: Sequence[Finding]) -> "Figure":
         axes.legend(fontsize=8, title="searched copy")
         axes.grid(alpha=0.3)
         times.plot([each.size for each in own], [each.milliseconds for each in own], "o-", label=_short(name))
-    times.set(xlabel="longest side of the searched copy, pixels", ylabel="milliseconds a frame", title="time")
+    times.set(xlabel="longest side of the searched copy, pixels", ylabel="milliseconds per frame", title="time")
     times.set_ylim(bottom=0)
     times.legend(fontsize=8)
     times.grid(alpha=0.3)
@@ -86,7 +87,7 @@ def memory_figure(samples: Sequence[Memory]) -> "Figure":
     axes = figure.subplots()
     minutes = [sample.seconds / 60 for sample in samples]
     axes.plot(minutes, [sample.resident for sample in samples], label="resident, with memory shared with the camera")
-    axes.plot(minutes, [sample.private for sample in samples], label="its own")
+    axes.plot(minutes, [sample.private for sample in samples], label="of its own")
     axes.set(xlabel="minutes", ylabel="MB")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8)

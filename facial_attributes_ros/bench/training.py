@@ -1,4 +1,4 @@
-"""How fast a recipe trains, against a bare loop over the same network fed from memory."""
+"""Throughput of a recipe's training, against a bare loop over the same network with batches from memory."""
 
 import time
 from collections.abc import Callable
@@ -26,16 +26,16 @@ PREFETCHED: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """How fast training is.
+    """Throughput of training.
 
     Attributes:
-        batch: rows of a step.
-        loop: rows a second of the training loop, waiting for data included.
-        bare: rows a second of the bare loop: forward, loss, backward and optimiser on batches in memory.
+        batch: samples of a step.
+        loop: samples/s of the training loop, waiting for data included.
+        bare: samples/s of the bare loop: forward, loss, backward and optimiser on batches in memory.
         ratio: loop over bare.
-        data: milliseconds a step that the loop waited for data, median.
-        step: milliseconds a step that it computed, median.
-        steps: measured steps of the loop.
+        data: milliseconds per step that the loop waited for data, median.
+        step: milliseconds per step that it computed, median.
+        steps: number of measured steps of the loop.
     """
 
     batch: int
@@ -48,16 +48,16 @@ class Throughput:
 
 
 class _EnoughError(Exception):
-    """Ends the training loop when it has been measured long enough."""
+    """Ends the training loop when it was measured for long enough."""
 
 
 @dataclass
 class _Turns:
-    """Told of every step of the loop; lets the bare loop take its turn, and ends the whole."""
+    """Receives every step of the loop, runs the bare loop in turns with it, and ends both."""
 
     bare: Callable[[], object]
     seconds: float
-    tell: Callable[[float], object]
+    progress: Callable[[float], object]
     prefetched: int
     waited: list[float] = field(default_factory=list)
     worked: list[float] = field(default_factory=list)
@@ -72,11 +72,11 @@ class _Turns:
     def step(self, _progress: Any, _losses: Any, _rows: int, waited: float, worked: float) -> None:
         self.begun = self.begun or time.perf_counter()
         self.turn += 1
-        # What was loaded during the other loop's turn would flatter this one.
+        # Batches that were loaded during the other loop's turn would flatter this one.
         if self.turn > self.prefetched:
             self.waited.append(waited)
             self.worked.append(worked)
-            self.tell(waited + worked)
+            self.progress(waited + worked)
         if self.turn < self.prefetched + LOOP_STEPS:
             return
         self.turn = 0
@@ -84,34 +84,34 @@ class _Turns:
             start = time.perf_counter()
             self.bare()
             self.alone.append(time.perf_counter() - start)
-            self.tell(self.alone[-1])
+            self.progress(self.alone[-1])
         if time.perf_counter() - self.begun >= self.seconds:
             raise _EnoughError
 
 
 def bench_training(
-    recipe: "Recipe", seconds: float = 120.0, tell: Callable[[float], object] = lambda _: None
+    recipe: "Recipe", seconds: float = 120.0, progress: Callable[[float], object] = lambda _: None
 ) -> Throughput:
-    """Train as a recipe says, in a folder that is thrown away, in turns with a bare loop.
+    """Train by a recipe, in a temporary folder, in turns with a bare loop.
 
     Args:
         recipe: the run; its first stage is measured.
         seconds: to measure.
-        tell: told how many more seconds have passed.
+        progress: called with the seconds that have passed since the last call.
 
     Raises:
-        UserError: the recipe can't be trained, or its epoch ends before anything was measured.
+        UserError: the recipe can't be trained, or it ends before anything was measured.
     """
     from facial_attributes_training.fit.run import train
 
     with TemporaryDirectory() as work:
-        thrown_away = recipe.model_copy(update={"output": Path(work)})
-        turns = _Turns(_bare_loop(recipe), seconds, tell, prefetched=PREFETCHED * recipe.workers + 1)
+        temporary = recipe.model_copy(update={"output": Path(work)})
+        turns = _Turns(_bare_loop(recipe), seconds, progress, prefetched=PREFETCHED * recipe.workers + 1)
         turns.bare()
         with suppress(_EnoughError):
-            train(thrown_away, make_report=lambda _tasks, _folder: turns)  # type: ignore[arg-type, return-value]
+            train(temporary, make_report=lambda _tasks, _folder: turns)  # type: ignore[arg-type, return-value]
     if not turns.alone:
-        raise UserError("The recipe ended before anything was measured: give it more epochs or rows, or fewer seconds.")
+        raise UserError("The recipe ended before anything was measured: give it more epochs or samples, or less time.")
     batch = recipe.batch_size
     loop = batch * len(turns.waited) / (sum(turns.waited) + sum(turns.worked))
     bare = batch / float(np.mean(turns.alone))

@@ -1,12 +1,8 @@
 """The modes of `facial-attributes bench`: each measures, prints rows as they come, and returns its report."""
 
 import argparse
-import csv
-import json
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from typing_extensions import Self
 
+from facial_attributes_ros.bench.report import Report, last_memory
 from facial_attributes_ros.cli import bench_tables as tables
+from facial_attributes_ros.cli.common import command_line, training_extra, warn
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from facial_attributes_ros.bench.detection import Portrait
+    from facial_attributes_ros.bench.frames import Portrait
     from facial_attributes_ros.engines.base import Engine
-
-Report = dict[str, Any]
 
 
 def stages(args: argparse.Namespace) -> Report:
     """Time the stages of a frame in turns."""
-    from facial_attributes_ros.bench.stages import bare_backbone, bench_stages, overhead
+    from facial_attributes_ros.bench.backbone import bare_backbone
+    from facial_attributes_ros.bench.stages import bench_stages, estimate_to_backbone
     from facial_attributes_ros.detection.load import load_detector
     from facial_attributes_ros.engines.load import load_engine
     from facial_attributes_ros.models.registry import model_folder
@@ -37,7 +35,10 @@ def stages(args: argparse.Namespace) -> Report:
     bare = bare_backbone(model_folder(args.model), engine, args.threads)
     timings = bench_stages(engine, detector, bare, args.faces, args.seconds or 6.0)
     report = _about(**_model(engine), engine=engine.name, device=engine.device)
-    report |= {"timings": [asdict(timing) for timing in timings], "estimate_per_backbone": overhead(timings)}
+    report |= {
+        "timings": [asdict(timing) for timing in timings],
+        "estimate_per_backbone": estimate_to_backbone(timings),
+    }
     if not args.json:
         tables.print_stages(report)
     return report
@@ -45,17 +46,20 @@ def stages(args: argparse.Namespace) -> Report:
 
 def end_to_end(args: argparse.Namespace) -> Report:
     """Run a camera and the perception node; beside each run the bare detector and backbone, and our own overhead."""
-    from facial_attributes_ros.bench.graph import live_graph, own_overhead
-    from facial_attributes_ros.bench.stages import bare_backbone, bench_bare, frame_with_faces
+    from facial_attributes_ros.bench.backbone import bare_backbone
+    from facial_attributes_ros.bench.frames import frame_with_faces
+    from facial_attributes_ros.bench.graph import live_graph
+    from facial_attributes_ros.bench.overhead import own_overhead
+    from facial_attributes_ros.bench.stages import bench_bare
     from facial_attributes_ros.detection.load import load_detector
     from facial_attributes_ros.engines.load import load_engine
     from facial_attributes_ros.models.registry import model_folder
 
-    # Loading it here builds it where it has never been used; that is not to be measured.
+    # An engine that was never used is built here, which must not be measured.
     detector, engine = load_detector(_detector(args)), load_engine(args.model, args.device, args.engine)
     bare, seconds = bare_backbone(model_folder(args.model), engine), args.seconds or 20.0
     report = _about(**_model(engine), engine=engine.name, rate=args.rate, seconds=seconds, faces={})
-    with _Bar(len(args.faces) * args.runs * seconds) as bar:
+    with ProgressBar("s", len(args.faces) * args.runs * seconds) as bar:
         for count in args.faces:
             frame = frame_with_faces(count)
             own = own_overhead(engine, detector, frame, count, min(seconds, 10.0))
@@ -63,11 +67,15 @@ def end_to_end(args: argparse.Namespace) -> Report:
             for _ in range(args.runs):
                 timings = bench_bare(detector, bare, frame, count, min(seconds / 10, 5.0))
                 with live_graph(args.model, engine.name, _detector(args), engine.device) as graph:
-                    measured = asdict(graph.measure(frame, args.rate, seconds, bar.tell))
+                    measured = asdict(graph.measure(frame, args.rate, seconds, bar.advance))
                 runs.append(measured | {stage: timing.median for stage, timing in timings.items()})
             report["faces"][count] = {"median": _median(runs), "overhead": asdict(own), "runs": runs}
     if not args.json:
         tables.print_end_to_end(report)
+    if args.out:
+        from facial_attributes_ros.bench.process_usage import Memory
+
+        _plot(args.out / "memory.png", "memory_figure", [Memory(**row) for row in last_memory(report)])
     return report
 
 
@@ -85,8 +93,8 @@ def load(args: argparse.Namespace) -> Report:
     if not args.json:
         tables.print_load_header()
     graph = live_graph(args.model, engine.name, _detector(args), engine.device)
-    with _Bar(len(points) * seconds) as bar, graph as live:
-        for point, result in bench_load(live, points, seconds, bar.tell):
+    with ProgressBar("s", len(points) * seconds) as bar, graph as live:
+        for point, result in bench_load(live, points, seconds, bar.advance):
             results.append((point, result))
             if not args.json:
                 with bar.aside():
@@ -102,18 +110,22 @@ def load(args: argparse.Namespace) -> Report:
 
 def detection(args: argparse.Namespace) -> Report:
     """Compare detectors."""
-    from facial_attributes_ros.bench.detection import SIZES, bench_detection, sample_portraits, scenes
+    from facial_attributes_ros.bench.detection import SIZES, bench_detection
+    from facial_attributes_ros.bench.frames import sample_portraits, scenes
 
-    portraits = _portraits(args.manifest, args.rows) if args.manifest else sample_portraits()
-    names = args.detector or ["yunet:onnx", "yunet:opencv"]
+    portraits = _portraits(args.manifest, args.samples) if args.manifest else sample_portraits()
+    names, sizes = args.detector or ["yunet:onnx", "yunet:opencv"], args.sizes or SIZES
     frames = list(scenes(portraits))
     findings = []
     if not args.json:
         tables.print_detection_header(sorted({scene.side for scene in frames}))
-    for finding in bench_detection(names, frames, args.sizes or SIZES, args.seconds or 20.0):
-        findings.append(finding)
-        if not args.json:
-            tables.print_detection_row(asdict(finding))
+    with ProgressBar("settings", len(names) * len(sizes)) as bar:
+        for finding in bench_detection(names, frames, sizes, args.seconds or 20.0):
+            findings.append(finding)
+            if not args.json:
+                with bar.aside():
+                    tables.print_detection_row(asdict(finding))
+            bar.advance()
     if all(finding.note for finding in findings):
         raise UserError(f"No detector could be measured: {findings[0].note}")
     if args.out:
@@ -123,17 +135,13 @@ def detection(args: argparse.Namespace) -> Report:
 
 def training(args: argparse.Namespace) -> Report:
     """Compare the training loop with a bare one."""
-    try:
+    with training_extra("--training"):
         from facial_attributes_training.recipe.file import read_recipe
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"--training needs the training extra ({error.name} is missing): pip install '.[train]'."
-        ) from error
     from facial_attributes_ros.bench.training import bench_training
 
     recipe, seconds = read_recipe(args.training, args.overrides), args.seconds or 120.0
-    with _Bar(seconds) as bar:
-        throughput = bench_training(recipe, seconds, bar.tell)
+    with ProgressBar("s", seconds) as bar:
+        throughput = bench_training(recipe, seconds, bar.advance)
     report = _about(recipe=recipe.name, precision=recipe.precision, workers=recipe.workers, **asdict(throughput))
     if not args.json:
         tables.print_training(report)
@@ -142,8 +150,6 @@ def training(args: argparse.Namespace) -> Report:
 
 def ladder(args: argparse.Namespace) -> Report:
     """Run and train every adaptation with random weights."""
-    from tqdm import tqdm
-
     from facial_attributes_ros.bench.ladder import bench_ladder, device_name, ladder_steps, matrix_product
     from facial_attributes_ros.engines.load import resolve_device
     from facial_attributes_ros.models.backbones.architecture import NAMED_MODELS
@@ -156,43 +162,25 @@ def ladder(args: argparse.Namespace) -> Report:
     report["matrix_product"] = matrix_product(device, precision)
     if not args.json:
         tables.print_ladder_header(report)
-    with tqdm(total=len(steps), unit=" rows", file=sys.stderr, dynamic_ncols=True) as bar:
+    with ProgressBar("rows", len(steps)) as bar:
         for step, cost in bench_ladder(backbone, steps, device, precision, args.seconds or 2.0, image_size):
             report["rows"].append(asdict(step) | asdict(cost))
             if not args.json:
-                with bar.external_write_mode(file=sys.stdout):
+                with bar.aside():
                     tables.print_ladder_row(report["rows"][-1], report["matrix_product"])
-            bar.set_postfix_str(f"{step.phase} {step.rung} {step.batch}", refresh=False)
-            bar.update()
+            bar.note(f"{step.phase} {step.adaptation} {step.batch}")
+            bar.advance()
     return report
 
 
-def keep(folder: Path, name: str, report: Report) -> Path:
-    """Write a report as JSON, and its rows or the memory of its last run, if it has such, as CSV; return the JSON."""
-    path = folder / f"{name}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    rows = report.get("rows") or report.get("timings")
-    if name == "end_to_end":
-        from facial_attributes_ros.bench.graph import Memory
-
-        rows = [entry["runs"][-1]["memory"] for entry in report["faces"].values()][-1]
-        _plot(folder / "memory.png", "memory_figure", [Memory(**row) for row in rows])
-    if rows:
-        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [key for key, value in rows[0].items() if not isinstance(value, dict)])
-            writer.writeheader()
-            writer.writerows({key: row[key] for key in writer.fieldnames} for row in rows)
-    return path
-
-
 def _plot(path: Path, name: str, values: Sequence[Any]) -> None:
-    """Draw a figure of `bench_plots`; without matplotlib the report is kept all the same."""
-    from facial_attributes_ros.bench import plots as bench_plots
+    """Write a figure of `bench.plots`; without matplotlib the report is kept all the same."""
+    from facial_attributes_ros.bench import plots
 
     try:
-        bench_plots.save(getattr(bench_plots, name)(values), path)
+        plots.save(getattr(plots, name)(values), path)
     except ModuleNotFoundError as error:
-        print(f"{path.name} is not drawn, since {error.name} is missing: pip install matplotlib.", file=sys.stderr)
+        warn(f"{path.name} is not drawn, since {error.name} is missing: pip install matplotlib.")
 
 
 def _model(engine: "Engine") -> dict[str, str]:
@@ -202,9 +190,9 @@ def _model(engine: "Engine") -> dict[str, str]:
 
 
 def _about(**more: Any) -> Report:
-    from facial_attributes_ros.bench.stages import machine
+    from facial_attributes_ros.bench.timing import machine
 
-    return {"command": shlex.join(["facial-attributes", *sys.argv[1:]]), "machine": machine(), **more}
+    return {"command": command_line(), "machine": machine(), **more}
 
 
 def _detector(args: argparse.Namespace) -> str:
@@ -220,21 +208,21 @@ def _median(runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def _load_row(point: Any, result: Any) -> dict[str, Any]:
     row = asdict(point)
     if isinstance(result, str):
-        return row | dict.fromkeys(("arrays_per_second", "found", "p50", "p90", "p99", "cpu")) | {"note": result}
-    figures = {name: getattr(result, name) for name in ("p50", "p90", "p99", "cpu")}
-    return row | {"arrays_per_second": result.rate, "found": result.faces} | figures | {"note": ""}
+        return row | dict.fromkeys(("messages_per_second", "detected_faces", *_FIGURES)) | {"note": result}
+    figures = {name: getattr(result, name) for name in _FIGURES}
+    return row | {"messages_per_second": result.rate, "detected_faces": result.faces} | figures | {"note": ""}
+
+
+_FIGURES = ("p50", "p90", "p99", "cores")
+"""Of a point under load, by the names of `EndToEnd`."""
 
 
 def _portraits(manifests: Sequence[Path], count: int) -> "list[Portrait]":
-    """Return some pictures of a manifest with their face boxes."""
-    try:
+    """Return some images of a manifest with their face boxes."""
+    with training_extra("--manifest"):
         from facial_attributes_training.data.archive import PictureError, PictureReader
         from facial_attributes_training.data.manifest import read_manifests
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"--manifest needs the training extra ({error.name} is missing): pip install '.[train]'."
-        ) from error
-    from facial_attributes_ros.bench.detection import Portrait
+    from facial_attributes_ros.bench.frames import Portrait
 
     manifest = read_manifests(list(manifests))
     manifest = manifest.take(manifest.has_box)
@@ -246,32 +234,7 @@ def _portraits(manifests: Sequence[Path], count: int) -> "list[Portrait]":
         try:
             portraits.append(Portrait(reader.picture(path), box))
         except PictureError as error:
-            print(f"passed over: {error}", file=sys.stderr)
+            print(f"skipped: {error}", file=sys.stderr)
     if not portraits:
-        raise UserError("The manifest has no readable pictures with face boxes.")
+        raise UserError("The manifest has no readable images with face boxes.")
     return portraits
-
-
-class _Bar:
-    """Shows how much of so many seconds has passed."""
-
-    def __init__(self, seconds: float) -> None:
-        from tqdm import tqdm
-
-        shape = "{percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s measured, {remaining} left"
-        self._bar = tqdm(total=seconds, bar_format=shape, file=sys.stderr, dynamic_ncols=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def tell(self, more: float) -> None:
-        """Show that so many more seconds have passed; the last second of a run seldom ends with it."""
-        self._bar.update(min(more, max(self._bar.total - self._bar.n, 0.0)))
-
-    def aside(self) -> AbstractContextManager[None]:
-        """Return a context in which a line may be printed."""
-        aside: AbstractContextManager[None] = self._bar.external_write_mode(file=sys.stdout)
-        return aside

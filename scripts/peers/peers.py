@@ -195,7 +195,9 @@ def peer_answers(name: str, manifest: Any, rows: Sequence[dict[str, Any]]) -> An
 
 def measure_speed(args: argparse.Namespace) -> None:
     """Take models and peers in turns over the same frames, detection and all attributes, and write the figures."""
-    from facial_attributes_ros.bench.stages import frame_with_faces, machine, measure_together, whole_way
+    from facial_attributes_ros.bench.frames import frame_with_faces
+    from facial_attributes_ros.bench.stages import whole_pipeline
+    from facial_attributes_ros.bench.timing import machine, time_in_turns
     from facial_attributes_ros.detection.load import load_detector
 
     frames = np.stack([frame_with_faces(count) for count in FRAME_FACES])
@@ -205,8 +207,8 @@ def measure_speed(args: argparse.Namespace) -> None:
         for engine in engines:
             for count, frame in zip(FRAME_FACES, frames, strict=True):
                 say(f"round {turn + 1} of {args.rounds}: {engine.spec.name}, {count} faces")
-                process = whole_way(load_detector("yunet"), engine, frame)
-                timing = measure_together({"frame": process}, count, args.seconds)[0]
+                process = whole_pipeline(load_detector("yunet"), engine, frame)
+                timing = time_in_turns({"frame": process}, count, args.seconds)[0]
                 spent.setdefault((engine.spec.name, count), []).append(timing.median)
         for name in args.peers:
             say(f"round {turn + 1} of {args.rounds}: {name}")

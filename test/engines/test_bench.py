@@ -1,25 +1,21 @@
-"""The measurements measure what they say, and the picture they use holds the faces it should."""
+"""The measurements measure what they claim, and the frame that they use has the faces that it should."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from facial_attributes_ros.bench.stages import (
-    Timing,
-    bare_backbone,
-    bench_stages,
-    frame_with_faces,
-    measure_together,
-    overhead,
-)
+from facial_attributes_ros.bench.backbone import bare_backbone
+from facial_attributes_ros.bench.frames import frame_with_faces
+from facial_attributes_ros.bench.stages import bench_stages, estimate_to_backbone
+from facial_attributes_ros.bench.timing import Timing, time_in_turns
 from facial_attributes_ros.detection.load import load_detector
 from facial_attributes_ros.engines.load import load_engine
 from facial_attributes_ros.errors import UserError
 
 
 @pytest.mark.parametrize("count", [1, 4, 10])
-def test_the_measured_picture_has_the_faces_it_should(count: int) -> None:
+def test_the_measured_frame_has_the_faces_it_should(count: int) -> None:
     pytest.importorskip("skimage")
     frame = frame_with_faces(count)
     assert frame.shape == (480, 640, 3)
@@ -28,19 +24,19 @@ def test_the_measured_picture_has_the_faces_it_should(count: int) -> None:
 
 def test_functions_are_timed_in_turns() -> None:
     calls: list[str] = []
-    timings = measure_together({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, faces=3, seconds=0)
+    timings = time_in_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, faces=3, seconds=0)
     assert calls == ["a", "b"] * 6  # one round to warm up, then the least number of measurements
     assert [(timing.stage, timing.faces, timing.runs) for timing in timings] == [("a", 3, 5), ("b", 3, 5)]
-    assert all(0 <= timing.least <= timing.median <= timing.p90 for timing in timings)
+    assert all(0 <= timing.minimum <= timing.median <= timing.p90 for timing in timings)
 
 
-def test_the_overhead_is_told_against_the_bare_backbone() -> None:
+def test_an_estimate_is_compared_with_the_bare_backbone() -> None:
     timings = [
         Timing(stage, faces, ms, ms, ms, 5)
         for faces, model, bare in ((1, 12.0, 10.0), (8, 66.0, 60.0))
         for stage, ms in (("estimate", model), ("backbone", bare), ("detection", 1.0))
     ]
-    assert overhead(timings) == {1: pytest.approx(1.2), 8: pytest.approx(1.1)}
+    assert estimate_to_backbone(timings) == {1: pytest.approx(1.2), 8: pytest.approx(1.1)}
 
 
 @pytest.mark.parametrize("name", ["torch", "onnx", "onnx-int8"])
@@ -71,7 +67,7 @@ def test_in_pytorch_a_frame_in_the_memory_of_the_device_is_timed_too(tiny_model:
     assert "resident" in {timing.stage for timing in timings}
 
 
-def test_a_live_graph_without_ros_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_live_graph_without_ros_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     from facial_attributes_ros.bench.graph import live_graph

@@ -1,4 +1,4 @@
-"""The curves say where things stop, a point that fails keeps the others, and what is left out is left out."""
+"""Curves say where the node stops keeping up; a point that fails keeps the others."""
 
 import json
 import time
@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from facial_attributes_ros.attributes import Detection
-from facial_attributes_ros.bench import detection
-from facial_attributes_ros.bench.graph import EndToEnd, Memory, slope_after
+from facial_attributes_ros.bench import detection, frames
+from facial_attributes_ros.bench.graph import EndToEnd
 from facial_attributes_ros.bench.load import Point, bench_load, limits, load_points
-from facial_attributes_ros.bench.stages import Excluded
+from facial_attributes_ros.bench.overhead import Excluded
+from facial_attributes_ros.bench.process_usage import Memory, slope_after
 from facial_attributes_ros.cli import main as cli
 from facial_attributes_ros.errors import UserError
 
@@ -45,7 +46,7 @@ def test_an_axis_keeps_up_to_the_last_point_before_the_first_that_does_not() -> 
 def test_a_point_that_fails_does_not_lose_the_others() -> None:
     pytest.importorskip("skimage")
 
-    def measure(frame: np.ndarray, rate: float, seconds: float, tell: Any) -> EndToEnd:
+    def measure(frame: np.ndarray, rate: float, seconds: float, progress: Any) -> EndToEnd:
         if frame.shape[1] == 640:
             raise UserError("Nothing was published.")
         return shown(rate)
@@ -65,10 +66,10 @@ def test_every_axis_changes_one_thing() -> None:
 
 def test_scenes_hold_every_portrait_at_the_size_they_say() -> None:
     portraits = [
-        detection.Portrait(np.full((100, 80, 3), shade, np.uint8), np.array([20, 30, 40, 50], np.float32))
+        frames.Portrait(np.full((100, 80, 3), shade, np.uint8), np.array([20, 30, 40, 50], np.float32))
         for shade in range(100, 190, 3)
     ]
-    found = list(detection.scenes(portraits, (16, 192)))
+    found = list(frames.scenes(portraits, (16, 192)))
     for side in (16, 192):
         boxes = [(scene, box) for scene in found if scene.side == side for box in scene.boxes]
         assert len(boxes) == len(portraits)
@@ -93,18 +94,18 @@ def test_recall_counts_found_faces_and_failures_are_rows(monkeypatch: pytest.Mon
     monkeypatch.setattr(detection, "load_detector", load)
     frame = np.zeros((960, 1280, 3), np.uint8)
     boxes = np.array([[10, 10, 40, 40], [800, 10, 40, 40]], np.float32)
-    rows = list(detection.bench_detection(["here", "broken"], [detection.Scene(40, frame, boxes)], (320,), 0.0))
+    rows = list(detection.bench_detection(["here", "broken"], [frames.Scene(40, frame, boxes)], (320,), 0.0))
     assert [row.note for row in rows] == ["", "no such file."]
     assert rows[0].recall == {40: 0.5}
-    assert rows[0].false_alarms == 1
-    assert rows[0].smallest is None
+    assert rows[0].false_positives == 1
+    assert rows[0].smallest_face is None
 
 
 @pytest.mark.parametrize(
     ("recall", "smallest"), [({12: 0.1, 16: 0.96, 20: 0.94, 24: 1.0, 32: 0.99}, 24), ({12: 1.0}, 12), ({12: 0.5}, None)]
 )
 def test_the_smallest_face_is_where_recall_stays(recall: dict[int, float], smallest: int | None) -> None:
-    assert detection.smallest_found(recall) == smallest
+    assert detection.smallest_face(recall) == smallest
 
 
 def test_only_what_is_named_is_left_out() -> None:
@@ -136,8 +137,8 @@ def test_the_command_keeps_report_table_and_plot(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("matplotlib")
-    portrait = detection.Portrait(np.full((100, 80, 3), 120, np.uint8), np.array([20, 30, 40, 50], np.float32))
-    monkeypatch.setattr(detection, "sample_portraits", lambda: [portrait])
+    portrait = frames.Portrait(np.full((100, 80, 3), 120, np.uint8), np.array([20, 30, 40, 50], np.float32))
+    monkeypatch.setattr(frames, "sample_portraits", lambda: [portrait])
     found = [
         detection.Finding("yunet:onnx", 320, 9.5, {12: 0.0, 96: 1.0}, 0.25, 96),
         detection.Finding("scrfd:none.onnx", 320, note="There is no detector file."),
