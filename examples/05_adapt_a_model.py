@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Adapt the model `small` to your own faces, and compare it with the model before.
 
-    python examples/05_adapt_a_model.py                                      # practice faces with made-up labels
+    python examples/05_adapt_a_model.py                                      # sample faces with made-up labels
     python examples/05_adapt_a_model.py work/faces/manifest.csv --tasks age,gender
 
 It shows: a recipe that starts from a finished model and trains the same blocks and heads further, and the figures that
-`facial-attributes evaluate` prints as JSON. On the practice faces it takes a few minutes on a CPU.
+`facial-attributes evaluate` prints as JSON. On the sample faces it takes a few minutes on a CPU.
 The manifest needs the splits train and val, on which the model is adapted, and test, on which both are measured:
 `facial-attributes prepare` makes it of a data set (docs/data.md). The training extra must be installed.
 """
@@ -28,14 +28,14 @@ from facial_attributes_ros.text import with_interval
 def main() -> None:
     """Train, measure both models, and print their accuracies."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("manifest", nargs="?", type=Path, help="labelled images (default: practice faces)")
+    parser.add_argument("manifest", nargs="?", type=Path, help="labelled images (default: sample faces)")
     parser.add_argument("--tasks", default=",".join(TASKS), help="comma-separated (default: %(default)s)")
     parser.add_argument("--start", default="small", help="name or folder of the model to adapt (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("work/adapted"), help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=3, help="default: %(default)s")
     args = parser.parse_args()
 
-    manifest = args.manifest or practice_faces(args.out / "practice")
+    manifest = args.manifest or sample_faces(args.out / "sample")
     adapted = adapt(manifest, args.tasks.split(","), args.start, args.out, args.epochs)
     before, after = accuracies(args.start, manifest), accuracies(str(adapted), manifest)
     for task in after:
@@ -43,9 +43,9 @@ def main() -> None:
     print(f"The adapted model is in {adapted}.")
 
 
-def practice_faces(folder: Path) -> Path:
+def sample_faces(folder: Path) -> Path:
     """Make faces with labels that are made up, and return their manifest."""
-    make = runpy.run_path(str(Path(__file__).with_name("00_practice_faces.py")))["write_practice_faces"]
+    make = runpy.run_path(str(Path(__file__).with_name("00_sample_data.py")))["write_faces"]
     make(folder)
     return folder / "manifest.csv"
 
@@ -86,7 +86,7 @@ def accuracies(model: str, manifest: Path) -> dict[str, str]:
     """Return the accuracy of each task on the split test, with its 95 % interval."""
     evaluation = ["--model", model, "--manifest", str(manifest), "--split", "test", "--engine", "torch"]
     results = json.loads(command("evaluate", *evaluation, "--json"))["results"]
-    (tasks,) = results.values()
+    tasks = results.get("all") or next(iter(results.values()))  # a data set with several sources has their sum, too
     return {
         task: with_interval(*(figures["accuracy"][name] for name in ("value", "low", "high")), percent=True, unit="%")
         for task, figures in tasks.items()

@@ -45,10 +45,10 @@ def test_a_video_gives_the_faces_of_each_second_with_their_estimates_fused(run, 
 
 
 @pytest.fixture
-def few_practice_faces(tmp_path):
-    """A manifest with every fourth of the practice faces."""
+def few_faces(tmp_path):
+    """A manifest with every fourth of the sample faces."""
     pytest.importorskip("skimage")
-    runpy.run_path(str(EXAMPLES / "00_practice_faces.py"))["write_practice_faces"](tmp_path)
+    runpy.run_path(str(EXAMPLES / "00_sample_data.py"))["write_faces"](tmp_path)
     with (tmp_path / "manifest.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
     with (tmp_path / "few.csv").open("w", newline="") as file:
@@ -66,9 +66,9 @@ def tiny_model(tmp_path):
     return tmp_path / "tiny"
 
 
-def test_a_model_is_adapted_and_compared_with_the_one_before(run, few_practice_faces, tiny_model, tmp_path):
+def test_a_model_is_adapted_and_compared_with_the_one_before(run, few_faces, tiny_model, tmp_path):
     options = ("--start", tiny_model, "--out", tmp_path, "--tasks", "emotion", "--epochs", 2)
-    lines = run("05_adapt_a_model.py", few_practice_faces, *options)
+    lines = run("05_adapt_a_model.py", few_faces, *options)
     figure = r"\d+\.\d % \[\d+\.\d, \d+\.\d\]"
     assert re.fullmatch(rf"emotion: accuracy {figure} before, {figure} after", lines[0])
     assert (tmp_path / "run" / "model" / "model.json").is_file()

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from facial_attributes_ros.bench.process_usage import Memory, cpu_seconds, memory, slope_after
 from facial_attributes_ros.bench.requirements import ros_required

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from typing_extensions import Self
 
 from facial_attributes_ros.bench.report import Report, last_memory
 from facial_attributes_ros.cli import bench_tables as tables
