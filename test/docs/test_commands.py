@@ -59,7 +59,7 @@ NOT_RUN = {
         "training/measure/test_agreement.py"
     ),
     "facial-attributes evaluate --manifest faces.csv --split val --save-resting-face": (
-        "needs several images of twenty people; test/fusion measures the constants on made-up ones"
+        "needs several images of twenty people; test/training/measure/test_resting_face.py"
     ),
     "facial-attributes import": "needs a checkpoint of the thesis; test/models makes one",
     "facial-attributes info": "counts a large model; test/cli/test_info.py",
