@@ -94,7 +94,7 @@ def switch(name: str, given: str) -> dict[str, bool]:
 
 
 def shared_memory() -> tuple[list[LogInfo], dict[str, str]]:
-    """Return the variables that give our nodes the profile; if there is no room for it, a message that says so."""
+    """Return the variables that give our nodes the profile; if there is no room for it, a message with the reason."""
     if any(name in os.environ for name in PROFILES):
         return [], {}
     free = shutil.disk_usage("/dev/shm").free if Path("/dev/shm").exists() else 0

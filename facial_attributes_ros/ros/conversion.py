@@ -78,7 +78,7 @@ _MEASUREMENTS: Final = re.compile(r"(8S|16U|16S|32S|32F|64F)C1")
 """Encodings of one number a pixel that is no brightness, such as a distance in millimetres."""
 
 MAX_COMPRESSED_PIXELS: Final = 40_000_000
-"""Compressed images of more are refused unless a parameter says otherwise; 8K has 33 million."""
+"""Default limit of the pixels of a compressed image; 8K has 33 million."""
 
 
 def image_to_bgr(message: Any) -> Pixels:
@@ -209,7 +209,9 @@ def _developed(pixels: NDArray[Any], source: str, name: str) -> Pixels:
     """Convert a mosaic or 16-bit grey that was compressed as it is, as the raw image would be."""
     encoding = ENCODINGS.get(source)
     if encoding is None or pixels.ndim != 2:
-        raise ConversionError(f"{name} says that it is {_shown(source)}, which it is not, or which is not read.")
+        raise ConversionError(
+            f"{name} has the format {_shown(source)}, which does not fit its data or is not supported."
+        )
     try:
         # A codec of 8 bits has scaled 16-bit values down already.
         return _to_bgr(pixels, replace(encoding, depth=8 * pixels.itemsize))

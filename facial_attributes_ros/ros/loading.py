@@ -23,7 +23,7 @@ class Stages(logging.Handler):
         self._stage, self._step, self._detail = "beginning", "", ""
 
     def enter(self, step: int, steps: int, stage: str) -> None:
-        """Begin a stage, the given step of so many."""
+        """Begin a stage, which is one step of the given number."""
         self._stage, self._step, self._detail = stage, f"step {step} of {steps}, ", ""
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -23,7 +23,7 @@ ERROR: Final = TransitionCallbackReturn.ERROR
 
 
 class ManagedNode(LifecycleNodeMixin, Node):
-    """A managed node; a subclass says what is loaded, opened and closed.
+    """A managed node; a subclass defines what is loaded, opened and closed.
 
     rclpy drops what a transition's callback raises, ends the node at a transition that the state does not allow, and
     answers no service while a callback runs. Here an error is logged and kept in `problem`, a transition at a wrong
@@ -54,7 +54,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
             )
 
     def load(self, stages: Stages) -> Any:
-        """Return what `configure` needs; runs in a thread of its own and must not touch anything of ROS."""
+        """Return what `configure` needs; runs in a thread of its own and must not use ROS."""
 
     def configure(self, loaded: Any) -> None:
         """Make use of what was loaded; what it raises leaves the node unconfigured."""
@@ -175,16 +175,16 @@ class ManagedNode(LifecycleNodeMixin, Node):
         """
 
         async def change_state(request: Any, response: Any) -> Any:
-            wish = request.transition.label or request.transition.id
+            transition = request.transition.label or request.transition.id
             try:
                 if not self.between_transitions:
                     raise RuntimeError("no transition may begin in this state")
-                if self.state == "unconfigured" and wish in ("configure", Transition.TRANSITION_CONFIGURE):
+                if self.state == "unconfigured" and transition in ("configure", Transition.TRANSITION_CONFIGURE):
                     response.success = await self._configure() == SUCCESS
                     return response
                 return rclpy_change_state(request, response)
             except RuntimeError as error:
-                self.get_logger().warning(f"Transition {wish} is refused while {self.state}: {error}")
+                self.get_logger().warning(f"Transition {transition} is refused while {self.state}: {error}")
                 response.success = False
                 return response
 

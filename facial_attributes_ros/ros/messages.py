@@ -1,4 +1,4 @@
-"""Results to messages."""
+"""Converts results to messages."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -77,7 +77,7 @@ def time_message(seconds: float) -> Time:
 
 
 def shifted(stamp: Time, nanoseconds: int) -> Time:
-    """Return a stamp that is so many nanoseconds later."""
+    """Return a stamp that is later by a number of nanoseconds."""
     seconds, rest = divmod(stamp.nanosec + nanoseconds, 10**9)
     return Time(sec=stamp.sec + seconds, nanosec=rest)
 

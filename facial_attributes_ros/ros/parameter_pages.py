@@ -41,8 +41,8 @@ Made by `python -m facial_attributes_ros.ros parameters --page` from the setting
 _PERCEPTION_HEAD = """\
 ## The node `perception`
 
-`config/perception.yaml` holds all of them at their defaults. *Applied* says when a change counts: **at once**; by the
-next **configure**, before which the node has to be cleaned up; or at the **start** of the node only (read-only).
+`config/perception.yaml` holds all of them at their defaults. *Applied* is when a change takes effect: **at once**; by
+the next **configure**, before which the node has to be cleaned up; or only at the **start** of the node (read-only).
 """
 _CAMERA_HEAD = """\
 ## The node `camera`

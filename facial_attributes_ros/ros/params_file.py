@@ -1,6 +1,6 @@
-"""Files of parameters: which nodes they are for. Needs no ROS, so that the launch file can ask, too.
+"""Files of parameters: which nodes they are for. Needs no ROS, so that the launch file can use it too.
 
-What a node is given by a file that is for other nodes is nothing, and rclpy says nothing of it.
+A file that is for other nodes gives a node nothing, and rclpy does not report it.
 """
 
 import re

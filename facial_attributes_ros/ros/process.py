@@ -137,7 +137,7 @@ class NodeProcess:
         try:
             rclpy.init(args=self._argv, signal_handler_options=SignalHandlerOptions.NO)
         except RuntimeError as error:
-            # Each sentence of rcl ends with the line of the source that says it.
+            # Each message of rcl ends with its line in the source.
             reason = re.sub(r", at \S+:\d+", "", str(error).splitlines()[0]).removeprefix("failed to initialize rcl: ")
             raise UserError(f"ROS does not take the arguments: {reason.rstrip('.')}.") from error
 

@@ -136,7 +136,7 @@ class Configured:
             steps.callback(self.info.close)
 
     def change(self, settings: Settings) -> None:
-        """Take changed parameters: subscribers are informed at once, the pipeline uses them from the next frame."""
+        """Take changed parameters: `faces/info` is published at once, the pipeline uses them from the next frame."""
         self.settings = settings
         self.info.settings_changed(settings)
 

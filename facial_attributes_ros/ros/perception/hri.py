@@ -25,21 +25,21 @@ EXPRESSIONS: Final = {"surprise": "surprised", "fear": "scared", "disgust": "dis
 """Our emotions whose REP-155 expression has another name."""
 
 
-def load_hri_messages(wish: str) -> Any | None:
+def load_hri_messages(rep155: str) -> Any | None:
     """Return the module `hri_msgs.msg`, or None if it is not wanted, or not installed and not required.
 
     Args:
-        wish: `always` requires it, `auto` uses it if it is installed, `never` does not.
+        rep155: `always` requires it, `auto` uses it if it is installed, `never` does not.
 
     Raises:
         UserError: it is required, but hri_msgs is not installed.
     """
-    if wish == "never":
+    if rep155 == "never":
         return None
     try:
         return importlib.import_module("hri_msgs.msg")
     except ImportError as error:
-        if wish == "always":
+        if rep155 == "always":
             text = "The parameter rep155 is always, but hri_msgs is not installed: install it, or set rep155 to auto."
             raise UserError(text) from error
         return None

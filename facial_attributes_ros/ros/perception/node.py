@@ -52,7 +52,7 @@ class Perception(ManagedNode):
         Diagnostics(self, self._statistics, self._situation, self._about)
 
     def begin(self) -> None:
-        """Configure and activate, if the parameter `autostart` says so; the node answers meanwhile."""
+        """Configure and activate, if the parameter `autostart` is true; the node answers meanwhile."""
         if self.get_parameter("autostart").value and not self.start():
             self._refused()
 

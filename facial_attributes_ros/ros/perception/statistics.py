@@ -76,7 +76,7 @@ class Statistics:
         self.restart()
 
     def restart(self) -> None:
-        """Begin a new interval, as when the node is activated; the totals go on."""
+        """Begin a new interval, as when the node is activated; the totals remain."""
         with self._lock:
             self._begun = self._last_image = time.monotonic()
             self._faces, self._last_message = 0, -math.inf

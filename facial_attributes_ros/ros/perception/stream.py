@@ -38,7 +38,8 @@ class ArrivalOrder:
 
     In transport an image can overtake another, and drivers that map a device clock onto the host's sometimes stamp one
     ahead. Such an image is dropped: after it, a tracker would take every later one for a jump back in time. A recording
-    that starts again, and a clock that is set, jump for good: `MOST_REFUSED` successive images settle it.
+    that starts again, and a clock that is set, change the time permanently: after `MOST_REFUSED` dropped images in
+    succession the next one is used.
     """
 
     def __init__(self) -> None:
