@@ -96,7 +96,7 @@ class ModelSpec:
             labels.
         calibration: per task, the data that temperature and threshold were fitted on, and their figures on other
             samples; for reports.
-        resting_face: how the emotion logits depend on the person; None if it was not measured, and then emotions are not
+        resting_face: how the emotion logits depend on the person; None if it was not measured; then emotions are not
             corrected for it.
         int8: whether int8 engines lose at most half a point of accuracy in every task, by measurement.
         metrics: figures of the evaluation, for reports.

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE, LABELS, MISSING, age_group_of
 from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.text import with_interval
 
 ORIGIN = "origin"
 """Column that tells, within a data set, where a picture comes from."""
@@ -129,14 +130,14 @@ def accuracy_table(figures: Sequence[Figures]) -> str:
     order = list(dict.fromkeys((row.data_set, row.task) for row in figures))
     for row in sorted(figures, key=lambda row: order.index((row.data_set, row.task))):
         near = "" if row.off_by_one is None else _percent(row.off_by_one)
-        years = "" if row.mae is None else f"{row.mae.value:.1f} ({row.mae.low:.1f} to {row.mae.high:.1f})"
+        years = "" if row.mae is None else with_interval(row.mae.value, row.mae.low, row.mae.high)
         shares = f"{_percent(row.accuracy)} | {_percent(row.balanced_accuracy)} | {near}"
         lines.append(f"| {row.data_set} | {row.task} | {row.rows} | {row.name} | {shares} | {years} |")
     return "\n".join(lines) + "\n"
 
 
 def _percent(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:.1f} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
+    return with_interval(estimate.value, estimate.low, estimate.high, percent=True)
 
 
 def speed_table(rows: Sequence[dict[str, Any]]) -> str:

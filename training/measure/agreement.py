@@ -9,6 +9,7 @@ from facial_attributes_training.measure.predictions import Predictions
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import MISSING
+from facial_attributes_ros.text import with_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,9 @@ def agreement_rows(agreements: list[Agreement]) -> list[dict[str, object]]:
             "rows": each.rows,
             "accuracy": f"{100 * each.accuracy:.2f}",
             "against": f"{100 * each.other:.2f}",
-            "points_gained": f"{100 * each.gained.value:+.2f} ({100 * each.gained.low:+.2f} to "
-            f"{100 * each.gained.high:+.2f})",
+            "points_gained": with_interval(
+                each.gained.value, each.gained.low, each.gained.high, 2, percent=True, sign=True
+            ),
             "same_label": f"{100 * each.same:.1f}",
         }
         for each in agreements

@@ -16,6 +16,7 @@ from facial_attributes_training.reports.tables import decimal, percent, stored_e
 from facial_attributes_ros.attributes import AGE, TASKS
 from facial_attributes_ros.figures import Figure
 from facial_attributes_ros.files import atomic_target, disk_errors
+from facial_attributes_ros.text import with_interval
 
 REPORT_FILE, PAGE_FILE, FIGURES_FILE, PLOT_FILE = (
     "comparison.md",
@@ -130,7 +131,7 @@ def _differences(first: Summary, second: Summary) -> list[str]:
             cells.append("other samples")
             continue
         estimate = (first[name] - second[name]).estimate
-        text = f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+        text = with_interval(estimate.value, estimate.low, estimate.high, percent=True, sign=True)
         cells.append(f"**{text}**" if estimate.low > 0 or estimate.high < 0 else text)
     return cells
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from facial_attributes_training.data.subsets import ALL
 
+from facial_attributes_ros.text import with_interval
+
 Json = Mapping[str, Any]
 
 
@@ -21,7 +23,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def percent(estimate: Json | None) -> str:
     """Return an estimate of a fraction as a percentage with its interval, nothing for None."""
-    return _interval(estimate, 1, 100)
+    return _interval(estimate, 1, percent=True)
 
 
 def years(estimate: Json | None) -> str:
@@ -34,14 +36,13 @@ def decimal(estimate: Json | None) -> str:
     return _interval(estimate, 3)
 
 
-def _interval(estimate: Json | None, digits: int, factor: float = 1) -> str:
-    """Return `value [low, high]`; the value alone where there is no interval."""
+def _interval(estimate: Json | None, digits: int, *, percent: bool = False) -> str:
+    """Return an estimate with its interval, without it if there is none, and nothing for None."""
     if estimate is None or estimate["value"] is None:
         return ""
-    value, *ends = (
-        f"{factor * estimate[name]:.{digits}f}" for name in ("value", "low", "high") if estimate.get(name) is not None
-    )
-    return f"{value} [{', '.join(ends)}]" if ends else value
+    if estimate.get("low") is None:
+        return f"{100 * estimate['value'] if percent else estimate['value']:.{digits}f}"
+    return with_interval(estimate["value"], estimate["low"], estimate["high"], digits, percent=percent)
 
 
 def stored_estimate(figures: Json, name: str) -> Json | None:

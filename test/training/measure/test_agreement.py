@@ -38,7 +38,7 @@ def test_lost_points_are_those_of_the_rows_with_a_label() -> None:
     assert found.gained.value == pytest.approx(-0.1)
     assert found.gained.low <= -0.1 <= found.gained.high <= 0
     assert found.same == pytest.approx(0.9)
-    assert agreement_rows([found])[0]["points_gained"].startswith("-10.00 (")
+    assert agreement_rows([found])[0]["points_gained"].startswith("-10.00 [")
 
 
 def test_other_rows_are_refused() -> None:
