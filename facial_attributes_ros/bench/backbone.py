@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from facial_attributes_ros.engines.base import Engine
-from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.spec import ModelSpec
 
 
@@ -15,9 +14,6 @@ def bare_backbone(folder: Path, engine: Engine, threads: int | None = None) -> C
     """Return a function that runs a model's backbone on a number of faces, in the engine's own kind and precision.
 
     Its input is normalised already, and its output are features.
-
-    Raises:
-        UserError: PyTorch is not installed.
     """
     spec = ModelSpec.read(folder)
     if engine.name == "torch":
@@ -52,14 +48,11 @@ def _bare_in_torch(folder: Path, spec: ModelSpec, device: str) -> Callable[[int]
 
 
 def _bare_in_onnx(folder: Path, spec: ModelSpec, engine: Engine, threads: int | None) -> Callable[[int], object]:
-    try:
-        import torch
+    import torch
 
-        from facial_attributes_ros.models.registry import load_model
-    except ImportError as error:
-        raise UserError(f"To time the bare backbone, PyTorch must be installed ({error}).") from error
     from facial_attributes_ros.engines.onnx import open_session
     from facial_attributes_ros.engines.onnx_export import INPUT, quantise, write_onnx
+    from facial_attributes_ros.models.registry import load_model
 
     with TemporaryDirectory() as work:
         path = Path(work) / "float32.onnx"

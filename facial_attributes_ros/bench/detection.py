@@ -81,7 +81,7 @@ def _measure(detector: FaceDetector, frames: Sequence[Scene]) -> tuple[dict[int,
     for scene in frames:
         found = [face.box for face in detector.detect(scene.frame) if face.score >= SCORE]
         matches = overlaps(np.reshape(scene.boxes, (-1, 4)), np.reshape(found, (-1, 4))) >= OVERLAP
-        hits.setdefault(scene.side, []).extend(map(bool, matches.any(axis=1)))
+        hits.setdefault(scene.side, []).extend(bool(overlap.any()) for overlap in matches)
         false_positives += int((~matches.any(axis=0)).sum())
     return {side: float(np.mean(each)) for side, each in hits.items()}, false_positives / len(frames)
 

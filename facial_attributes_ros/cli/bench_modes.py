@@ -11,7 +11,7 @@ import numpy as np
 
 from facial_attributes_ros.bench.report import Report, last_memory
 from facial_attributes_ros.cli import bench_tables as tables
-from facial_attributes_ros.cli.common import command_line, training_extra, warn
+from facial_attributes_ros.cli.common import command_line, warn
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.progress import ProgressBar
 
@@ -134,8 +134,8 @@ def detection(args: argparse.Namespace) -> Report:
 
 def training(args: argparse.Namespace) -> Report:
     """Compare the training loop with a bare one."""
-    with training_extra("--training"):
-        from facial_attributes_training.recipe.file import read_recipe
+    from facial_attributes_training.recipe.file import read_recipe
+
     from facial_attributes_ros.bench.training import bench_training
 
     recipe, seconds = read_recipe(args.training, args.overrides), args.seconds or 120.0
@@ -218,9 +218,9 @@ _FIGURES = ("p50", "p90", "p99", "cores")
 
 def _portraits(manifests: Sequence[Path], count: int) -> "list[Portrait]":
     """Return some images of a manifest with their face boxes."""
-    with training_extra("--manifest"):
-        from facial_attributes_training.data.archive import PictureError, PictureReader
-        from facial_attributes_training.data.manifest import read_manifests
+    from facial_attributes_training.data.archive import PictureError, PictureReader
+    from facial_attributes_training.data.manifest import read_manifests
+
     from facial_attributes_ros.bench.frames import Portrait
 
     manifest = read_manifests(list(manifests))

@@ -8,12 +8,23 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Final, NoReturn, TextIO
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import disk_errors
 
 PROGRAM = "facial-attributes"
+TRAINING: Final = frozenset({"evaluate", "prepare", "train", "compare"})
+"""Subcommands that need the extra `train`, whichever of its packages is missing first."""
+EXTRAS: Final = {
+    "torch": ("accelerate", "huggingface_hub", "peft", "timm", "torch", "torchvision"),
+    "zero-shot": ("open_clip",),
+    "insightface": ("insightface",),
+    "train": ("jinja2", "markdown", "matplotlib", "pydantic", "tensorboard"),
+    "export": ("onnxscript",),
+    "sample": ("skimage",),
+}
+"""Modules that each extra of pyproject.toml brings."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -95,18 +106,19 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
 
-@contextmanager
-def training_extra(user: str) -> Iterator[None]:
-    """Import what the training extra brings; `user` is the subcommand or option that needs it.
+def missing_package(error: ModuleNotFoundError, subcommand: str) -> UserError | None:
+    """Return the sentence for a package that is not installed; None if no extra of this package brings it.
 
-    Raises:
-        UserError: one of its packages is not installed.
+    Args:
+        error: of the import.
+        subcommand: that needs the package.
     """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        missing = f"({error.name} is missing)"
-        raise UserError(f"{user} needs the training extra {missing}: pip install '.[train]'.") from error
+    package = (error.name or "").partition(".")[0]
+    extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+    if extra is None:
+        return None
+    extra = "train" if subcommand in TRAINING else extra
+    return UserError(f"{subcommand} needs {package}, which is not installed: pip install '.[{extra}]'.")
 
 
 def command_line() -> str:

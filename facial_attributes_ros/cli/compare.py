@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from facial_attributes_ros.cli.common import add_overrides, command_line, training_extra
+from facial_attributes_ros.cli.common import add_overrides, command_line
 from facial_attributes_ros.progress import ProgressBar
 
 HELP = "train or read several runs, and write their accuracies and costs in one table"
@@ -25,13 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train what is not trained yet, write the tables after every training, and print them; 1 if a run failed."""
-    with training_extra("compare"):
-        from facial_attributes_training.fit.run import train
-        from facial_attributes_training.recipe.schema import Recipe
-        from facial_attributes_training.reports.comparison import write_comparison
-        from facial_attributes_training.reports.finished_runs import Failure, FinishedRun, run_all
-        from facial_attributes_training.reports.progress import RunReport
-        from facial_attributes_training.reports.run import write_reports
+    from facial_attributes_training.fit.run import train
+    from facial_attributes_training.recipe.schema import Recipe
+    from facial_attributes_training.reports.comparison import write_comparison
+    from facial_attributes_training.reports.finished_runs import Failure, FinishedRun, run_all
+    from facial_attributes_training.reports.progress import RunReport
+    from facial_attributes_training.reports.run import write_reports
 
     new: list[Recipe] = []
 

@@ -14,7 +14,6 @@ from facial_attributes_ros.cli.common import (
     add_model,
     command_line,
     print_table,
-    training_extra,
     warn,
     whole_number,
 )
@@ -125,11 +124,11 @@ def _add_measurements(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the report and print the main figures."""
-    with training_extra("evaluate"):
-        from facial_attributes_training.measure.evaluation import evaluate
-        from facial_attributes_training.measure.predictions import predict_manifest
-        from facial_attributes_training.measure.recalibration import check_target
-        from facial_attributes_training.reports.evaluation import Run
+    from facial_attributes_training.measure.evaluation import evaluate
+    from facial_attributes_training.measure.predictions import predict_manifest
+    from facial_attributes_training.measure.recalibration import check_target
+    from facial_attributes_training.reports.evaluation import Run
+
     from facial_attributes_ros.engines.load import load_engine
     from facial_attributes_ros.models.registry import model_folder
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from facial_attributes_ros import __version__
-from facial_attributes_ros.cli.common import PROGRAM, Parser
+from facial_attributes_ros.cli.common import PROGRAM, Parser, missing_package
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.privacy import keep_to_own_cache
 from facial_attributes_ros.text import printable
@@ -61,6 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except UserError as error:
         return _mistake(error)
+    except ModuleNotFoundError as error:
+        if (mistake := missing_package(error, args.subcommand)) is None:
+            raise
+        return _mistake(mistake)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

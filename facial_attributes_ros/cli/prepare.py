@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from facial_attributes_ros.cli.common import add_detector, training_extra, whole_number
+from facial_attributes_ros.cli.common import add_detector, whole_number
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.progress import ProgressBar
 
@@ -112,10 +112,10 @@ def _add_own_arguments(own: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare the data set, and print what was written and what was excluded."""
-    with training_extra("prepare"):
-        from facial_attributes_training.prepare.job import FacePolicy, prepare
-        from facial_attributes_training.prepare.sources import SOURCES
-        from facial_attributes_training.prepare.splits import assign_splits, parse_fractions
+    from facial_attributes_training.prepare.job import FacePolicy, prepare
+    from facial_attributes_training.prepare.sources import SOURCES
+    from facial_attributes_training.prepare.splits import assign_splits, parse_fractions
+
     if not 0 < args.keep <= 1:
         raise UserError("--keep must be above 0 and at most 1.")
     source = SOURCES.get(args.source, SOURCES["manifest"])

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facial_attributes_ros.cli.common import add_overrides, positive_number, training_extra, warn
+from facial_attributes_ros.cli.common import add_overrides, positive_number, warn
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.progress import ProgressBar
 
@@ -34,15 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, with a progress bar, and print where the model is."""
-    with training_extra("train"):
-        from accelerate import PartialState
-        from facial_attributes_training.fit.processes import one_voice
-        from facial_attributes_training.fit.run import train
-        from facial_attributes_training.fit.run_folder import PAGE_FILE
-        from facial_attributes_training.fit.time_limit import OutOfTimeError
-        from facial_attributes_training.recipe.file import read_recipe
-        from facial_attributes_training.reports.progress import RunReport
-        from facial_attributes_training.reports.run import write_reports
+    from accelerate import PartialState
+    from facial_attributes_training.fit.processes import one_voice
+    from facial_attributes_training.fit.run import train
+    from facial_attributes_training.fit.run_folder import PAGE_FILE
+    from facial_attributes_training.fit.time_limit import OutOfTimeError
+    from facial_attributes_training.recipe.file import read_recipe
+    from facial_attributes_training.reports.progress import RunReport
+    from facial_attributes_training.reports.run import write_reports
+
     with one_voice():
         recipe = read_recipe(args.recipe, args.overrides)
         if args.check:
