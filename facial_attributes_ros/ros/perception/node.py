@@ -70,8 +70,6 @@ class Perception(ManagedNode):
         self._configured = Configured.open(self, loaded)
         # Some may have changed while the model was loaded.
         self._configured.change(self._table.read())
-        about = self._configured.about
-        self.get_logger().info(f"The model {loaded.engine.spec.title} runs in {about['engine']} on {about['device']}.")
 
     def activate(self) -> None:
         """Subscribe to images and start the worker."""
