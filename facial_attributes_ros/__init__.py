@@ -48,7 +48,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _MessagesNotBuilt:
-    """Asked last, when nothing else has found the messages: says how to get them."""
+    """The last finder of modules: if no other finds the messages, its error explains how to build them."""
 
     def find_spec(self, name: str, *_: object) -> None:
         """Raise ModuleNotFoundError for the messages, and leave every other name alone."""

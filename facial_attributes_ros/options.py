@@ -184,19 +184,19 @@ class FusionOptions(_Checked):
     )
     emotion_prior: float = setting(
         0.5,
-        "Fraction of the time for which people are neutral in the place of use; the other emotions share the rest. "
+        "Fraction of the time for which people are neutral in the place of use; the others are equally frequent. "
         "It is applied once, however many estimates there are. The value 0.143 favours no emotion.",
         low=0.01,
         high=0.99,
     )
     resting_face: bool = setting(
         True,
-        "Emotions are relative to the person: what stays with a face while its expressions change is taken away, as "
-        "far as the model was measured for it.",
+        "Emotions are relative to the person: they are corrected for the resting face, which is estimated from a face "
+        "while its expressions change, if the model has the measured facts for it.",
     )
     resting_face_memory: float = setting(
         120.0,
-        "Time constant with which what is known of a face at rest loses its weight. "
+        "Time constant with which the estimate of the resting face loses its weight. "
         "A higher value is steadier and follows a change of light or pose later.",
         low=1,
         high=3600,

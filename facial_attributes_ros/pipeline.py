@@ -150,7 +150,7 @@ class FramePipeline:
         Args:
             image: uint8 (H, W, 3) BGR; another size than the last frame's ends all tracks.
             stamp: time of the frame in seconds; a time before the last frame's ends all tracks.
-            tasks: that somebody wants, all by default; the others cost nothing and are unknown.
+            tasks: that are wanted, all by default; the others cost nothing and are unknown.
 
         Raises:
             EstimateError: the model failed, or gave numbers that are not finite; it holds the result of the frame.
@@ -176,7 +176,7 @@ class FramePipeline:
         if due and not failure:
             self._scheduler.note_cost(clock.timings["model"], len(due))
         self._fuse(stamp, due, estimates, qualities)
-        # As long as the model fails, nothing is known of the present, whatever was known of the past.
+        # While the model fails, attributes are unknown, since the beliefs are those of the past.
         faces = self._attributes(tracks, Tasks() if self._model_fails else wanted)
         clock.lap("fusion")
         height, width = image.shape[:2]
@@ -251,7 +251,7 @@ class FramePipeline:
         """Return the predictions for the tracks, and a sentence if the model failed; then none of them is usable."""
         try:
             estimates = estimate(self.engine, image, [track.detection.box for track in due], wanted)
-        except Exception as error:  # whatever a driver raises, tracking goes on; `process` raises the sentence
+        except Exception as error:  # of any type, by a driver; tracking continues, `process` raises the sentence
             _LOGGER.debug("The model failed.", exc_info=True)
             self._model_fails = True
             nothing = Estimates({}, np.zeros(len(due), np.bool_))
@@ -260,13 +260,10 @@ class FramePipeline:
         return estimates, None
 
     def _fuse(self, stamp: float, due: list[Track], estimates: Estimates, qualities: list[float]) -> None:
-        """Update the beliefs with the usable predictions."""
-        rows = np.flatnonzero(estimates.usable)
-        seen = [due[row] for row in rows]
-        found = {task: values[rows] for task, values in estimates.probabilities.items()}
-        weights = [qualities[row] for row in rows]
-        self._beliefs.update([track.id for track in seen], found, stamp, weights, self._thresholds)
-        self._scheduler.note(seen, found, stamp)
+        """Update the beliefs with the usable predictions, and record in the scheduler which tracks have one."""
+        ids, found = [track.id for track in due], estimates.probabilities
+        self._beliefs.update(ids, found, stamp, qualities, self._thresholds)
+        self._scheduler.note([due[row] for row in np.flatnonzero(estimates.usable)], found, stamp)
 
     def _attributes(self, tracks: list[Track], known: Tasks) -> list[FaceAttributes]:
         lowest = self._thresholds

@@ -18,13 +18,13 @@ class _LastResort(logging.Handler):
     """Writes to standard error in a program without logging of its own, as Python itself does from WARNING on."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, unless somebody above takes it."""
+        """Write a record, unless a logger above has a handler."""
         if logging.lastResort and not logging.getLogger("facial_attributes_ros").hasHandlers():
             logging.lastResort.emit(record)
 
 
-# Waiting without a word reads like a hang, so these lines appear even where the program shows only warnings, and in a
-# script or a notebook that has set up nothing.
+# A long step without any output looks like a program that hangs. So these lines appear even if the program shows
+# warnings only, and in a script or a notebook that has not set up logging.
 _LOGGER.setLevel(logging.INFO)
 _LOGGER.addHandler(_LastResort())
 
@@ -37,13 +37,13 @@ def announce(message: str) -> None:
 class ProgressBar:
     """A bar on standard error with the rate and the time left; silent where standard error is not a terminal.
 
-    Call it with the number that is done and the total, or let it `advance`. It starts anew where the total changes or
-    the number falls, so that one bar serves a step of several passes. Work that was done before the bar began does not
-    count into the rate.
+    Call it with the number that is done and the total, or let it `advance`. It starts again if the total changes or the
+    number falls, so that one bar serves a step of several passes. Work that was done before the bar began does not
+    count in the rate.
 
     Args:
         unit: what is counted, such as `images`; `s` for a measurement of known duration, which has no rate.
-        total: how many there are; if not given, the first call says it.
+        total: how many there are; if it is None, the first call sets it.
         title: shown before the bar.
         shown: False keeps the bar silent, as in all processes of a training run but the first.
     """
@@ -78,7 +78,7 @@ class ProgressBar:
             self.close()
 
     def advance(self, more: float = 1) -> None:
-        """Show that so many more are done; a bar is full at its total, whatever comes after."""
+        """Show that this many more are done; a bar that has reached its total stays full."""
         if self._total is not None:
             self(min(self._done + more, self._total), self._total)
 

@@ -24,7 +24,7 @@ class Setting:
 
     Attributes:
         name: as users write it; a dot groups.
-        default: its value where nobody sets one; the type of the setting is the type of the default.
+        default: its value unless a user sets another; its type is the type of the setting.
         description: what it is, and what a higher value does, without the unit.
         low: smallest value of a number.
         high: largest value of a number.

@@ -170,7 +170,7 @@ def _print_table(model: str, backbone: str, rows: "list[Counts]") -> None:
             "+".join(row.tasks) if len(row.tasks) < len(TASKS) else "all",
             f"{row.parameters:,}",
             f"{row.trained:,}",
-            f"{row.share:.2f}",
+            f"{row.trained_percent:.2f}",
             f"{row.merged:,}",
             f"{row.gflops_linear:.2f}",
             f"{row.gflops_attention:.2f}",

@@ -14,7 +14,7 @@ class DeployedModel(nn.Module):
 
     Args:
         model: in evaluation mode, adapters merged.
-        spec: gives mean and standard deviation.
+        spec: with the mean and the standard deviation of the channels.
         tasks: which logits `forward` returns, in this order.
 
     Attributes:

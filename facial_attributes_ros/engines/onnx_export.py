@@ -156,7 +156,7 @@ def check_logits(run: Runner, expected: Sequence[NDArray[np.float32]], image_siz
     """Compare an ONNX network with logits that PyTorch gave for example crops.
 
     Args:
-        run: gives its logits for crops uint8 (N, S, S, 3).
+        run: returns its logits for crops uint8 (N, S, S, 3).
         expected: the logits for `example_crops`, float32 (N, classes) per output.
         image_size: S.
         int8: whether it was quantised.

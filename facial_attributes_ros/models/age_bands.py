@@ -40,8 +40,8 @@ def youngest_plausible(ages: NDArray[np.floating]) -> NDArray[np.int64]:
     Args:
         ages: (N, 9) probabilities of the age groups; where they are not numbers, the face may be of any band.
     """
-    shares = np.add.reduceat(np.asarray(ages, np.float64), _FIRST_GROUPS, axis=1)
-    return np.asarray((~(shares < PLAUSIBLE)).argmax(axis=1), np.int64)
+    bands = np.add.reduceat(np.asarray(ages, np.float64), _FIRST_GROUPS, axis=1)
+    return np.asarray((~(bands < PLAUSIBLE)).argmax(axis=1), np.int64)
 
 
 def gender_thresholds(
@@ -60,7 +60,7 @@ def gender_thresholds(
     if not by_band:
         return np.zeros(1 if ages is None else len(ages))
     values = np.array([by_band.get(band, NEVER) for band in BANDS])
-    # The younger is never the less strict, whatever was fitted.
+    # A younger band is at least as strict as an older one, even if the fit was not.
     values = np.maximum.accumulate(values[::-1])[::-1]
     least = values[:1] if ages is None else values[youngest_plausible(ages)]
     return np.asarray(1 - (1 - least) * np.clip(np.asarray(quality, np.float64) / CLEAR, 0.0, 1.0))

@@ -46,13 +46,13 @@ class Counts:
     checkpoint_bytes: int
 
     @property
-    def share(self) -> float:
-        """Trained parameters in per cent of all, as training sees them."""
+    def trained_percent(self) -> float:
+        """Trained parameters as a percentage of all parameters in training."""
         return 100 * self.trained / self.parameters
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as plain values, with `share_percent` rounded to two decimals."""
-        return asdict(self) | {"tasks": list(self.tasks), "share_percent": round(self.share, 2)}
+        return asdict(self) | {"tasks": list(self.tasks), "share_percent": round(self.trained_percent, 2)}
 
 
 def count(

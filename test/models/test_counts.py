@@ -21,12 +21,12 @@ def rungs() -> dict[tuple[str, int], object]:
 
 
 def test_trained_percentages_are_those_of_the_thesis(rungs) -> None:
-    assert round(rungs["lp", 1].share, 2) == 0.33
-    assert round(rungs["ft-4", 1].share, 2) == 20.13
+    assert round(rungs["lp", 1].trained_percent, 2) == 0.33
+    assert round(rungs["ft-4", 1].trained_percent, 2) == 20.13
     assert rungs["lora-reference", 3].trained == 29_352_978
-    assert round(rungs["lora-reference", 3].share, 2) == 8.47
-    assert round(rungs["lora", 3].share, 2) == 8.56
-    assert rungs["full", 3].share == 100
+    assert round(rungs["lora-reference", 3].trained_percent, 2) == 8.47
+    assert round(rungs["lora", 3].trained_percent, 2) == 8.56
+    assert rungs["full", 3].trained_percent == 100
 
 
 def test_parameters_and_operations_are_those_of_the_thesis(rungs) -> None:
@@ -43,7 +43,7 @@ def test_task_streams_cost_less_than_those_of_the_thesis(rungs) -> None:
     streams = rungs["mtlora", 3]
     assert streams.gflops_linear == pytest.approx(362, rel=0.005)
     assert streams.merged < 329e6
-    assert round(streams.share, 2) == 9.86
+    assert round(streams.trained_percent, 2) == 9.86
 
 
 def test_the_difference_to_the_reported_share_of_mtlora_is_accounted_for(rungs) -> None:

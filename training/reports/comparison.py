@@ -159,7 +159,7 @@ def _costs(rows: Sequence[Rung]) -> str:
     cells = []
     for rung in rows:
         parameters, trained, gflops = rung.counts
-        part = max(run.counts.share for run in rung.runs)
+        part = max(run.counts.trained_percent for run in rung.runs)
         cells.append((rung.title, f"{parameters / 1e6:.2f}", f"{trained / 1e6:.2f}", f"{part:.2f}", f"{gflops:.2f}"))
     return table(("run", "parameters, M", "trained, M", "trained, %", "GFLOPs per face"), cells)
 

@@ -1,7 +1,7 @@
 """Fully trained matrices as differences of low rank from the weights that training started from.
 
-What fine-tuning changes lies mostly in few directions (Aghajanyan et al. 2021), so the difference, cut to its largest
-singular values, keeps the trained model at a part of the size. This is for storing: training itself is not restricted.
+Fine-tuning changes weights mostly in few directions (Aghajanyan et al., 2021). So the difference, cut to its largest
+singular values, keeps the trained model in a fraction of the size. It is for storage only: training is not restricted.
 """
 
 from collections.abc import Mapping

@@ -6,8 +6,8 @@ the frozen product is computed once, on the shared stream, and serves all tasks.
 with its own tokens and its own query, a linear layer gives y_t = W x_t + b + B_t A_t x_t.
 
 Any block runs the streams as it is, one after the other, the shared one first: only its linear layers are exchanged.
-Nothing but the frozen products passes from one stream to another, so that a stream that nobody wants can be left out,
-of an exported graph too.
+Only the frozen products pass from one stream to another, so that the stream of a task that is not wanted can be
+skipped, in an exported graph too.
 """
 
 import math

@@ -89,7 +89,7 @@ class ViTBackbone(Backbone):
         depth = len(trunk.blocks)
         if getattr(trunk, "rope", None) is not None:
             rope = trunk.rope
-            # The table is kept ready where the input size is fixed for good.
+            # The table is stored if the input size is fixed.
             fixed = hasattr(rope, "feat_shape") and not trunk.dynamic_img_size
             table = rope.get_embed() if fixed else rope.get_embed(shape=trunk.patch_embed.grid_size)
             # Mixed rotary embeddings are learned per block: (depth, heads, T, D).
@@ -112,7 +112,7 @@ class ViTBackbone(Backbone):
         return tokens if keeps_prefix else tokens[:, self.trunk.num_prefix_tokens :]
 
     def after_pool(self, pooled: Tensor) -> Tensor:
-        """Apply what stands between the attention pooling and the projection: (N, D) to (N, D)."""
+        """Apply the layers between the attention pooling and the projection: (N, D) to (N, D)."""
         normalised: Tensor = self.trunk.head_drop(self.trunk.fc_norm(pooled))
         return normalised
 
