@@ -72,7 +72,7 @@ def _coarse(rng: np.random.Generator, crop: NDArray[np.uint8]) -> NDArray[np.uin
     coarse = cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(45, 90))]
-        coarse = cv2.imdecode(cv2.imencode(".jpg", coarse, quality)[1], cv2.IMREAD_COLOR)
+        return np.asarray(cv2.imdecode(cv2.imencode(".jpg", coarse, quality)[1], cv2.IMREAD_COLOR), np.uint8)
     return np.asarray(coarse, np.uint8)
 
 

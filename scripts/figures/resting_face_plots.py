@@ -103,4 +103,4 @@ def _over_time(
     bins = [slice(start, start + frames) for start in range(0, labels.shape[1], frames)]
     rows = [(truth[:, one] == emotion, labels[:, one] == label) for one in bins]
     fractions = [100 * float(right[of].mean()) if of.any() else np.nan for of, right in rows]
-    return (np.arange(len(bins)) + 0.5) * seconds, np.array(fractions)
+    return (np.arange(len(bins), dtype=np.float64) + 0.5) * seconds, np.array(fractions, np.float64)
