@@ -144,7 +144,7 @@ def test_some_of_the_tasks_will_do(tmp_path: Path) -> None:
         ({"parent": {"name": "small", "sha256": "12"}}, "parent.sha256 must be 64 hexadecimal digits"),
         ({"sha256": "AB" * 32}, "sha256 must be 64 hexadecimal digits"),
         ({"date": "yesterday"}, "date must be a day"),
-        ({"samples": {"faces": -1}}, "samples.faces must be a number of rows"),
+        ({"samples": {"faces": -1}}, "samples.faces must be a number of samples"),
         ({"samples": []}, "samples must be an object"),
         ({"commands": "train"}, "commands must be a list"),
         ({"uncalibrated": ["emotion", "age"]}, "uncalibrated must be some of the model's tasks, in order"),
