@@ -75,7 +75,7 @@ def _stack(axes: Axes, published: NDArray[np.float64], truth: NDArray[np.int64],
 
 def _learning(spec: ModelSpec, known: ModelSpec, everyday: Streams, sad: Streams | None) -> Figure:
     """Draw how labels change with the seconds for which people have been watched."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     cases = [("at rest, with other expressions", everyday, NEUTRAL), ("sad throughout", sad, SAD)]
     for one, (title, streams, truth) in zip(axes, cases, strict=True):
@@ -91,7 +91,7 @@ def _learning(spec: ModelSpec, known: ModelSpec, everyday: Streams, sad: Streams
                 one.plot(seconds, fractions, style, color=_COLOURS[name], label=what)
         one.set(title=title, xlabel="seconds since the person was first seen", ylim=(0, 100))
     axes[0].set_ylabel("labelled, % of people")
-    axes[0].legend(fontsize="small")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     return figure
 
 
