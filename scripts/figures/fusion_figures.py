@@ -37,7 +37,10 @@ Filter = Callable[[NDArray[np.float64], float, float], NDArray[np.int64]]
 
 def emotions(faces: int, how: FusionOptions) -> Iterator[str]:
     """Yield a table of flicker, share of right labels and delay, by accuracy of single views."""
-    yield "| single views right | errors | changes a minute, single → fused | right from 2 s on | delay | in 0.7 s |"
+    yield (
+        "| single predictions correct | errors | label changes per minute, single → fused "
+        "| correct from 2 s on | delay | within 0.7 s |"
+    )
     yield "|---|---|---|---|---|---|"
     for accuracy in (0.57, None, 0.85):
         for noise in NOISES:
@@ -53,7 +56,7 @@ def emotions(faces: int, how: FusionOptions) -> Iterator[str]:
 
 def ablation(faces: int, how: FusionOptions) -> Iterator[str]:
     """Yield a table of fusion and two simpler filters at equal delay, for correlations that it assumes and others."""
-    yield "| errors | correlation time | filter | parameter | changes a minute | right from 2 s on | delay |"
+    yield "| errors | correlation time | filter | parameter | label changes per minute | correct from 2 s on | delay |"
     yield "|---|---|---|---|---|---|---|"
     simple: dict[str, Filter] = {"plain Markov model": plain_markov, "exponential average": exponential_average}
     for noise in NOISES:
@@ -93,7 +96,10 @@ def confidences(how: FusionOptions) -> Iterator[str]:
 
 def ages(faces: int, how: FusionOptions) -> Iterator[str]:
     """Yield a table of how often 90 % intervals of the age hold it, and how wide they are."""
-    yield "| exact group | errors | share that stays | cover after 0, 1, 2, 5, 10 s | mean deviation after the same |"
+    yield (
+        "| exact group | errors | intraclass correlation | coverage after 0, 1, 2, 5, 10 s "
+        "| mean standard deviation after the same |"
+    )
     yield "|---|---|---|---|---|"
     for accuracy in (0.44, None):
         for noise in NOISES:
@@ -114,7 +120,7 @@ def ages(faces: int, how: FusionOptions) -> Iterator[str]:
 
 def genders(faces: int, how: FusionOptions) -> Iterator[str]:
     """Yield a table of how often genders are right and how sure they are, by the share of the error that stays."""
-    yield "| single views right | share that stays | right after 15 s | mean confidence |"
+    yield "| single predictions correct | intraclass correlation | correct after 15 s | mean confidence |"
     yield "|---|---|---|---|"
     for stays in (0.0, 0.6, 0.9):
         rng = np.random.default_rng(5)

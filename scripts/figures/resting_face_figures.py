@@ -131,7 +131,7 @@ def comparison(views: PersonViews, spec: ModelSpec, sources: Sequence[str]) -> I
     """Yield a table of all filters on the people of each source, which is in no fit."""
     yield (
         "| people of | filter | neutral, % | at rest labelled sad, % | six others, % | sad throughout, % | "
-        "sad, one in ten neutral, % | delay, s | label changes a minute |"
+        "sad, one in ten neutral, % | delay, s | label changes per minute |"
     )
     yield "|---|---|---|---|---|---|---|---|---|"
     for source in sources:
