@@ -111,6 +111,7 @@ class FramePipeline:
     Attributes:
         detector: finds the faces.
         engine: estimates their attributes.
+        beliefs: what is known of each track; to read, such as how well a resting face is known.
     """
 
     def __init__(self, detector: FaceDetector, engine: Engine, options: PipelineOptions | None = None) -> None:
@@ -120,7 +121,7 @@ class FramePipeline:
         self._tracker = Tracker()
         self._camera = CameraMotion()
         self._scheduler = Scheduler()
-        self._beliefs = Beliefs(engine.spec)
+        self.beliefs = Beliefs(engine.spec)
         self._frames = 0
         self._model_fails = False
         self._size: tuple[int, ...] = ()
@@ -136,7 +137,7 @@ class FramePipeline:
         self._options = options
         self._tracker.options = options.tracking
         self._scheduler.options = options.scheduling
-        self._beliefs.options = options.fusion
+        self.beliefs.options = options.fusion
 
     def reset(self) -> None:
         """Forget all faces."""
@@ -244,7 +245,7 @@ class FramePipeline:
         """Return the tracks to estimate in this frame, the most urgent first."""
         height, width = image.shape[:2]
         visible = [track for track in tracks if overlaps_image(track.detection.box, width, height)]
-        uncertainty = self._beliefs.uncertainty([track.id for track in visible], wanted)
+        uncertainty = self.beliefs.uncertainty([track.id for track in visible], wanted)
         return self._scheduler.due(visible, wanted, stamp, uncertainty)
 
     def _estimate(self, image: Image, due: list[Track], wanted: Tasks) -> tuple[Estimates, str | None]:
@@ -262,17 +263,17 @@ class FramePipeline:
     def _fuse(self, stamp: float, due: list[Track], estimates: Estimates, qualities: list[float]) -> None:
         """Update the beliefs with the usable predictions, and record in the scheduler which tracks have one."""
         ids, found = [track.id for track in due], estimates.probabilities
-        self._beliefs.update(ids, found, stamp, qualities, self._thresholds)
+        self.beliefs.update(ids, found, stamp, qualities, self._thresholds)
         self._scheduler.note([due[row] for row in np.flatnonzero(estimates.usable)], found, stamp)
 
     def _attributes(self, tracks: list[Track], known: Tasks) -> list[FaceAttributes]:
         lowest = self._thresholds
-        return [self._beliefs.attributes(track.id, track.born, track.detection, known, lowest) for track in tracks]
+        return [self.beliefs.attributes(track.id, track.born, track.detection, known, lowest) for track in tracks]
 
     def _forget_lost(self) -> None:
         living = self._tracker.ids
         self._scheduler.keep(living)
-        self._beliefs.keep(living)
+        self.beliefs.keep(living)
 
     @property
     def _thresholds(self) -> dict[str, float]:

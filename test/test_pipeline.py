@@ -1,5 +1,6 @@
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.drawing import annotate, describe
 from facial_attributes_ros.imaging.sample_camera import SampleCamera
 from facial_attributes_ros.imaging.view_quality import LEAST, frontality, view_quality
+from facial_attributes_ros.models.resting_face import RestingFaceFacts
 from facial_attributes_ros.options import DetectorOptions, PipelineOptions, SchedulingOptions
 from facial_attributes_ros.pipeline import EstimateError, FramePipeline
 
@@ -45,6 +47,19 @@ def test_real_frames_give_six_stable_faces_with_distributions(yunet, fake_engine
         for distribution in (face.age_group, face.gender, face.emotion):
             assert distribution.probabilities.sum() == pytest.approx(1, abs=1e-5)
             assert distribution.probabilities.dtype == np.float32
+
+
+def test_to_forget_everyone_forgets_their_resting_faces(fake_engine):
+    means = tuple(map(tuple, 3 * (np.eye(7) - 1 / 7)))
+    facts = RestingFaceFacts(means, variance=2.0, intraclass_correlation=0.4, coupling=0.5)
+    fake_engine.spec = replace(fake_engine.spec, resting_face=facts)
+    pipeline = FramePipeline(FakeDetector(1), fake_engine)
+    (face,) = play(pipeline, 3)
+    assert pipeline.beliefs.resting_face_known(face.id) > 0
+    pipeline.reset()
+    assert pipeline.beliefs.ids == []
+    assert pipeline.beliefs.resting_face_known(face.id) == 0
+    assert pipeline.still(FRAME)[0].emotion.probabilities.argmax() == 6, "single images have no resting face"
 
 
 def test_no_faces_no_work(fake_engine):
