@@ -38,7 +38,7 @@ _OUTLIERS: Final = 0.01
 _LEAST: Final = 1e-12
 """Smallest probability whose logarithm is taken, and smallest correlation, so that nothing is divided by 0."""
 
-_BOUND: Final = (1.0, 5.0)
+_BOUND: Final = (0.7, 5.0)
 """Largest length of an offset in standard deviations of one direction: while the face has not been seen to change, and
 once it has. In six directions, 5 holds nearly everybody."""
 
