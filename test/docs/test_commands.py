@@ -38,7 +38,7 @@ NOT_RUN = {
     "rosdep ": _ROS,
     "colcon ": _ROS,
     "ros2 ": _ROS,
-    "export ": _ROS,
+    "export ": "sets a variable for the commands after it",
     "python3 -m venv": "installs packages",
     "pip ": "installs packages; test/platform/test_requirements.py checks the requirements",
     "work/trackers/bin/": "installs packages",
