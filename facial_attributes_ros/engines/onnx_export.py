@@ -153,7 +153,7 @@ def check_onnx(run: Runner, deployed: "DeployedModel", image_size: int, *, int8:
 
 
 def check_logits(run: Runner, expected: Sequence[NDArray[np.float32]], image_size: int, *, int8: bool = False) -> float:
-    """Compare an ONNX network with logits that PyTorch gave for example crops.
+    """Compare an ONNX network with the logits of PyTorch for example crops.
 
     Args:
         run: returns its logits for crops uint8 (N, S, S, 3).
@@ -162,10 +162,10 @@ def check_logits(run: Runner, expected: Sequence[NDArray[np.float32]], image_siz
         int8: whether it was quantised.
 
     Returns:
-        As `check_onnx`.
+        As in `check_onnx`.
 
     Raises:
-        UserError: the difference is beyond the tolerance.
+        UserError: the difference is above the tolerance.
     """
     return _checked(_difference(run(example_crops(len(expected[0]), image_size)), expected, int8), int8)
 
@@ -205,16 +205,13 @@ def _difference(
     found: Sequence[NDArray[np.float32]], expected: Sequence[NDArray[np.float32]], as_probabilities: bool
 ) -> float:
     """Return the largest difference of two lists of logits, see `largest_difference`."""
+    from scipy.special import softmax
+
     worst = 0.0
     for ours, theirs in zip(found, expected, strict=True):
         if as_probabilities and ours.shape[1] > 1:  # an age in years is one number
-            difference = np.abs(_softmax(ours) - _softmax(theirs)).mean(axis=0).max()
+            difference = np.abs(softmax(ours, axis=1) - softmax(theirs, axis=1)).mean(axis=0).max()
         else:
             difference = np.abs(ours - theirs).max()
         worst = max(worst, float(difference))
     return worst
-
-
-def _softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
