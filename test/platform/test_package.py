@@ -102,14 +102,19 @@ def test_every_ros_package_that_is_imported_is_a_dependency():
 
 def test_every_library_has_a_rosdep_key_or_stands_in_the_robots_requirements():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = {re.split(r"[<>=;\[ ]", requirement)[0] for requirement in project["dependencies"]}
+    running, torch = (
+        {re.split(r"[<>=;\[ ]", requirement)[0] for requirement in requirements}
+        for requirements in (project["dependencies"], project["optional-dependencies"]["torch"])
+    )
     keys = {"pyyaml": "python3-yaml", "pillow": "python3-pil", "opencv-python-headless": "python3-opencv"}
-    without_key = {"accelerate", "onnx", "open_clip_torch", "peft", "safetensors"}
-    expected = {keys.get(name, f"python3-{name.replace('_', '-')}") for name in names - without_key}
+    without_key = {"accelerate", "onnx", "peft", "safetensors"}
+    expected = {keys.get(name, f"python3-{name.replace('_', '-')}") for name in (running | torch) - without_key}
     given = {key.removesuffix("-pip") for key in dependencies()}
     assert expected <= given
-    robot = (ROOT / "requirements" / "robot.txt").read_text()
-    assert all(re.search(rf"^{name.replace('_', '-')}==", robot, re.MULTILINE) for name in without_key)
+    for lock, names in (("robot.txt", running), ("robot-torch.txt", running | torch)):
+        robot = (ROOT / "requirements" / lock).read_text()
+        missing = [name for name in names if not re.search(rf"^{name.replace('_', '-')}==", robot, re.MULTILINE)]
+        assert missing == [], lock
 
 
 @pytest.mark.parametrize(("task", "prefix"), [(AGE, "AGE_GROUP"), (GENDER, "GENDER"), (EMOTION, "EMOTION")])
