@@ -95,13 +95,14 @@ def unused_gpu(device: str = "auto", engine: str = "auto") -> str:
     """Return a sentence if the machine has an NVIDIA device that `device: auto` can't use, else an empty string."""
     if device != "auto" or engine == "onnx-int8" or not _has_nvidia_device() or _cuda_devices(engine):
         return ""
-    library = "onnxruntime" if engine == "onnx" else "torch"
-    if not importlib.util.find_spec(library):
-        command = "pip install onnxruntime-gpu" if engine == "onnx" else "pip install '.[torch]'"
-        return f"There is an NVIDIA GPU, and it is not used, since {library} is not installed: {command}."
+    unused = "There is an NVIDIA GPU, and it is not used, since"
+    if engine == "onnx":
+        return f"{unused} onnxruntime was built without CUDA: install onnxruntime-gpu in its place."
+    if not importlib.util.find_spec("torch"):
+        return f"{unused} torch is not installed: pip install '.[torch]'."
     return (
-        f"There is an NVIDIA GPU, and it is not used, since {library} finds no CUDA device: "
-        "check the driver with nvidia-smi, and that a build for CUDA is installed."
+        f"{unused} torch finds no CUDA device: check the driver with nvidia-smi, and that a build of torch for CUDA is "
+        "installed."
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import LABELS
-from facial_attributes_ros.engines import onnx_export
+from facial_attributes_ros.engines import load, onnx_export
 from facial_attributes_ros.engines.base import Engine, probabilities
 from facial_attributes_ros.engines.deployed import DeployedModel
 from facial_attributes_ros.engines.load import load_engine
@@ -347,3 +347,21 @@ def test_auto_takes_int8_only_where_the_model_allows_it(
     allowed = copy_of(tiny_model, tmp_path / "allowed", int8=True)
     assert load_engine(tiny_model, device="cpu").name == "onnx"
     assert load_engine(allowed, device="cpu").name == "onnx-int8"
+
+
+def test_a_gpu_that_is_there_and_not_used_is_never_silent(
+    monkeypatch: pytest.MonkeyPatch, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(load, "_has_nvidia_device", lambda: True)
+    monkeypatch.setattr(load, "_cuda_devices", lambda _: 0)
+    assert "torch finds no CUDA device" in load.unused_gpu()
+    assert load.unused_gpu("cpu") == load.unused_gpu("cuda:0") == load.unused_gpu("auto", "onnx-int8") == ""
+    load.load_engine(tiny_model, "auto", "onnx")
+    assert "it is not used" in caplog.text
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "torch is not installed: pip install '.[torch]'" in load.unused_gpu()
+    assert "install onnxruntime-gpu" in load.unused_gpu("auto", "onnx")
+    with pytest.raises(UserError, match="device cuda needs PyTorch"):
+        load.resolve_device("cuda")
+    monkeypatch.setattr(load, "_cuda_devices", lambda _: 1)
+    assert load.unused_gpu() == ""

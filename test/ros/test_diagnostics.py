@@ -203,3 +203,10 @@ def test_what_happens_once_is_told_for_some_seconds_with_its_reason(now):
         assert ("ended (a panic)" in found.message) == (second <= statistics_module.RECENT)
         now[0] += 1
     assert found.values["worker restarts"] == "1"
+
+
+def test_a_gpu_that_is_there_and_not_used_is_a_warning():
+    sentence = "There is an NVIDIA GPU, and it is not used, since torch is not installed: pip install '.[torch]'."
+    health = assess(Statistics().report(), Situation("active", unused_gpu=sentence))
+    assert health.level == WARN
+    assert sentence in health.message

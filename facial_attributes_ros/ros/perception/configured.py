@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from facial_attributes_ros.detection.base import FaceDetector
 from facial_attributes_ros.detection.load import load_detector
 from facial_attributes_ros.engines.base import Engine
-from facial_attributes_ros.engines.load import load_engine
+from facial_attributes_ros.engines.load import load_engine, unused_gpu
 from facial_attributes_ros.pipeline import FramePipeline
 from facial_attributes_ros.ros.bridge import image_converter
 from facial_attributes_ros.ros.conversion import compressed_to_bgr
@@ -89,6 +89,7 @@ class Configured:
         convert: turns a message into a uint8 (H, W, 3) BGR image.
         settings: what the parameters are now; `apply_settings` applies them to the pipeline.
         about: keys and values that diagnostics show.
+        unused_gpu: why the machine's GPU is not used, a sentence; empty if it is, or if there is none.
         working: held by the worker that uses the pipeline; one that did not stop in time keeps the next one waiting.
     """
 
@@ -97,6 +98,7 @@ class Configured:
         self.convert = loaded.convert
         self.settings = self._applied = loaded.settings
         spec, engine = loaded.engine.spec, loaded.engine
+        self.unused_gpu = unused_gpu(loaded.settings.node.device, loaded.settings.node.engine)
         self.about = {
             "model": spec.name,
             "model version": spec.version,

@@ -36,6 +36,7 @@ class Situation:
         loading_seconds: for which it has been loading.
         clock_still: seconds for which the node's clock has not moved.
         topic: of the images.
+        unused_gpu: why the machine's GPU is not used, a sentence; empty if it is, or if there is none.
     """
 
     state: str
@@ -44,6 +45,7 @@ class Situation:
     loading_seconds: float = 0.0
     clock_still: float = 0.0
     topic: str = "/image"
+    unused_gpu: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,10 @@ def _losses(report: Report, situation: Situation) -> Finding | None:
     )
 
 
+def _gpu(_: Report, situation: Situation) -> Finding | None:
+    return (WARN, situation.unused_gpu) if situation.unused_gpu else None
+
+
 _RULES: Final[tuple[Callable[[Report, Situation], Finding | None], ...]] = (
     _clock,
     _stamps,
@@ -196,6 +202,7 @@ _RULES: Final[tuple[Callable[[Report, Situation], Finding | None], ...]] = (
     _invalid,
     _latency,
     _losses,
+    _gpu,
 )
 
 

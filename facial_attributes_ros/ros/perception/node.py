@@ -111,6 +111,7 @@ class Perception(ManagedNode):
             loading_seconds=0.0 if stages is None else stages.seconds,
             clock_still=clock_still,
             topic="/image" if self._active is None else self._active.topic,
+            unused_gpu="" if self._configured is None else self._configured.unused_gpu,
         )
 
     def _about(self) -> Mapping[str, str]:
