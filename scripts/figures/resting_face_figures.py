@@ -42,6 +42,8 @@ Label = Callable[[NDArray[np.float64]], NDArray[np.int64]]
 """From (people, frames, emotions) probabilities to (people, frames) labels."""
 
 UNIFORM: Final = 1 / len(LABELS[EMOTION])
+_FEWEST: Final = 5
+"""People without whom a percentage is not given."""
 _MOST: Final = 60
 """People of a source that streams are made of, at most."""
 
@@ -140,12 +142,12 @@ def comparison(views: PersonViews, spec: ModelSpec, sources: Sequence[str]) -> I
         where = f"{source} ({len(set(people.everyday))})" if unseen else f"{source}, others of it in the fit"
         made = {"everyday": make_streams(views, people.everyday, rng)}
         for key, names, episodes in (("sad", people.sad, only(SAD)), ("both", people.both, sad_with_neutral)):
-            if names:
+            if len(names) >= _FEWEST:
                 made[key] = make_streams(views, names, rng, episodes, 60.0)
         for name, label in filters(spec, facts).items():
             found = {key: score(label(probabilities(spec, one)), one.truth) for key, one in made.items()}
             day = found["everyday"]
-            sad = [f"{100 * found[key].sad:.0f}" if key in found else "" for key in ("sad", "both")]
+            sad = [f"{100 * found[key].sad:.0f}" if key in found else "n/a" for key in ("sad", "both")]
             yield (
                 f"| {where} | {name} | {100 * day.neutral:.0f} | "
                 f"{100 * day.sad_at_rest:.0f} | {100 * day.others:.1f} | {sad[0]} | {sad[1]} | {day.delay:.1f} | "
