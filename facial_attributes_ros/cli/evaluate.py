@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
     with ProgressBar("faces", len(manifest)) as bar:
         predictions = predict_manifest(engine, manifest, crop, detector, bar)
     evaluation = evaluate(predictions, engine.spec, args.calibrate)
-    robustness = _robustness(args.robustness, engine, manifest, evaluation.temperatures, crop, detector)
+    robustness = _robustness(args.robustness, engine, manifest, evaluation, crop, detector)
     about = Run(
         model=engine.spec.name,
         engine=f"{engine.name} on {engine.device}",
@@ -314,7 +314,7 @@ def _robustness(
     samples: int | None,
     engine: "Engine",
     manifest: "Manifest",
-    temperatures: dict[str, float],
+    evaluation: "Evaluation",
     crop: "CropMode",
     detector: "FaceDetector | None",
 ) -> "list[Condition]":
@@ -325,7 +325,7 @@ def _robustness(
         return []
     part = manifest.take(spread_subset(len(manifest), samples))
     with ProgressBar("faces") as bar:
-        return measure_robustness(engine, part, temperatures, crop, detector, bar)
+        return measure_robustness(engine, part, evaluation.temperatures, crop, detector, bar, evaluation.calibration)
 
 
 def _print_columns(rows: list[dict[str, object]], columns: tuple[str, ...]) -> None:

@@ -36,6 +36,8 @@ FORMAT_VERSION: Final = 1
 SPEC_FILE: Final = "model.json"
 LONGEST_REASON: Final = 1000
 """Largest number of letters in an error message."""
+GROUP_MIDDLES: Final = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
+"""The middle of every age group in years, for want of the mean age of real people."""
 TENSORS_FILE: Final = "model.safetensors"
 INTERPOLATIONS: Final = ("area", "bilinear", "bicubic")
 
@@ -118,7 +120,7 @@ class ModelSpec:
     adaptation: dict[str, Any] = field(default_factory=lambda: {"name": "lp"})
     interpolation: str = "bicubic"
     crop_margin: float = 0.0
-    age_centroids: tuple[float, ...] = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
+    age_centroids: tuple[float, ...] = GROUP_MIDDLES
     age_regression: AgeRegression | None = None
     temperatures: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
     thresholds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 0.0))

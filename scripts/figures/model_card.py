@@ -138,16 +138,11 @@ def _calibrate(args: argparse.Namespace, folder: Path, engine_name: str) -> None
     manifest = manifest.take(spread_subset(len(manifest), args.rows))
     predictions = predict_manifest(load_engine(folder, engine=engine_name), manifest)
     half = first_half(predictions.manifest)
-    fit = calibrate(predictions.logits, predictions.manifest, half)
+    spec = ModelSpec.read(folder)
+    fit = calibrate(predictions.logits, predictions.manifest, half, spec.age_centroids)
     if fit.refused:
         raise UserError(" ".join(fit.warnings()))
-    spec = ModelSpec.read(folder)
-    spec = replace(
-        spec,
-        temperatures=spec.temperatures | fit.temperatures,
-        thresholds=spec.thresholds | fit.thresholds,
-        calibration=calibration_records(fit, predictions, ~half),
-    )
+    spec = replace(spec, **fit.over(spec).fields(), calibration=calibration_records(fit, predictions, ~half))
     replace(spec, metrics=figures(evaluate(predictions.take(~half), spec))).write(folder)
 
 

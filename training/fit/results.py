@@ -28,7 +28,7 @@ from facial_attributes_ros.models.adaptations.low_rank import compress
 from facial_attributes_ros.models.checkpoint import save_model
 from facial_attributes_ros.models.multitask import MultiTaskModel
 from facial_attributes_ros.models.regression import AgeRegression
-from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.models.spec import GROUP_MIDDLES, ModelSpec
 
 _LOGGER = logging.getLogger(__name__)
 _BATCH = 256
@@ -39,7 +39,6 @@ _UNCALIBRATED = (
 )
 MIN_GROUP_ROWS = 10
 """Groups with fewer known ages keep their default centroid."""
-_DEFAULT_CENTROIDS = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +100,8 @@ def write_model(
         ages = with_measured_deviation(ages, outputs[AGE][half], manifest.age_years[half])
     untrained = provenance.untrained_labels
     predictions = Predictions.from_outputs(manifest, outputs, ages, untrained=untrained)
-    fit = calibrate(predictions.logits, manifest, half)
+    centroids = age_centroids(rows.training.manifest)
+    fit = calibrate(predictions.logits, manifest, half, centroids)
     preprocess = model.backbone.preprocess
     spec = ModelSpec(
         name=recipe.name,
@@ -113,10 +113,9 @@ def write_model(
         tasks=model.tasks,
         adaptation=Adaptation.from_dict(recipe.adaptation).to_dict(),
         crop_margin=recipe.data.crop_margin,
-        age_centroids=age_centroids(rows.training.manifest),
+        age_centroids=centroids,
         age_regression=ages,
-        temperatures=fit.temperatures,
-        thresholds=fit.thresholds,
+        **fit.fields(),
         uncalibrated=tuple(task for task in model.tasks if task not in fit.temperatures),
         **provenance.fields(),
     )
@@ -173,7 +172,7 @@ def age_centroids(manifest: Manifest) -> tuple[float, ...]:
     found = []
     for group in range(len(LABELS[AGE])):
         years = manifest.age_years[known & (manifest.labels[AGE] == group)]
-        found.append(float(years.mean()) if len(years) >= MIN_GROUP_ROWS else _DEFAULT_CENTROIDS[group])
+        found.append(float(years.mean()) if len(years) >= MIN_GROUP_ROWS else GROUP_MIDDLES[group])
     return tuple(round(years, 2) for years in found)
 
 

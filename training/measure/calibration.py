@@ -12,20 +12,26 @@ of a factor of 2 spans what networks need (Guo and others report 1.1 to 3). A th
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.data.subsets import data_sets, first_half, strata
-from facial_attributes_training.measure.metrics import Estimate, probability_scores, wilson
+from facial_attributes_training.measure.age_spread import fit_spread
+from facial_attributes_training.measure.fitted import LEAST_CERTAINTY, Fit, Named, named
+from facial_attributes_training.measure.gender_bands import fit_gender_bands
+from facial_attributes_training.measure.metrics import probability_scores, wilson
+from facial_attributes_training.measure.published import probabilities, published_ages, published_labels
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from scipy.stats import norm
 
-from facial_attributes_ros.attributes import EMOTION, GENDER, MISSING
+from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, MISSING
+from facial_attributes_ros.models.age_bands import bands_of, youngest_plausible
+from facial_attributes_ros.models.spec import GROUP_MIDDLES
 
 LOWEST, HIGHEST = 0.05, 20.0
 """Between which temperatures the best is looked for; one that ends at a bound is refused."""
@@ -33,11 +39,11 @@ PRIOR_DEVIATION: Final = math.log(2)
 """Of the logarithm of a temperature, around 0."""
 MIN_ROWS = 20
 """With fewer labelled rows nothing is fitted."""
-FEW_ROWS = 100
-"""With fewer labelled rows a fit comes with a warning."""
 WANTED_PRECISION: Final[dict[str, float]] = {GENDER: 0.95, EMOTION: 0.70}
 """Share of the named labels that are to be right. About 70 % of the emotion labels that people gave are clearly right
-themselves, so that more can't be shown on such data. Age groups are always named: years come with their deviation."""
+themselves, so that more can't be shown on such data. Age groups have a certainty instead, see `WANTED_NEAR`."""
+WANTED_NEAR: Final = 0.92
+"""Proportion of the named age groups that are to be right or next to the true one."""
 LUCK = 0.8
 """Two-sided level of the interval whose lower end must reach the wanted precision, so that it holds on other rows too;
 in one of ten halves it would not."""
@@ -48,47 +54,6 @@ Labels = Mapping[str, NDArray[np.int64]]
 
 class NotFittedError(Exception):
     """A task can't be calibrated on these rows; the text says why, without a full stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """What is fitted; a task that can't be is in neither table, and keeps whatever it had.
-
-    Attributes:
-        temperatures: per task, what logits are divided by.
-        thresholds: per task, below which confidence the label is unknown.
-        rows: per task, how many labelled rows there were to fit on.
-        refused: per task, why it was not fitted.
-    """
-
-    temperatures: dict[str, float]
-    thresholds: dict[str, float]
-    rows: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-
-    def warnings(self) -> list[str]:
-        """Return a sentence on every task that was not fitted, or on few rows."""
-        told = [f"{task} was not calibrated: {reason}." for task, reason in self.refused.items()]
-        return told + [
-            f"{task} was calibrated on {self.rows[task]} rows only; with fewer than {FEW_ROWS} it is uncertain."
-            for task in self.temperatures
-            if self.rows.get(task, FEW_ROWS) < FEW_ROWS
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """The labels that are named at a threshold.
-
-    Attributes:
-        rows: with a label, named or not.
-        coverage: share of them that is named.
-        precision: share of the named ones that is right; None if none is named.
-    """
-
-    rows: int
-    coverage: Estimate
-    precision: Estimate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +163,18 @@ def _check_rows(there: int, needed: int = MIN_ROWS) -> None:
         raise NotFittedError(f"there are {there} labelled rows to fit on, and {needed} are needed")
 
 
-def calibrate(logits: Logits, manifest: Manifest, rows: NDArray[np.bool_]) -> Fit:
+def calibrate(
+    logits: Logits, manifest: Manifest, rows: NDArray[np.bool_], centroids: Sequence[float] = GROUP_MIDDLES
+) -> Fit:
     """Fit temperatures and thresholds on some rows.
 
     Args:
         logits: float (rows, classes) per task.
         manifest: labels, sources and origins of the rows.
         rows: bool (rows,): which to fit on.
+        centroids: (9,) mean age of every age group in years.
     """
-    fit = Fit({}, {})
+    fit = Fit({}, {}, age_centroids=tuple(centroids))
     groups = strata(manifest)
     for task, values in logits.items():
         truth = np.where(rows, manifest.labels[task], MISSING)
@@ -218,7 +186,36 @@ def calibrate(logits: Logits, manifest: Manifest, rows: NDArray[np.bool_]) -> Fi
             fit.refused[task] = str(error)
         else:
             fit.temperatures[task], fit.thresholds[task] = temperature, threshold
+    if AGE in fit.temperatures:
+        fit = _with_ages(fit, logits, manifest, rows, groups)
+    if GENDER in fit.temperatures and AGE in logits:
+        fit = _with_gender_bands(fit, logits, manifest, rows)
     return fit
+
+
+def _with_ages(fit: Fit, logits: Logits, manifest: Manifest, rows: NDArray[np.bool_], groups: NDArray[np.int64]) -> Fit:
+    """Return the fit with the spread of ages, and with the certainty from which on an age group is named."""
+    distributions = probabilities(logits, AGE, fit)
+    ages, known = published_ages(distributions, fit), rows & ~np.isnan(manifest.age_years)
+    fit = replace(fit, age_spread=fit_spread(ages.years[known], ages.deviations[known], manifest.age_years[known]))
+    ages, truth = published_ages(distributions, fit), manifest.labels[AGE]
+    near = np.abs(ages.groups - truth) <= 1
+    least = _strictest(ages.certainty, near, groups, rows & (truth != MISSING), WANTED_NEAR)
+    # A certainty that is calibrated needs no more proof than itself.
+    return replace(fit, age_certainty=min(max(least, LEAST_CERTAINTY), WANTED_NEAR))
+
+
+def _with_gender_bands(fit: Fit, logits: Logits, manifest: Manifest, rows: NDArray[np.bool_]) -> Fit:
+    """Return the fit with thresholds of the gender per band of age; none if no true age is known."""
+    truth, groups = manifest.labels[GENDER], manifest.labels[AGE]
+    known = rows & (truth != MISSING)
+    if AGE not in fit.temperatures or not (known & (groups != MISSING)).any():
+        return fit
+    confidence, right = _confidence(logits[GENDER], fit.temperatures[GENDER], truth)
+    true = np.where(groups == MISSING, -1, bands_of(groups))
+    estimated = youngest_plausible(probabilities(logits, AGE, fit))
+    parts = (values[known] for values in (confidence, right, true, estimated))
+    return replace(fit, gender_thresholds=fit_gender_bands(*parts, WANTED_PRECISION[GENDER]))
 
 
 def _threshold(
@@ -228,13 +225,21 @@ def _threshold(
     groups: NDArray[np.int64],
     known: NDArray[np.bool_],
 ) -> float:
-    """Return the highest threshold that any source and origin of pictures needs by itself, 0 for age groups.
+    """Return the threshold of a task's probabilities, 0 for ages, which have one of their certainty."""
+    return 0.0 if task not in WANTED_PRECISION else _strictest(confidence, right, groups, known, WANTED_PRECISION[task])
+
+
+def _strictest(
+    confidence: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    known: NDArray[np.bool_],
+    wanted: float,
+) -> float:
+    """Return the highest threshold that any source and origin of pictures needs by itself for a precision.
 
     It would otherwise hold on the average of an accidental mix. Those with too few rows count together.
     """
-    if task not in WANTED_PRECISION:
-        return 0.0
-    wanted = WANTED_PRECISION[task]
     needed, counts = rows_to_show(wanted), np.bincount(groups[known])
     large = [known & (groups == group) for group in np.flatnonzero(counts >= needed)]
     small = known & (counts[groups * known] < needed)
@@ -242,57 +247,46 @@ def _threshold(
     return max(fit_threshold(confidence[part], right[part], wanted) for part in parts if part.any())
 
 
-def both_ways(logits: Logits, manifest: Manifest) -> tuple[Way, Way]:
+def both_ways(logits: Logits, manifest: Manifest, centroids: Sequence[float] = GROUP_MIDDLES) -> tuple[Way, Way]:
     """Fit on each half of the rows and measure on the other; the fit of the first way is the one that is shipped.
 
     Args:
         logits: float (rows, classes) per task.
         manifest: labels, sources and origins of the rows.
+        centroids: (9,) mean age of every age group in years.
     """
     half = first_half(manifest)
     return (
-        _way(logits, manifest, half, ("first half", "second half")),
-        _way(logits, manifest, ~half, ("second half", "first half")),
+        _way(logits, manifest, half, ("first half", "second half"), centroids),
+        _way(logits, manifest, ~half, ("second half", "first half"), centroids),
     )
 
 
-def named(confidence: NDArray[np.floating], right: NDArray[np.bool_], threshold: float) -> Named:
-    """Return which share of some rows is named at a threshold, and how often rightly.
-
-    Args:
-        confidence: float (rows,): highest probability, calibrated.
-        right: bool (rows,): whether the most probable label is right.
-        threshold: the lowest confidence that is named.
-    """
-    chosen = confidence >= threshold
-    count, hits = int(chosen.sum()), int((chosen & right).sum())
-    precision = Estimate.of_proportion(hits, count) if count else None
-    return Named(len(right), Estimate.of_proportion(count, len(right)), precision)
-
-
-def _way(logits: Logits, manifest: Manifest, half: NDArray[np.bool_], names: tuple[str, str]) -> Way:
-    fit = calibrate(logits, manifest, half)
+def _way(
+    logits: Logits,
+    manifest: Manifest,
+    half: NDArray[np.bool_],
+    names: tuple[str, str],
+    centroids: Sequence[float],
+) -> Way:
+    fit = calibrate(logits, manifest, half, centroids)
     tasks = {
-        task: _held_out(logits[task], manifest, task, ~half, temperature, fit.thresholds[task])
-        for task, temperature in fit.temperatures.items()
+        task: _held_out(logits, manifest, task, ~half, fit)
+        for task in fit.temperatures
         if (~half & (manifest.labels[task] != MISSING)).any()
     }
     return Way(*names, fit, tasks)
 
 
-def _held_out(
-    logits: NDArray[np.floating],
-    manifest: Manifest,
-    task: str,
-    rows: NDArray[np.bool_],
-    temperature: float,
-    threshold: float,
-) -> HeldOut:
+def _held_out(logits: Logits, manifest: Manifest, task: str, rows: NDArray[np.bool_], fit: Fit) -> HeldOut:
     truth = manifest.labels[task]
     rows = rows & (truth != MISSING)
-    confidence, right = _confidence(logits, temperature, truth)
-    values = np.asarray(logits[rows], np.float64)
-    before, after = (probability_scores(truth[rows], softmax(values / each, axis=1)) for each in (1.0, temperature))
+    values = np.asarray(logits[task][rows], np.float64)
+    temperatures = (1.0, fit.temperatures[task])
+    before, after = (probability_scores(truth[rows], softmax(values / each, axis=1)) for each in temperatures)
+    # Other tasks may lack what they are calibrated with; only the age decides on another task's labels.
+    there = {name: logits[name] for name in (AGE, task) if name in logits and name in fit.temperatures}
+    labels = published_labels(there, task, fit)
     return HeldOut(
         rows=int(rows.sum()),
         before=before.error,
@@ -300,7 +294,7 @@ def _held_out(
         nll=(before.nll, after.nll),
         brier=(before.brier, after.brier),
         named={
-            name: named(confidence[part], right[part], threshold)
+            name: named(labels.confidence[part], labels.index[part] == truth[part], labels.least[part])
             for name, chosen in data_sets(manifest)
             if (part := rows & chosen).any()
         },

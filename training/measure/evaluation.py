@@ -1,12 +1,13 @@
 """Evaluate predictions: metrics per data set and task, with intervals, calibration and groups."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from facial_attributes_training.data.manifest import LABEL_COLUMNS, Manifest
 from facial_attributes_training.data.subsets import data_sets, first_half
-from facial_attributes_training.measure.calibration import Fit, Named, Way, both_ways, named
+from facial_attributes_training.measure.calibration import Way, both_ways
+from facial_attributes_training.measure.fitted import Fit, Named, named
 from facial_attributes_training.measure.metrics import (
     Estimate,
     Reliability,
@@ -23,6 +24,8 @@ from facial_attributes_training.measure.metrics import (
     reliability,
 )
 from facial_attributes_training.measure.predictions import Predictions
+from facial_attributes_training.measure.published import Labels, probabilities, published_ages, published_labels
+from facial_attributes_training.measure.published_figures import Published, age_bands, age_rules, measure_published
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
@@ -103,6 +106,7 @@ class TaskResult:
         recall: per class, with intervals, None for classes without samples.
         confusion: int64 (classes, classes): samples by true and predicted class.
         calibration: of the confidences.
+        published: what is published by the package's rules, on the samples that nothing was fitted on.
         off_by_one: fraction of predictions at most one group away; ages only.
         years: errors in years; ages only, None without true ages.
         groups: metrics per value, per column.
@@ -117,6 +121,7 @@ class TaskResult:
     recall: list[Estimate | None]
     confusion: NDArray[np.int64]
     calibration: Calibration
+    published: Published
     off_by_one: Estimate | None = None
     years: Years | None = None
     groups: dict[str, dict[str, Group]] = field(default_factory=dict)
@@ -132,6 +137,7 @@ class Evaluation:
         temperatures, thresholds: per task, those of the calibrated metrics.
         fitted: whether these were fitted here on half of the samples, or are the model's own.
         skipped: number of samples that could not be predicted, per reason.
+        calibration: everything that the published labels depend on.
         ways: the fits on either half, measured on the other; the first is that of `temperatures`. Empty unless fitted.
     """
 
@@ -140,6 +146,7 @@ class Evaluation:
     thresholds: dict[str, float]
     fitted: bool
     skipped: dict[str, int]
+    calibration: Fit
     ways: tuple[Way, ...] = ()
 
     @property
@@ -159,16 +166,16 @@ def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Ev
     """
     manifest = predictions.manifest
     measured = np.ones(len(manifest), np.bool_)
-    calibration, ways = Fit(spec.temperatures, spec.thresholds), tuple[Way, ...]()
+    calibration, ways = Fit.of(spec), tuple[Way, ...]()
     if fit:
-        ways = both_ways(predictions.logits, manifest)
-        found, measured = ways[0].fit, ~first_half(manifest)
+        ways = both_ways(predictions.logits, manifest, spec.age_centroids)
         # What can't be fitted on these samples stays as it is in the model.
-        calibration = Fit(spec.temperatures | found.temperatures, spec.thresholds | found.thresholds)
+        calibration, measured = ways[0].fit.over(spec), ~first_half(manifest)
+    labels = {task: published_labels(predictions.logits, task, calibration) for task in predictions.logits}
     ages = expected_ages(predictions, spec, calibration.temperatures.get(AGE, 1.0))
     results = {
         name: {
-            task: _measure(predictions, task, rows, calibration, measured, ages)
+            task: _measure(predictions, task, rows, calibration, measured, ages, labels[task])
             for task in predictions.logits
             if (rows := chosen & (manifest.labels[task] != MISSING)).any()
         }
@@ -182,6 +189,7 @@ def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Ev
         fitted=fit,
         skipped={reason: reasons.count(reason) for reason in sorted(set(reasons))},
         ways=ways,
+        calibration=calibration,
     )
 
 
@@ -202,12 +210,13 @@ def _measure(
     calibration: Fit,
     measured: NDArray[np.bool_],
     ages: NDArray[np.float64] | None,
+    labels: Labels,
 ) -> TaskResult:
     manifest, classes = predictions.manifest, len(LABELS[task])
     truth = manifest.labels[task][rows]
     predicted = predictions.logits[task][rows].argmax(axis=1).astype(np.int64)
     confusion = confusion_matrix(truth, predicted, classes)
-    f1 = f1_scores(confusion)
+    f1, held_out = f1_scores(confusion), _measurable(rows, measured)
     years = measure_years(manifest.age_years[rows], ages[rows]) if task == AGE and ages is not None else None
     groups = _groups(manifest.take(rows), task, predicted, None if ages is None else ages[rows])
     return TaskResult(
@@ -218,7 +227,8 @@ def _measure(
         f1=f1,
         recall=recalls(confusion),
         confusion=confusion,
-        calibration=_calibration(predictions, task, _measurable(rows, measured), calibration),
+        calibration=_calibration(predictions, task, held_out, calibration, labels),
+        published=_published(predictions, task, held_out, calibration, labels),
         off_by_one=bootstrap_confusion(confusion, off_by_one_accuracy) if task == AGE else None,
         years=years,
         groups=groups,
@@ -231,7 +241,20 @@ def _measurable(rows: NDArray[np.bool_], measured: NDArray[np.bool_]) -> NDArray
     return rows & measured if (rows & measured).any() else rows
 
 
-def _calibration(predictions: Predictions, task: str, rows: NDArray[np.bool_], fit: Fit) -> Calibration:
+def _published(
+    predictions: Predictions, task: str, rows: NDArray[np.bool_], calibration: Fit, labels: Labels
+) -> Published:
+    manifest = predictions.manifest
+    found = measure_published(manifest, task, rows, labels, group_columns(manifest, task))
+    if task != AGE:
+        return found
+    distributions = probabilities(predictions.logits, AGE, calibration)[rows]
+    ages = published_ages(distributions, calibration)
+    rules = age_rules(manifest.labels[AGE][rows], ages, distributions.argmax(axis=1))
+    return replace(found, rules=rules, bands=age_bands(manifest.age_years[rows], ages))
+
+
+def _calibration(predictions: Predictions, task: str, rows: NDArray[np.bool_], fit: Fit, labels: Labels) -> Calibration:
     truth = predictions.manifest.labels[task][rows]
     before = predictions.probabilities(task)[rows]
     after = predictions.probabilities(task, fit.temperatures[task])[rows]
@@ -246,7 +269,7 @@ def _calibration(predictions: Predictions, task: str, rows: NDArray[np.bool_], f
         diagram_before=reliability(truth, before),
         diagram_after=reliability(truth, after),
         threshold=fit.thresholds[task],
-        named=named(after.max(axis=1), after.argmax(axis=1) == truth, fit.thresholds[task]),
+        named=named(labels.confidence[rows], labels.index[rows] == truth, labels.least[rows]),
     )
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 from facial_attributes_training.data.subsets import first_half
-from facial_attributes_training.measure.calibration import Fit, named
 from facial_attributes_training.measure.evaluation import Evaluation
+from facial_attributes_training.measure.fitted import Fit, named
 from facial_attributes_training.measure.metrics import probability_scores
 from facial_attributes_training.measure.predictions import Predictions
+from facial_attributes_training.measure.published import published_labels
 from numpy.typing import NDArray
 
-from facial_attributes_ros.attributes import MISSING
+from facial_attributes_ros.attributes import AGE, MISSING
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import disk_errors
 from facial_attributes_ros.models.backbones.published import moved_weights
@@ -64,30 +65,27 @@ class Change:
     after: Measured
 
 
-def measure(
-    predictions: Predictions, task: str, rows: NDArray[np.bool_], temperature: float, threshold: float
-) -> Measured | None:
-    """Return the metrics of a task's temperature and threshold on samples, None if none of them has a label.
+def measure(predictions: Predictions, task: str, rows: NDArray[np.bool_], fit: Fit) -> Measured | None:
+    """Return the metrics of a task's calibration on samples, None if none of them has a label.
 
     Args:
         predictions: of the samples.
         task: which.
         rows: bool (samples,): to measure on.
-        temperature: divisor of the logits.
-        threshold: confidence below which the label is unknown.
+        fit: of this task, and of the age if the model has it.
     """
     truth = predictions.manifest.labels[task]
     rows = rows & (truth != MISSING)
     if not rows.any():
         return None
-    probabilities = predictions.probabilities(task, temperature)[rows]
-    found = probability_scores(truth[rows], probabilities)
-    right = probabilities.argmax(axis=1) == truth[rows]
-    chosen = named(probabilities.max(axis=1), right, threshold)
+    found = probability_scores(truth[rows], predictions.probabilities(task, fit.temperatures[task])[rows])
+    there = {name: predictions.logits[name] for name in (AGE, task) if name in fit.temperatures}
+    labels = published_labels({name: values[rows] for name, values in there.items()}, task, fit)
+    chosen = named(labels.confidence, labels.index == truth[rows], labels.least)
     return Measured(
         rows=int(rows.sum()),
-        temperature=temperature,
-        threshold=threshold,
+        temperature=fit.temperatures[task],
+        threshold=fit.thresholds[task],
         calibration_error=found.error,
         nll=found.nll,
         brier=found.brier,
@@ -105,8 +103,8 @@ def calibration_records(fit: Fit, predictions: Predictions, rows: NDArray[np.boo
         rows: bool (samples,): which of them.
     """
     records: dict[str, dict[str, Any]] = {}
-    for task, temperature in fit.temperatures.items():
-        measured = measure(predictions, task, rows, temperature, fit.thresholds[task])
+    for task in fit.temperatures:
+        measured = measure(predictions, task, rows, fit)
         records[task] = {"rows": fit.rows[task], "date": today()}
         records[task]["measured"] = None if measured is None else measured.record()
     return records
@@ -161,9 +159,9 @@ def save_calibration(
 
 def _changes(spec: ModelSpec, fit: Fit, predictions: Predictions) -> Iterator[Change]:
     other_half = ~first_half(predictions.manifest)
-    for task, temperature in fit.temperatures.items():
-        before = measure(predictions, task, other_half, spec.temperatures[task], spec.thresholds[task])
-        after = measure(predictions, task, other_half, temperature, fit.thresholds[task])
+    for task in fit.temperatures:
+        before = measure(predictions, task, other_half, Fit.of(spec))
+        after = measure(predictions, task, other_half, fit.over(spec))
         if before and after:
             yield Change(task, before, after)
 
@@ -181,8 +179,7 @@ def _calibrated(spec: ModelSpec, fit: Fit, changes: list[Change], command: str) 
     }
     return replace(
         spec,
-        temperatures=spec.temperatures | {task: fit.temperatures[task] for task in tasks},
-        thresholds=spec.thresholds | {task: fit.thresholds[task] for task in tasks},
+        **fit.only(tasks).over(spec).fields(),
         uncalibrated=tuple(task for task in spec.uncalibrated if task not in tasks),
         calibration=spec.calibration | records,
         version=spec.version.removesuffix(_MARK) + _MARK,

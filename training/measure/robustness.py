@@ -8,6 +8,7 @@ from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.data.subsets import data_sets
 from facial_attributes_training.measure.corruptions import Corruption, corruptions
 from facial_attributes_training.measure.evaluation import expected_ages
+from facial_attributes_training.measure.fitted import Fit, Named, named
 from facial_attributes_training.measure.metrics import (
     Estimate,
     accuracy,
@@ -17,6 +18,7 @@ from facial_attributes_training.measure.metrics import (
     confusion_matrix,
 )
 from facial_attributes_training.measure.predictions import CropMode, Predictions, Progress, predict_manifest
+from facial_attributes_training.measure.published import Labels, published_labels
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE, LABELS, MISSING
@@ -35,12 +37,14 @@ class Figures:
         rows: samples with a label.
         accuracy, balanced_accuracy: with bootstrap intervals.
         mae: mean absolute error in years; ages only, None without true ages.
+        named: coverage and precision of the labels that are published.
     """
 
     rows: int
     accuracy: Estimate
     balanced_accuracy: Estimate
     mae: Estimate | None = None
+    named: Named | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ def measure_robustness(
     crop: CropMode = "box",
     detector: FaceDetector | None = None,
     progress: Callable[[int, int], None] | None = None,
+    fit: Fit | None = None,
 ) -> list[Condition]:
     """Measure a model on the same samples as they are and under every corruption.
 
@@ -74,6 +79,7 @@ def measure_robustness(
         crop: as in `predict_manifest`.
         detector: as in `predict_manifest`.
         progress: called with the number of faces that are done, over all conditions.
+        fit: the calibration with which labels are named, the model's own by default.
 
     Raises:
         UserError: no sample can be predicted, or an archive can't be read.
@@ -85,7 +91,7 @@ def measure_robustness(
         predictions = predict_manifest(engine, manifest, crop, detector, tell, kind)
         name, label = (kind.kind, kind.label) if kind else (CLEAN, "")
         ages = expected_ages(predictions, engine.spec, temperatures.get(AGE, 1.0))
-        conditions.append(Condition(name, label, _figures(predictions, ages)))
+        conditions.append(Condition(name, label, _figures(predictions, ages, fit or Fit.of(engine.spec))))
     return conditions
 
 
@@ -93,8 +99,9 @@ def _shifted(progress: Callable[[int, int], None] | None, before: int, total: in
     return None if progress is None else lambda done, _rows: progress(before + done, total)
 
 
-def _figures(predictions: Predictions, ages: NDArray[np.float64] | None) -> dict[str, dict[str, Figures]]:
+def _figures(predictions: Predictions, ages: NDArray[np.float64] | None, fit: Fit) -> dict[str, dict[str, Figures]]:
     manifest = predictions.manifest
+    labels = {task: published_labels(predictions.logits, task, fit) for task in predictions.logits}
     found: dict[str, dict[str, Figures]] = {}
     for name, chosen in data_sets(manifest):
         for task, logits in predictions.logits.items():
@@ -108,8 +115,13 @@ def _figures(predictions: Predictions, ages: NDArray[np.float64] | None) -> dict
                 bootstrap_confusion(confusion, accuracy),
                 bootstrap_confusion(confusion, balanced_accuracy),
                 _years(manifest, rows, ages) if task == AGE and ages is not None else None,
+                _named(labels[task], manifest.labels[task], rows),
             )
     return found
+
+
+def _named(labels: Labels, truth: NDArray[np.int64], rows: NDArray[np.bool_]) -> Named:
+    return named(labels.confidence[rows], labels.index[rows] == truth[rows], labels.least[rows])
 
 
 def _years(manifest: Manifest, rows: NDArray[np.bool_], ages: NDArray[np.float64]) -> Estimate | None:

@@ -114,6 +114,8 @@ def _environment(loader: FileSystemLoader | None = None) -> Environment:
         "calibration_table": tables.calibration_table,
         "threshold_table": tables.threshold_table,
         "robustness_table": tables.robustness_table,
+        "corrupted_labels_table": tables.corrupted_labels_table,
+        "published_tables": tables.published_tables,
     }
     return environment
 

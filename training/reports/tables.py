@@ -12,6 +12,8 @@ from facial_attributes_ros.text import with_interval
 
 Json = Mapping[str, Any]
 
+_NAMED = ("coverage", "precision")
+
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table that ends with a line break."""
@@ -129,6 +131,46 @@ def _robustness_columns(conditions: Sequence[Json]) -> list[tuple[str, str, str]
             if figures["mae"] is not None:
                 found.append((name, task, "mae"))
     return found
+
+
+def corrupted_labels_table(conditions: Sequence[Json], task: str = "gender") -> str:
+    """Return coverage and precision of a task's published labels under every corruption; empty if not measured."""
+    names = [name for name, tasks in conditions[0]["results"].items() if tasks.get(task, {}).get("named")]
+    if not names:
+        return ""
+    head = ["corruption", "strength", *(f"{name} {task} {figure}, %" for name in names for figure in _NAMED)]
+    rows = [
+        [condition["kind"], condition["label"]]
+        + [percent(condition["results"][name][task]["named"][figure]) for name in names for figure in _NAMED]
+        for condition in conditions
+    ]
+    return table(head, rows)
+
+
+def published_tables(published: Json) -> str:
+    """Return what is published of a task: the age groups by both rules, the spread of ages, and labels by group."""
+    parts = []
+    if published["rules"]:
+        rows = [(name, percent(rule["exact"]), percent(rule["near"])) for name, rule in published["rules"].items()]
+        parts.append(table(("age group", "exact, %", "exact or next to it, %"), rows))
+    if published["bands"]:
+        head = ("true age", "faces", "bias, years", "MAE, years", "mean deviation, years", "within one deviation, %")
+        rows = [
+            (
+                name,
+                str(band["rows"]),
+                *(f"{band[figure]:.1f}" for figure in ("bias", "mae", "deviation")),
+                percent(band["within"]),
+            )
+            for name, band in published["bands"].items()
+        ]
+        parts.append(table(head, rows))
+    for column, groups in published["named"].items():
+        rows = [
+            (name, str(named["rows"]), *(percent(named[figure]) for figure in _NAMED)) for name, named in groups.items()
+        ]
+        parts.append(table((column, "faces", *(f"{figure}, %" for figure in _NAMED)), rows))
+    return "\n".join(parts)
 
 
 def distinct(found: Mapping[str, Json]) -> dict[str, Json]:
