@@ -25,7 +25,7 @@ MIN_ROWS: Final = 20
 _STARTS: Final = (10, 20, 40, 60)
 _SMOOTH: Final = 0.08
 """How soft the edge of an interval is while factors are fitted, as a part of its width."""
-_PULL: Final = 0.05
+_PULL: Final = 0.02
 """Weight of the squared logarithms of the factors, beside squared differences of proportions."""
 
 
