@@ -21,7 +21,7 @@ from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.data.subsets import data_sets, first_half, strata
 from facial_attributes_training.measure.age_spread import fit_spread
 from facial_attributes_training.measure.fitted import LEAST_CERTAINTY, Fit, Named, named
-from facial_attributes_training.measure.gender_bands import fit_gender_bands
+from facial_attributes_training.measure.gender_bands import certainty_of, fit_gender_bands
 from facial_attributes_training.measure.metrics import probability_scores, wilson
 from facial_attributes_training.measure.published import probabilities, published_ages, published_labels
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import norm
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, MISSING
-from facial_attributes_ros.models.age_bands import bands_of, youngest_plausible
+from facial_attributes_ros.models.age_bands import BANDS, bands_of, youngest_plausible
 from facial_attributes_ros.models.spec import GROUP_MIDDLES
 
 LOWEST, HIGHEST = 0.05, 20.0
@@ -42,8 +42,10 @@ MIN_ROWS = 20
 WANTED_PRECISION: Final[dict[str, float]] = {GENDER: 0.95, EMOTION: 0.70}
 """Share of the named labels that are to be right. About 70 % of the emotion labels that people gave are clearly right
 themselves, so that more can't be shown on such data. Age groups have a certainty instead, see `WANTED_NEAR`."""
-WANTED_NEAR: Final = 0.92
-"""Proportion of the named age groups that are to be right or next to the true one."""
+WANTED_NEAR: Final = 0.75
+"""An age group is named if it is right, or next to the true one, in at least so many cases of its certainty."""
+MOST_CERTAINTY: Final = 0.9
+"""Largest certainty that an age needs, however poor the model: a certainty that holds is its own proof."""
 LUCK = 0.8
 """Two-sided level of the interval whose lower end must reach the wanted precision, so that it holds on other rows too;
 in one of ten halves it would not."""
@@ -187,22 +189,22 @@ def calibrate(
         else:
             fit.temperatures[task], fit.thresholds[task] = temperature, threshold
     if AGE in fit.temperatures:
-        fit = _with_ages(fit, logits, manifest, rows, groups)
+        fit = _with_ages(fit, logits, manifest, rows)
     if GENDER in fit.temperatures and AGE in logits:
         fit = _with_gender_bands(fit, logits, manifest, rows)
     return fit
 
 
-def _with_ages(fit: Fit, logits: Logits, manifest: Manifest, rows: NDArray[np.bool_], groups: NDArray[np.int64]) -> Fit:
+def _with_ages(fit: Fit, logits: Logits, manifest: Manifest, rows: NDArray[np.bool_]) -> Fit:
     """Return the fit with the spread of ages, and with the certainty from which on an age group is named."""
     distributions = probabilities(logits, AGE, fit)
     ages, known = published_ages(distributions, fit), rows & ~np.isnan(manifest.age_years)
     fit = replace(fit, age_spread=fit_spread(ages.years[known], ages.deviations[known], manifest.age_years[known]))
     ages, truth = published_ages(distributions, fit), manifest.labels[AGE]
     near = np.abs(ages.groups - truth) <= 1
-    least = _strictest(ages.certainty, near, groups, rows & (truth != MISSING), WANTED_NEAR)
-    # A certainty that is calibrated needs no more proof than itself.
-    return replace(fit, age_certainty=min(max(least, LEAST_CERTAINTY), WANTED_NEAR))
+    known = rows & (truth != MISSING)
+    least = certainty_of(WANTED_NEAR, ages.certainty[known], near[known])
+    return replace(fit, age_certainty=round(min(max(least, LEAST_CERTAINTY), MOST_CERTAINTY), 3))
 
 
 def _with_gender_bands(fit: Fit, logits: Logits, manifest: Manifest, rows: NDArray[np.bool_]) -> Fit:
@@ -215,7 +217,13 @@ def _with_gender_bands(fit: Fit, logits: Logits, manifest: Manifest, rows: NDArr
     true = np.where(groups == MISSING, -1, bands_of(groups))
     estimated = youngest_plausible(probabilities(logits, AGE, fit))
     parts = (values[known] for values in (confidence, right, true, estimated))
-    return replace(fit, gender_thresholds=fit_gender_bands(*parts, WANTED_PRECISION[GENDER]))
+    by_band = fit_gender_bands(*parts, WANTED_PRECISION[GENDER])
+    adults = known & (true == len(BANDS) - 1)
+    if adults.sum() < rows_needed(GENDER):
+        return replace(fit, gender_thresholds=by_band)
+    # What holds for all ages together would be too strict for adults now that children have thresholds of their own.
+    least = _strictest(confidence, right, strata(manifest), adults, WANTED_PRECISION[GENDER])
+    return replace(fit, gender_thresholds=by_band, thresholds=fit.thresholds | {GENDER: least})
 
 
 def _threshold(

@@ -52,19 +52,37 @@ def fit_gender_bands(
     }
 
 
+def certainty_of(probability: float, certainty: NDArray[np.floating], right: Mask) -> float:
+    """Return the stated certainty of which that proportion is right.
+
+    Args:
+        probability: of being right, 0 to 1.
+        certainty: (samples,) as it is stated, 0 to 1.
+        right: (samples,) whether it was.
+    """
+    slope, offset = _logistic(_logits(certainty), right)
+    return float(expit((logit(probability) - offset) / slope))
+
+
 def _threshold(confidence: NDArray[np.floating], right: Mask, wanted: float) -> float:
     """Return the lowest confidence from which on the estimated precision is reached, `NEVER` if it never is."""
-    logits = logit(np.clip(np.asarray(confidence, np.float64), 0.5, _HIGHEST))
-    expected = -np.sort(-_probability_right(logits, right))
-    enough = np.flatnonzero(np.cumsum(expected) / np.arange(1, len(expected) + 1) >= wanted)
+    logits = _logits(np.maximum(confidence, 0.5))
+    slope, offset = _logistic(logits, right)
+    falling = -np.sort(-logits)
+    precision = np.cumsum(expit(slope * falling + offset)) / np.arange(1, len(falling) + 1)
+    enough = np.flatnonzero(precision >= wanted)
     if not len(enough):
         return NEVER
     # Rounded down, so that the sample that the threshold was read from is named itself.
-    return float(np.floor(expit(-np.sort(-logits)[enough[-1]]) * 1000) / 1000)
+    return float(np.floor(expit(falling[enough[-1]]) * 1000) / 1000)
 
 
-def _probability_right(logits: NDArray[np.float64], right: Mask) -> NDArray[np.float64]:
-    """Return (samples,) the probability of being right, rising with the logit of the confidence."""
+def _logits(confidence: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(logit(np.clip(np.asarray(confidence, np.float64), 1 - _HIGHEST, _HIGHEST)))
+
+
+def _logistic(logits: NDArray[np.float64], right: Mask) -> tuple[float, float]:
+    """Return slope and offset of the logit of being right, by the logit of the confidence; it rises."""
 
     def loss(parameters: NDArray[np.float64]) -> float:
         slope, offset = parameters
@@ -74,5 +92,4 @@ def _probability_right(logits: NDArray[np.float64], right: Mask) -> NDArray[np.f
         return float(prior / 2 - likelihood)
 
     found = minimize(loss, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=[(1e-3, 10.0), (-10.0, 10.0)])
-    slope, offset = found.x
-    return np.asarray(expit(slope * logits + offset))
+    return float(found.x[0]), float(found.x[1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from facial_attributes_training.measure.age_spread import BANDS as SPREAD_BANDS
 from facial_attributes_training.measure.age_spread import fit_spread, spread_bands
-from facial_attributes_training.measure.calibration import LEAST_CERTAINTY, WANTED_NEAR, calibrate
+from facial_attributes_training.measure.calibration import LEAST_CERTAINTY, MOST_CERTAINTY, calibrate
 from facial_attributes_training.measure.evaluation import evaluate
 from facial_attributes_training.measure.fitted import Fit
 from facial_attributes_training.measure.gender_bands import MIN_ROWS, fit_gender_bands
@@ -122,7 +122,7 @@ def test_the_labels_that_are_counted_are_those_that_the_package_publishes(predic
 
 def test_the_certainty_of_a_group_is_fitted_between_its_bounds(predictions):
     fit = calibrate(predictions.logits, predictions.manifest, np.ones(600, np.bool_))
-    assert LEAST_CERTAINTY <= fit.age_certainty <= WANTED_NEAR
+    assert LEAST_CERTAINTY <= fit.age_certainty <= MOST_CERTAINTY
 
 
 def test_an_evaluation_counts_labels_by_band_and_both_rules_for_the_group(predictions):
