@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facial_attributes_ros.attributes import AGE, TASKS
+from facial_attributes_ros.attributes import AGE, GENDER, TASKS
 from facial_attributes_ros.cli.common import print_table, whole_number
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.backbones.architecture import NAMED_MODELS
@@ -92,7 +92,8 @@ def _provenance(spec: "ModelSpec") -> dict[str, Any]:
     names = ("name", "version", "sha256", "date", "parent", "licence", "samples", "commands")
     known = spec.to_json()
     calibration = ("temperatures", "thresholds", "uncalibrated", "untrained_labels", "calibration")
-    return {name: known[name] for name in (*names, *calibration)}
+    ages = ("gender_thresholds", "age_spread", "age_certainty")
+    return {name: known[name] for name in (*names, *calibration, *ages)}
 
 
 def _print_provenance(spec: "ModelSpec") -> None:
@@ -120,7 +121,12 @@ def _print_provenance(spec: "ModelSpec") -> None:
 
 
 def _threshold(spec: "ModelSpec", task: str) -> str:
-    return f"{task} none (not calibrated)" if task in spec.uncalibrated else f"{task} {spec.thresholds[task]:g}"
+    if task in spec.uncalibrated:
+        return f"{task} none (not calibrated)"
+    by_age = ""
+    if task == GENDER and spec.gender_thresholds:
+        by_age = f" ({', '.join(f'{band} years {value:g}' for band, value in spec.gender_thresholds.items())})"
+    return f"{task} {spec.thresholds[task]:g}{by_age}"
 
 
 def _network(model: str) -> "tuple[str, dict[str, Any], Sequence[str] | None]":

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facial_attributes_ros.attributes import AGE, LABELS
+from facial_attributes_ros.attributes import AGE, GENDER, LABELS
 from facial_attributes_ros.engines.deployed import DeployedModel
 from facial_attributes_ros.engines.onnx import engine_key
 from facial_attributes_ros.engines.onnx_export import (
@@ -214,6 +214,8 @@ def _notes(spec: ModelSpec, tasks: Sequence[str], kind: str, precision: str, dif
         }
         for task in tasks
     }
+    if GENDER in tasks and spec.gender_thresholds:
+        outputs[GENDER]["unknown_below_by_age"] = spec.gender_thresholds
     years: dict[str, Any] = {"mean_of": list(spec.age_centroids)}
     if regression is not None and AGE in tasks:
         outputs[AGE] = {"standard_deviation_in_years": regression.deviation}

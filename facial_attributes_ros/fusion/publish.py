@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, Detection, Distribution, FaceAttributes
 from facial_attributes_ros.fusion.age import published_age
-from facial_attributes_ros.models.age_bands import gender_thresholds
+from facial_attributes_ros.models.age_bands import BANDS, CLEAR, gender_thresholds, youngest_plausible
 from facial_attributes_ros.models.spec import ModelSpec
 
 
@@ -53,5 +53,8 @@ def face_attributes(
 def _published_gender(gender: Distribution, ages: Distribution | None, spec: ModelSpec, quality: float) -> Distribution:
     """Return the gender with the threshold that the estimated age and the quality of the view ask for."""
     known = None if ages is None else ages.probabilities[None]
+    if known is not None and quality >= CLEAR and youngest_plausible(known)[0] == len(BANDS) - 1:
+        # The adults' threshold is in the distribution already, with the hysteresis of streams.
+        return gender
     least = float(gender_thresholds(spec.gender_thresholds, known, quality)[0])
     return replace(gender, threshold=max(gender.threshold, least))

@@ -86,8 +86,9 @@ class ModelSpec:
         age_regression: the meaning of the age head's single output; None if it predicts a distribution over age groups.
         temperatures: per task, the divisor of logits before the softmax; 1 for tasks in `uncalibrated`.
         thresholds: per task, the probability below which the label is unknown; infinite for `uncalibrated` tasks.
-        gender_thresholds: per band of age (`models.age_bands`), below which probability a gender is unknown whatever
-            `thresholds` or the user say; a band that is missing is never named. Empty if the bands do not differ.
+        gender_thresholds: per band of age (`models.age_bands`), the probability below which a gender is unknown; that
+            of children whatever the user sets, while that of adults is in `thresholds`, too. A band that is missing is
+            never named. Empty if the bands do not differ.
         uncalibrated: tasks whose temperature and threshold were never fitted. The file has no numbers for them, and
             their labels are unknown unless the user sets a threshold.
         age_spread: factors on the standard deviations of ages at `models.age_bands.SPREAD_KNOTS`, as they were measured

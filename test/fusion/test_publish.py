@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from facial_attributes_ros.attributes import AGE, GENDER, LABELS, TASKS, Detection, Distribution, age_group_of
+from facial_attributes_ros.fusion.beliefs import Beliefs
 from facial_attributes_ros.fusion.publish import face_attributes
 from facial_attributes_ros.models.age_bands import BANDS, CLEAR, bands_of, gender_thresholds, youngest_plausible
 from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
@@ -26,7 +27,7 @@ ages = (
 )
 
 
-def face(certainty, age=None, spec=SPEC, threshold=0.0, quality=1.0):
+def face(certainty, age=None, spec=SPEC, threshold=0.8, quality=1.0):
     found = {GENDER: Distribution(GENDER, np.array([certainty, 1 - certainty], np.float32), threshold)}
     found |= {} if age is None else {AGE: Distribution(AGE, age)}
     return face_attributes("f1", FACE, found, spec, 1, 0.0, quality)
@@ -103,3 +104,32 @@ def test_what_is_not_known_is_unknown_and_has_no_number():
     assert math.isnan(nothing.age)
     assert math.isnan(nothing.age_stddev)
     assert [one.label for one in (nothing.age_group, nothing.gender, nothing.emotion)] == [None] * len(TASKS)
+
+
+@given(st.lists(st.tuples(ages, st.floats(0, 1), st.floats(0.05, 1)), min_size=1, max_size=8))
+def test_fusion_over_time_keeps_age_and_group_together_and_children_strict(views):
+    beliefs, thresholds = Beliefs(SPEC), {AGE: 0.0, GENDER: 0.8}
+    for second, (age, male, quality) in enumerate(views):
+        gender = np.array([[male, 1 - male]], np.float32)
+        beliefs.update(["f1"], {AGE: age[None], GENDER: gender}, float(second), [quality], thresholds)
+        found = beliefs.attributes("f1", 0.0, FACE, frozenset({AGE, GENDER}), thresholds)
+        assert found.age_group.chosen == age_group_of(found.age)
+        assert found.age_group.label in (None, LABELS[AGE][age_group_of(found.age)])
+        band = youngest_plausible(found.age_group.probabilities[None])[0]
+        if band < len(BANDS) - 1 and found.gender.label is not None:
+            assert found.gender.confidence >= np.float32(BY_BAND[BANDS[band]])
+        without_age = beliefs.attributes("f1", 0.0, FACE, frozenset({GENDER}), thresholds)
+        assert without_age.gender.label is None or without_age.gender.confidence >= np.float32(BY_BAND["0-9"])
+        assert math.isnan(without_age.age)
+
+
+def test_the_label_of_an_adult_is_held_below_the_threshold_that_it_has_reached():
+    beliefs, thresholds = Beliefs(SPEC), {AGE: 0.0, GENDER: 0.8}
+    labels = []
+    for second, male in enumerate([0.9, 0.3]):
+        gender = np.array([[male, 1 - male]], np.float32)
+        beliefs.update(["f1"], {AGE: ADULT[None], GENDER: gender}, float(second), [1.0], thresholds)
+        face = beliefs.attributes("f1", 0.0, FACE, frozenset({AGE, GENDER}), thresholds)
+        labels.append((face.gender.label, face.gender.confidence))
+    assert labels[-1][1] < 0.8
+    assert [label for label, _ in labels] == ["male"] * 2

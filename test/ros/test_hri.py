@@ -154,6 +154,13 @@ def test_emotions_have_the_names_of_the_standard(node, publisher, emotion, expre
     assert node.last("fa/expression").expression == expression
 
 
+def test_the_age_is_in_completed_years_so_that_it_lies_in_its_group(node, publisher):
+    publisher.publish(HEADER, IMAGE, [face("fa", age=39.7)], {"fa"})
+    soft = node.last("fa/softbiometrics")
+    assert soft.age == 39
+    assert soft.age_confidence == pytest.approx(0.7)
+
+
 def test_crops_are_made_only_for_who_looks_and_are_black_outside_the_image(node, publisher):
     faces = [face("fa", box=(-25, 0, 50, 50))]
     publisher.publish(HEADER, IMAGE, faces, {"fa"})

@@ -223,7 +223,8 @@ def _with_gender_bands(fit: Fit, logits: Logits, manifest: Manifest, rows: NDArr
         return replace(fit, gender_thresholds=by_band)
     # What holds for all ages together would be too strict for adults now that children have thresholds of their own.
     least = _strictest(confidence, right, strata(manifest), adults, WANTED_PRECISION[GENDER])
-    return replace(fit, gender_thresholds=by_band, thresholds=fit.thresholds | {GENDER: least})
+    least = max(least, by_band[BANDS[-1]])
+    return replace(fit, gender_thresholds=by_band | {BANDS[-1]: least}, thresholds=fit.thresholds | {GENDER: least})
 
 
 def _threshold(

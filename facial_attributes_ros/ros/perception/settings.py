@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeVar
 
-from facial_attributes_ros.attributes import TASKS
+from facial_attributes_ros.attributes import AGE, GENDER, TASKS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.options import (
     DetectorOptions,
@@ -86,12 +86,16 @@ _TASK_SETTINGS: Final = tuple(
     Setting(f"tasks.{task}", True, f"The {task} is estimated. A task that is off, or has no subscriber, costs nothing.")
     for task in TASKS
 )
+_BESIDES: Final = {
+    AGE: " A wide age_stddev leaves it unknown in any case.",
+    GENDER: " Children need at least the confidence that the model asks for at their age.",
+}
 _THRESHOLDS: Final = tuple(
     Setting(
         f"thresholds.{task}",
         -1.0,
-        f"The {'age group' if task == 'age' else task} is unknown if its probability is below this; -1.0 for the "
-        "model's own threshold.",
+        f"The {'age group' if task == AGE else task} is unknown if its probability is below this; -1.0 for the "
+        f"model's own threshold.{_BESIDES.get(task, '')}",
         -1,
         1,
     )

@@ -63,6 +63,10 @@ def test_a_sampler_may_be_given_by_its_name(tmp_path):
         ("7: {lr: 1}", r"line 7: 7 is not a key here; allowed are name, output"),
         ("checkpoint_minutes: .inf", r"line 7: checkpoint_minutes is inf, but input should be a finite number"),
         ("tasks: {age: 1}", r"line 7: tasks is {'age': 1}, but input should be a valid list"),
+        (
+            "tasks: [age, ethnicity]",
+            r"line 7: tasks: ethnicity is never estimated .* Art. 5\(1\)\(g\) of the EU AI Act",
+        ),
         ("name: again", r"line 7: name is there twice, first on line 1"),
         ("sampler: even", r"sampler.name is 'even', but input should be 'balanced' or 'reference'"),
         ("sampler: {name: reference, balance: 0.5}", r"line 7: sampler: the sampler reference has its own balance"),
