@@ -1,9 +1,9 @@
-"""Synthetic streams of estimates whose truth is known: faces as a model with a given confusion matrix would see them.
+"""Synthetic streams of predictions whose truth is known, of a model with a given confusion matrix.
 
-Every class is a point in a plain space; a view of a face is the point of its class plus noise of one deviation, and an
-estimate is the exact posterior of one view, hence calibrated. The points lie so that single views are confused as the
-model's were. The noise is made of a part that stays with the face and one that varies: drifting (first-order
-autoregressive) or jumping (constant for half a second, then drawn anew).
+Every class is a point in a space; an observation of a face is the point of its class plus noise of unit variance, and a
+prediction is the exact posterior of one observation, hence calibrated. The points lie so that single predictions are
+confused as the model's were. The noise has a part that stays with the face and one that varies: drifting (first-order
+autoregressive) or jumping (constant for the correlation time, then sampled anew).
 """
 
 import functools
@@ -38,13 +38,13 @@ MEASURED = Path(__file__).resolve().parents[2] / "docs/models/small/evaluation/e
 
 @functools.cache
 def confusion(task: str) -> NDArray[np.float64]:
-    """Return the (classes, classes) shares that `small` confused on its validation faces; rows are the truth."""
+    """Return the (classes, classes) fractions of the validation faces that `small` confused; rows are the truth."""
     counts = np.array(json.loads(MEASURED.read_text(encoding="utf-8"))["results"]["all"][task]["confusion"], float)
     return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
 def points(task: str, accuracy: float | None = None) -> NDArray[np.float64]:
-    """Return (classes, classes) points of the classes, for the confusion's mean recall or another accuracy."""
+    """Return (classes, classes) points of the classes, for the mean recall of the confusion matrix or another accuracy."""
     measured = confusion(task)
     wanted = accuracy or float(np.diag(measured).mean())
     shape = np.log(np.maximum(measured, 0.005))
@@ -61,7 +61,7 @@ def points(task: str, accuracy: float | None = None) -> NDArray[np.float64]:
 
 
 def posterior(views: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (..., classes) probabilities of the classes of (..., dimensions) views."""
+    """Return (..., classes) probabilities of the classes of (..., dimensions) observations."""
     scores = views @ places.T - (places**2).sum(axis=1) / 2
     powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
@@ -75,10 +75,10 @@ def stream(
     stays: float = 0.0,
     correlation: float = CORRELATION,
 ) -> NDArray[np.float64]:
-    """Return (faces, frames, classes) estimates, ten a second.
+    """Return (faces, frames, classes) predictions, ten per second.
 
     Args:
-        rng: source of chance.
+        rng: source of randomness.
         places: as `points` gives.
         truth: (faces, frames) classes.
         noise: how the errors vary.
@@ -137,18 +137,18 @@ def _beliefs(
 
 
 def changes_a_minute(labels: NDArray[np.int64]) -> float:
-    """Return how often (faces, frames) labels change in a minute."""
+    """Return how often (faces, frames) labels change per minute."""
     return float((np.diff(labels, axis=1) != 0).sum() / (labels.size * STEP / 60))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmotionStreams:
-    """Faces of one emotion for half a minute and then of another for 5 s, ten views a second.
+    """Faces of one emotion for half a minute and then of another for 5 s, ten predictions per second.
 
     Attributes:
         estimates: (faces, frames, classes) predictions.
         truth: (faces, frames) classes; they change in frame `CHANGE`.
-        single: (faces, frames) most probable classes of the single views.
+        single: (faces, frames) most probable classes of the single predictions.
         fused: (faces, frames) labels that are published.
     """
 
@@ -158,11 +158,11 @@ class EmotionStreams:
     fused: NDArray[np.int64]
 
     def right(self, labels: NDArray[np.int64]) -> float:
-        """Return the share of labels that are right from 2 s on, before the change."""
+        """Return the fraction of labels that are correct from 2 s on, before the change."""
         return float((labels[:, 20:CHANGE] == self.truth[:, 20:CHANGE]).mean())
 
     def delays(self, labels: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        """Return the seconds after which faces whose emotion was known show the new one; by default, as published."""
+        """Return the seconds after which faces whose label was correct get the new one; by default, as published."""
         shown = self.fused if labels is None else labels
         known = shown[:, CHANGE - 1] == self.truth[:, CHANGE - 1]
         right = shown[known, CHANGE:] == self.truth[known, CHANGE:]
@@ -177,7 +177,7 @@ def changing_emotions(
     how: FusionOptions,
     correlation: float = CORRELATION,
 ) -> EmotionStreams:
-    """Return faces whose emotion changes once, seen by a model of some accuracy (the measured one if None)."""
+    """Return faces whose emotion changes once, for a model of some accuracy (the measured one if None)."""
     first = rng.integers(7, size=(faces, 1))
     second = (first + rng.integers(1, 7, size=(faces, 1))) % 7
     truth = np.where(np.arange(CHANGE + 50) < CHANGE, first, second)

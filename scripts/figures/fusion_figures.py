@@ -1,4 +1,4 @@
-"""Print the tables of `docs/fusion.md`: how fusion does on streams of estimates whose truth is known.
+"""Print the tables of `docs/fusion.md`: how well fusion works on streams of predictions whose truth is known.
 
 .venv/bin/python scripts/figures/fusion_figures.py
 """
@@ -36,7 +36,7 @@ Filter = Callable[[NDArray[np.float64], float, float], NDArray[np.int64]]
 
 
 def emotions(faces: int, how: FusionOptions) -> Iterator[str]:
-    """Yield a table of flicker, share of right labels and delay, by accuracy of single views."""
+    """Yield a table of label changes, fraction of correct labels and delay, by accuracy of single predictions."""
     yield (
         "| single predictions correct | errors | label changes per minute, single → fused "
         "| correct from 2 s on | delay | within 0.7 s |"
@@ -84,7 +84,7 @@ def at_delay(seen: EmotionStreams, filtered: Filter, wanted: float) -> tuple[flo
 
 
 def confidences(how: FusionOptions) -> Iterator[str]:
-    """Yield a table of how soon a model that is always equally sure of an emotion is followed."""
+    """Yield a table of how soon a constant probability of an emotion is followed."""
     yield "| constant probability | followed after |"
     yield "|---|---|"
     for sure in (0.6, 0.7, 0.8, 0.9, 0.95):
@@ -95,7 +95,7 @@ def confidences(how: FusionOptions) -> Iterator[str]:
 
 
 def ages(faces: int, how: FusionOptions) -> Iterator[str]:
-    """Yield a table of how often 90 % intervals of the age hold it, and how wide they are."""
+    """Yield a table of how often 90 % intervals of the age cover it, and how wide they are."""
     yield (
         "| exact group | errors | intraclass correlation | coverage after 0, 1, 2, 5, 10 s "
         "| mean standard deviation after the same |"
@@ -119,7 +119,7 @@ def ages(faces: int, how: FusionOptions) -> Iterator[str]:
 
 
 def genders(faces: int, how: FusionOptions) -> Iterator[str]:
-    """Yield a table of how often genders are right and how sure they are, by the share of the error that stays."""
+    """Yield a table of how often genders are correct, and their confidence, by the intraclass correlation of the errors."""
     yield "| single predictions correct | intraclass correlation | correct after 15 s | mean confidence |"
     yield "|---|---|---|---|"
     for stays in (0.0, 0.6, 0.9):
