@@ -44,7 +44,7 @@ def confusion(task: str) -> NDArray[np.float64]:
 
 
 def points(task: str, accuracy: float | None = None) -> NDArray[np.float64]:
-    """Return (classes, classes) points of the classes, for the mean recall of the confusion matrix or another accuracy."""
+    """Return (classes, classes) points of the classes, for the confusion matrix' mean recall or another accuracy."""
     measured = confusion(task)
     wanted = accuracy or float(np.diag(measured).mean())
     shape = np.log(np.maximum(measured, 0.005))

@@ -119,7 +119,7 @@ def ages(faces: int, how: FusionOptions) -> Iterator[str]:
 
 
 def genders(faces: int, how: FusionOptions) -> Iterator[str]:
-    """Yield a table of how often genders are correct, and their confidence, by the intraclass correlation of the errors."""
+    """Yield a table of how often genders are correct, and their confidence, by intraclass correlation of the errors."""
     yield "| single predictions correct | intraclass correlation | correct after 15 s | mean confidence |"
     yield "|---|---|---|---|"
     for stays in (0.0, 0.6, 0.9):
