@@ -198,7 +198,8 @@ def calibrate(
 def _with_ages(fit: Fit, logits: Logits, manifest: Manifest, rows: NDArray[np.bool_]) -> Fit:
     """Return the fit with the spread of ages, and with the certainty from which on an age group is named."""
     distributions = probabilities(logits, AGE, fit)
-    ages, known = published_ages(distributions, fit), rows & ~np.isnan(manifest.age_years)
+    ages = published_ages(distributions, fit)
+    known = rows & ~np.isnan(manifest.age_years) & np.isfinite(ages.years)
     fit = replace(fit, age_spread=fit_spread(ages.years[known], ages.deviations[known], manifest.age_years[known]))
     ages, truth = published_ages(distributions, fit), manifest.labels[AGE]
     near = np.abs(ages.groups - truth) <= 1
@@ -216,8 +217,7 @@ def _with_gender_bands(fit: Fit, logits: Logits, manifest: Manifest, rows: NDArr
     confidence, right = _confidence(logits[GENDER], fit.temperatures[GENDER], truth)
     true = np.where(groups == MISSING, -1, bands_of(groups))
     estimated = youngest_plausible(probabilities(logits, AGE, fit))
-    parts = (values[known] for values in (confidence, right, true, estimated))
-    by_band = fit_gender_bands(*parts, WANTED_PRECISION[GENDER])
+    by_band = fit_gender_bands(confidence[known], right[known], true[known], estimated[known], WANTED_PRECISION[GENDER])
     adults = known & (true == len(BANDS) - 1)
     if adults.sum() < rows_needed(GENDER):
         return replace(fit, gender_thresholds=by_band)
