@@ -1,7 +1,7 @@
-"""Pictures by path, from folders and from tar archives without unpacking them.
+"""Images by path, from folders and from tar archives without unpacking them.
 
-An archive is indexed once by the offsets of its members; after that every picture is one positioned read, in any
-order. Positioned reads share no file position, so one reader serves threads and forked worker processes alike.
+An archive is indexed once by the offsets of its members; after that every image is one positioned read, in any order.
+Positioned reads have no common file position, so one reader serves threads and forked worker processes alike.
 """
 
 import os
@@ -17,11 +17,11 @@ from facial_attributes_ros.imaging import decoder as pictures
 MAX_OPEN = 64
 """Archives that a reader keeps open; a process may open 1024 files by default."""
 MEMBER_MARK = ".tar#"
-"""What separates an archive from its member in a path; the mark's `.tar` belongs to the archive."""
+"""Separates an archive from its member in a path; its `.tar` belongs to the archive."""
 
 
 class PictureError(UserError):
-    """A picture that is missing or can't be decoded; the rest of the data may be fine."""
+    """An image that is missing or can't be decoded; the rest of the data may be fine."""
 
 
 def is_remote(path: str) -> bool:
@@ -36,13 +36,13 @@ def split_member(path: str) -> tuple[str, str] | None:
 
 
 def file_of(path: str) -> str:
-    """Return the file that a picture lies in: its archive, or itself."""
+    """Return the file of an image: its archive, or itself."""
     member = split_member(path)
     return member[0] if member else path
 
 
 def file_state(path: str) -> tuple[int, int]:
-    """Return size in bytes and time of the last change in nanoseconds of a picture's file or archive; 0 without one."""
+    """Return size in bytes and time of the last change in nanoseconds of an image's file or archive; 0 without one."""
     try:
         state = Path(file_of(path)).stat()
     except (OSError, ValueError):  # no such file, or a name that no file can have
@@ -57,7 +57,7 @@ def index_archive(path: str | Path) -> dict[str, tuple[int, int]]:
         UserError: the archive is missing, on another machine, compressed, damaged or not a tar file.
     """
     if is_remote(str(path)):
-        raise UserError(f"{path} is on another machine, where pictures can't be read in any order; copy it here.")
+        raise UserError(f"{path} is on another machine, where images can't be read in random order; copy it here.")
     try:
         if Path(path).exists() and not Path(path).is_file():  # a pipe or a device would never end
             raise UserError(f"the archive {path} is not an ordinary file.")
@@ -70,9 +70,9 @@ def index_archive(path: str | Path) -> dict[str, tuple[int, int]]:
 
 
 class PictureReader:
-    """Reads pictures by path, `shard.tar#member` or plain file; safe to fork and to send to worker processes.
+    """Reads images by path, `shard.tar#member` or plain file; safe to fork and to send to worker processes.
 
-    Archives are indexed on first use, or by `index` beforehand, so that forked workers share the work.
+    Archives are indexed on first use, or by `index` beforehand, so that forked workers need not.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class PictureReader:
         self._files: dict[str, _OpenFile] = {}
 
     def index(self, paths: NDArray[np.str_] | list[str]) -> None:
-        """Index every archive that some of the paths lie in.
+        """Index every archive of some paths.
 
         Raises:
             UserError: an archive can't be read.
@@ -89,7 +89,7 @@ class PictureReader:
             self._index_of(archive)
 
     def read(self, path: str) -> bytes:
-        """Return the encoded picture.
+        """Return the encoded image.
 
         Raises:
             PictureError: the file or the archive's member can't be read.
@@ -103,7 +103,7 @@ class PictureReader:
         if place is None:
             raise PictureError(f"the archive {archive} has no member {member}.")
         try:
-            pictures.check_length(place[1], f"the picture {path}")
+            pictures.check_length(place[1], f"the image {path}")
         except UserError as error:
             raise PictureError(str(error)) from error
         file = self._file_of(archive)
@@ -113,10 +113,10 @@ class PictureReader:
         return data
 
     def picture(self, path: str) -> NDArray[np.uint8]:
-        """Return the picture as uint8 (height, width, 3), BGR, turned upright by its EXIF orientation.
+        """Return the image as uint8 (height, width, 3), BGR, turned upright by its EXIF orientation.
 
         Raises:
-            PictureError: it is missing, cut off, or not a picture.
+            PictureError: it is missing, cut off, or not an image.
             UserError: its archive can't be read.
         """
         return decode_image(self.read(path), path)
@@ -141,13 +141,13 @@ class PictureReader:
         if file is None:
             file = self._files.setdefault(archive, _OpenFile(archive))
             if len(self._files) > MAX_OPEN:
-                # Another thread may be reading from what goes out here; it closes when nobody holds it any more.
+                # Another thread may still read from the removed file; it closes with the last reference.
                 self._files.pop(next(iter(self._files)), None)
         return file
 
 
 class _OpenFile:
-    """A file that is open as long as somebody holds it.
+    """A file that is open as long as it is referenced.
 
     Attributes:
         number: the system's, for positioned reads.
@@ -171,24 +171,24 @@ def _read_file(path: str) -> bytes:
     try:
         return pictures.read_within(Path(path))
     except UserError as error:
-        raise PictureError(f"the picture {error}") from error
+        raise PictureError(f"the image {error}") from error
     except OSError as error:
-        raise PictureError(f"the picture {path} can't be read: {error.strerror}.") from error
+        raise PictureError(f"the image {path} can't be read: {error.strerror}.") from error
     except ValueError as error:
-        raise PictureError(f"the picture {path!r} can't be read: {error}.") from error
+        raise PictureError(f"the image {path!r} can't be read: {error}.") from error
 
 
 def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
-    """Decode a picture to uint8 (height, width, 3), BGR, turned upright by its EXIF orientation.
+    """Decode an image to uint8 (height, width, 3), BGR, turned upright by its EXIF orientation.
 
     Args:
-        data: the encoded picture in a format of `imaging.formats`.
+        data: the encoded image in a format of `imaging.formats`.
         name: what to call it in an error.
 
     Raises:
-        PictureError: it is empty, cut short, too large, or not a picture.
+        PictureError: it is empty, cut short, too large, or not an image.
     """
     try:
-        return pictures.decode_image(data, f"the picture {name}")
+        return pictures.decode_image(data, f"the image {name}")
     except UserError as error:
         raise PictureError(str(error)) from error

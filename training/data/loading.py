@@ -1,9 +1,8 @@
-"""Batches that worker processes read ahead, and what may happen to them on the way.
+"""Batches that worker processes read ahead, and the handling of their failures.
 
-A worker hands its batches over in shared memory (/dev/shm), which costs nothing. A container has 64 MB of it by
-default; a batch that finds no room there goes through a pipe instead. A worker pickles by itself what it hands over:
-left to the `DataLoader`, that is done by a thread whose errors are printed and forgotten, and the batch would be waited
-for without end.
+A worker passes its batches in shared memory (/dev/shm), without copies. A container has 64 MB of it by default; a batch
+that does not fit goes through a pipe instead. A worker pickles its batches itself: the `DataLoader` does that in a
+thread whose errors are printed and lost, and the main process would wait for the batch forever.
 """
 
 import functools
@@ -27,16 +26,16 @@ PREFETCHED = 4
 """Batches that a worker reads ahead."""
 SHARED_MEMORY = "/dev/shm"
 _KEPT_FREE = 1 / 8
-"""Share of the shared memory that is left to others, such as ROS nodes, GPUs, and the locks of new workers."""
+"""Fraction of the shared memory that stays free for others, such as ROS nodes, GPUs, and the locks of new workers."""
 _LOGGER = logging.getLogger(__name__)
 
 Item = Batch | UserError
-"""What a worker reads: an error that a user should read comes as an item, since raised it would come in a traceback."""
+"""What a worker reads: a user's error is passed as an item, since raised it would come with a traceback."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plain:
-    """A batch without tensors, which would be pickled as places in shared memory.
+    """A batch without tensors, which would be pickled as handles of shared memory.
 
     Attributes:
         inputs: of the batch.
@@ -50,9 +49,9 @@ class _Plain:
 
 
 class _Parcel:
-    """Something pickled by `_packed`, which becomes what it was as soon as it is received.
+    """An item pickled by `_packed`, which is unpickled as soon as it is received.
 
-    Not later: a worker that has come to its end takes its part of the shared memory with it.
+    Not later: the shared memory of a worker ends with the worker.
     """
 
     def __init__(self, item: Item | _Plain) -> None:
@@ -76,12 +75,12 @@ class _Batches(Dataset[Item]):
 
 
 def drawn_batches(data: Dataset[Sample], draws: Sampler[list[Draw]], workers: int, pinned: bool) -> Iterator[Batch]:
-    """Yield the batches that a sampler names.
+    """Yield the batches of a sampler.
 
     Args:
-        data: gives the samples.
+        data: of the samples.
         draws: of every batch.
-        workers: processes that read; 0 reads in this one.
+        workers: number of reading processes; 0 reads in this one.
         pinned: whether the batches go to a GPU.
 
     Raises:
@@ -91,15 +90,15 @@ def drawn_batches(data: Dataset[Sample], draws: Sampler[list[Draw]], workers: in
 
 
 def streamed_batches(data: IterableDataset[Item], workers: int, pinned: bool) -> Iterator[Batch]:
-    """Yield the batches that a data set gives one after another; arguments and errors as in `drawn_batches`."""
+    """Yield the batches of an iterable data set; arguments and errors as in `drawn_batches`."""
     return _received(_items(data, workers, pinned))
 
 
 @contextmanager
 def worker_errors() -> Iterator[None]:
-    """Turn the end of a reading process into a sentence.
+    """Turn the end of a reading process into a one-sentence error.
 
-    The signal of its end may arrive anywhere in the block, not only where a batch is waited for.
+    The signal of its end may arrive anywhere in the block, not only while waiting for a batch.
 
     Raises:
         UserError: a worker was killed.
@@ -115,8 +114,8 @@ def worker_errors() -> Iterator[None]:
 
 def _ended(reason: object) -> str:
     return (
-        f"a process that reads pictures has ended, perhaps killed for lack of memory ({str(reason).rstrip('. ')}): "
-        "go on from the last checkpoint with --resume, and with fewer workers."
+        f"a process that reads images has ended, perhaps killed for lack of memory ({str(reason).rstrip('. ')}): "
+        "resume from the last checkpoint with --resume, and with fewer workers."
     )
 
 
@@ -128,7 +127,7 @@ def _received(items: Iterator[Any]) -> Iterator[Batch]:
                     raise item
                 yield _with_tensors(item) if isinstance(item, _Plain) else item
     finally:
-        # Workers end at once where this is the last reference, but only after seconds where a traceback keeps it.
+        # Workers end at once if this is the last reference, but only after seconds if a traceback keeps it.
         del items
 
 
@@ -147,24 +146,24 @@ def _items(data: Dataset[Item], workers: int, pinned: bool, draws: Sampler[list[
         num_workers=workers,
         pin_memory=pinned and workers > 0,
         prefetch_factor=PREFETCHED if workers else None,
-        # Its own generator, so that starting workers takes nothing from the one that dropout draws from.
+        # Its own generator, so that starting workers does not change the one of dropout.
         generator=torch.Generator(),
     )
     return iter(loader)
 
 
 def _has_room_for_locks() -> bool:
-    """Return whether workers can be started: the locks of their queues lie in shared memory, too."""
+    """Return whether workers can be started: the locks of their queues are in shared memory, too."""
     try:
         torch.multiprocessing.Queue()
     except OSError as error:
-        _LOGGER.warning("No process that reads ahead can be started (%s), so the main one reads the pictures.", error)
+        _LOGGER.warning("No worker process can be started (%s), so the main process reads the images.", error)
         return False
     return True
 
 
 def _packed(item: Item) -> Item | _Parcel:
-    """Return what a worker hands over, pickled, with the inputs in shared memory while that has room."""
+    """Return what a worker passes on, pickled, with the inputs in shared memory if they fit."""
     if get_worker_info() is None:
         return item
     if isinstance(item, UserError):
@@ -173,7 +172,7 @@ def _packed(item: Item) -> Item | _Parcel:
     if not reason:
         try:
             return _Parcel(item)
-        except (OSError, RuntimeError) as error:  # another worker was faster, or no more files may be open
+        except (OSError, RuntimeError) as error:  # another worker was faster, or too many files are open
             reason = str(error)
     rest = {"rows": item.rows, "usable": item.usable, "errors": item.errors}
     return _Parcel(_Plain(item.inputs.numpy(), rest, reason))
@@ -182,26 +181,26 @@ def _packed(item: Item) -> Item | _Parcel:
 def _unpacked(packed: bytes) -> Any:
     try:
         return pickle.loads(packed)  # noqa: S301 - from a process of ours
-    except (OSError, EOFError) as error:  # the worker is gone
+    except (OSError, EOFError) as error:  # the worker has ended
         return UserError(_ended(error))
 
 
 def _lack_of_room(size: int) -> str:
-    """Return why so many bytes should not be put into shared memory; empty if they may be."""
+    """Return why so many bytes do not fit in shared memory; empty if they fit."""
     try:
         memory = os.statvfs(SHARED_MEMORY)
-    except OSError:  # there is none by this name on this system; the attempt will show
+    except OSError:  # this system has none by this name; the attempt will show
         return ""
     whole, free = (blocks * memory.f_frsize for blocks in (memory.f_blocks, memory.f_bavail))
     enough = free - size > _KEPT_FREE * whole
-    return "" if enough else f"{SHARED_MEMORY} has {whole / 2**20:.0f} MB, too few for what is read ahead"
+    return "" if enough else f"{SHARED_MEMORY} has {whole / 2**20:.0f} MB, too little for the prefetched batches"
 
 
 @functools.cache
 def _warn_of_pipes(reason: str) -> None:
-    """Say once that the faster way is closed."""
+    """Warn once that shared memory is not used."""
     _LOGGER.warning(
         "Batches are sent through pipes, which is slower than shared memory (%s): give the container more with "
-        "--shm-size, or take fewer workers.",
+        "--shm-size, or use fewer workers.",
         reason,
     )

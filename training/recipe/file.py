@@ -1,4 +1,4 @@
-"""Recipes as YAML files: read, overridden from the command line, and checked with the line of every mistake."""
+"""Recipes as YAML files: read, overridden from the command line, and checked, with the line of every error."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from facial_attributes_ros.errors import UserError
 
 MOST_VALUES = 10_000
-"""Values that a recipe may have."""
+"""Largest number of values of a recipe."""
 
 _Place = tuple[str | int, ...]
 
@@ -33,7 +33,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         values = _parse_yaml(text)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the recipe {path} can't be read: {error}.") from error
-    except (yaml.YAMLError, ValueError) as error:  # such as a date that there is not
+    except (yaml.YAMLError, ValueError) as error:  # such as an impossible date
         raise UserError(f"the recipe {path} is not valid YAML: {_yaml_fault(error)}.") from error
     if node is None or not isinstance(values, dict):
         raise UserError(f"the recipe {path} must be a mapping of keys to values, such as `name: my-run`.")
@@ -49,7 +49,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 class _BoundedLoader(yaml.SafeLoader):
-    """Takes a few lines of aliases of aliases for the document that they stand for, which may fill any memory."""
+    """Counts aliases with their content: a few lines of aliases of aliases could expand to fill all memory."""
 
     def get_single_node(self) -> yaml.Node | None:
         try:
@@ -62,11 +62,11 @@ class _BoundedLoader(yaml.SafeLoader):
 
 
 def _values_below(node: yaml.Node, known: dict[yaml.Node, int | None]) -> int:
-    """Return the number of values of a document, those behind an alias as often as it stands there.
+    """Return the number of values of a document, those of an alias each time it is used.
 
     Args:
         node: its root.
-        known: the numbers of nodes that were counted before; None for those that are being counted.
+        known: the numbers of counted nodes; None for those that are being counted.
 
     Raises:
         yaml.YAMLError: a value holds itself.
@@ -90,14 +90,14 @@ def _lines(node: yaml.Node, path: Path, where: _Place = ()) -> Iterable[tuple[_P
     """Yield the line, from 1, of every key and list entry.
 
     Raises:
-        UserError: a key is twice in a mapping.
+        UserError: a key is repeated in a mapping.
     """
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
             if key.value in seen:
-                raise UserError(f"{path}, line {line}: {key.value} is there twice, first on line {seen[key.value]}.")
+                raise UserError(f"{path}, line {line}: {key.value} is repeated, first on line {seen[key.value]}.")
             seen[key.value] = line
             yield (*where, key.value), line
             yield from _lines(value, path, (*where, key.value))
@@ -108,7 +108,7 @@ def _lines(node: yaml.Node, path: Path, where: _Place = ()) -> Iterable[tuple[_P
 
 
 def _texts(where: _Place) -> tuple[str, ...]:
-    """Return a place without telling numbers from texts, since a key may be a number, too."""
+    """Return a place with its numbers as texts, since a key may be a number, too."""
     return tuple(map(str, where))
 
 
@@ -131,7 +131,7 @@ def _put(values: dict[str, Any], where: _Place, value: object) -> None:
         if not isinstance(inner, dict) or isinstance(part, int):
             raise UserError(f"--set {'.'.join(map(str, where))}: the recipe has no such place.")
         if not isinstance(inner.get(part), dict | list):
-            # A section left out, or an adaptation given by its name alone.
+            # An omitted section, or an adaptation given by its name alone.
             inner[part] = {"name": inner[part]} if isinstance(inner.get(part), str) else {}
         inner = inner[part]
     last: Any = where[-1]
@@ -143,12 +143,12 @@ def _put(values: dict[str, Any], where: _Place, value: object) -> None:
 def _faults(error: ValidationError, places: dict[tuple[str, ...], str]) -> list[str]:
     found: dict[_Place, Any] = {}
     for fault in error.errors(include_url=False):
-        # Where several types are allowed, each is told of, and its name is put into the place; one is enough, and best
-        # that of the type that was given.
+        # Where several types are allowed, pydantic reports each, with its name in the place; one is enough, best that
+        # of the given type.
         where = tuple(part for part in fault["loc"] if isinstance(part, int) or part.isidentifier())
         if where not in found or found[where]["type"].endswith("_type"):
             found[where] = fault
-    # A list with a wrong entry is told to be too short as well.
+    # A list with a wrong entry is reported as too short as well.
     deeper = {where[:n] for where in found for n in range(1, len(where))}
     return [_fault(where, fault, places) for where, fault in found.items() if where not in deeper]
 

@@ -83,7 +83,7 @@ def test_what_keeps_a_batch_from_shared_memory_does_not_keep_it_back(caplog, hap
 )
 def test_a_worker_that_is_gone_ends_the_run_with_a_sentence(happens, monkeypatch):
     monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))  # seconds between looks
-    sentence = r"^a process that reads pictures has ended.*--resume, and with fewer workers"
+    sentence = r"^a process that reads images has ended.*--resume, and with fewer workers"
     with pytest.raises(UserError, match=sentence), worker_errors():
         received(Numbers(happens))
 
@@ -102,4 +102,4 @@ def test_without_room_for_locks_the_main_process_reads(caplog, monkeypatch):
 
     monkeypatch.setattr(torch.multiprocessing, "Queue", no_room)
     assert received(Numbers()) == EXPECTED
-    assert "the main one reads the pictures" in caplog.text
+    assert "the main process reads the images" in caplog.text

@@ -67,7 +67,7 @@ def test_a_sampler_may_be_given_by_its_name(tmp_path):
             "tasks: [age, ethnicity]",
             r"line 7: tasks: ethnicity is never estimated .* Art. 5\(1\)\(g\) of the EU AI Act",
         ),
-        ("name: again", r"line 7: name is there twice, first on line 1"),
+        ("name: again", r"line 7: name is repeated, first on line 1"),
         ("sampler: even", r"sampler.name is 'even', but input should be 'balanced' or 'reference'"),
         ("sampler: {name: reference, balance: 0.5}", r"line 7: sampler: the sampler reference has its own balance"),
         ("sampler: {emotion_rows: 0.3, emotion_share: 0.3}", r"line 7: sampler: emotion_rows is a share of the rows"),
