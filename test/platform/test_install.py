@@ -37,11 +37,13 @@ def test_executables_launch_file_configuration_and_messages_are_where_ros_looks(
     assert (share / "package.xml").is_file()
 
 
-def test_every_module_and_the_weights_join_the_generated_messages(prefix):
+def test_every_module_the_templates_and_the_weights_join_the_generated_messages(prefix):
     packages = python_folder(prefix)
     for source, package in (("facial_attributes_ros", "facial_attributes_ros"), ("training", TRAINING)):
         assert names(ROOT / source, "**/*.py") <= names(packages / package, "**/*.py")
     assert names(ROOT / "config/recipes", "*") == names(packages / TRAINING / "recipes", "*.yaml")
+    templates = Path("reports") / "templates"
+    assert names(ROOT / "training" / templates, "*") == names(packages / TRAINING / templates, "*.jinja")
     weights = Path("facial_attributes_ros") / "models" / "weights"
     assert names(ROOT / weights, "**/*") == names(packages / weights, "**/*")
     assert (packages / "facial_attributes_ros" / "msg" / "__init__.py").is_file()
