@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from facial_attributes_training.data.archive import index_archive
+from facial_attributes_training.data.csv_tables import numbers, read_table
 from facial_attributes_training.data.manifest import read_manifest
-from facial_attributes_training.data.table_files import numbers, read_table
 from facial_attributes_training.fit.step_log import read_steps
 from facial_attributes_training.measure.paired import read_outcomes
 from facial_attributes_training.prepare.scan import recorded_fingerprints, scan

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from facial_attributes_training.data.table_files import numbers, read_table
+from facial_attributes_training.data.csv_tables import numbers, read_table
 from facial_attributes_training.fit.checkpointing import Progress
 from facial_attributes_training.fit.run_folder import STEPS_FILE
 

@@ -13,8 +13,8 @@ from typing import Self
 
 import numpy as np
 from facial_attributes_training.data.archive import is_remote
+from facial_attributes_training.data.csv_tables import read_table
 from facial_attributes_training.data.manifest import LABEL_COLUMNS
-from facial_attributes_training.data.table_files import read_table
 from facial_attributes_training.measure.metrics import BOOTSTRAP_SAMPLES, INTERVAL, Estimate
 from numpy.typing import NDArray
 

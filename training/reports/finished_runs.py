@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from facial_attributes_training.data.table_files import numbers, read_table
+from facial_attributes_training.data.csv_tables import numbers, read_table
 from facial_attributes_training.fit.run_folder import DISTRIBUTION_FILE, PREDICTIONS_FILE, RECIPE_FILE, stage_folder
 from facial_attributes_training.fit.step_log import read_steps
 from facial_attributes_training.measure.paired import Outcomes, read_outcomes

@@ -8,8 +8,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from facial_attributes_training.data.csv_tables import numbers, read_table
 from facial_attributes_training.data.manifest import Manifest
-from facial_attributes_training.data.table_files import numbers, read_table
 from facial_attributes_training.fit.run import RunRecord
 from facial_attributes_training.fit.run_folder import (
     DISTRIBUTION_FILE,
