@@ -26,6 +26,7 @@ class Beliefs:
         resting: per task, what is known of the faces at rest; empty if the model has no facts about them.
         ids: of the tracks, in the order of the rows.
         observations: (N,) number of estimates of each track.
+        updated: (N) times of the last estimates, the very objects that `update` was given: a node's carry their stamp.
     """
 
     def __init__(self, spec: ModelSpec, options: FusionOptions | None = None) -> None:
@@ -39,6 +40,7 @@ class Beliefs:
             self.resting[EMOTION] = RestingFaces.blank(model, 0)
         self.ids: list[str] = []
         self.observations = np.zeros(0, int)
+        self.updated: list[float] = []
 
     def keep(self, ids: Collection[str]) -> None:
         """Forget all tracks but those with these ids, their resting faces with them."""
@@ -48,6 +50,7 @@ class Beliefs:
         for rows in (*self.tasks.values(), *self.resting.values()):
             rows.keep(kept)
         self.observations = self.observations[kept]
+        self.updated = [time for time, stays in zip(self.updated, kept, strict=True) if stays]
         self.ids = [track for track in self.ids if track in ids]
 
     def update(
@@ -77,6 +80,8 @@ class Beliefs:
         for task, probabilities in estimates.items():
             self._update_task(task, rows, probabilities[usable], stamp, quality[usable], thresholds[task])
         self.observations[rows] += 1
+        for row in rows:
+            self.updated[int(row)] = stamp
 
     def uncertainty(self, ids: Sequence[str], tasks: Collection[str]) -> Array:
         """Return (N,) mean uncertainties of the tracks over the tasks that were estimated, 1 before the first."""
@@ -106,8 +111,7 @@ class Beliefs:
         row = self.ids.index(track)
         found = {task: self.tasks[task].distribution(row, thresholds[task]) for task in tasks if task in self.tasks}
         estimated = {task: one for task, one in found.items() if math.isfinite(self.tasks[task].updated[row])}
-        updated = max(float(belief.updated[row]) for belief in self.tasks.values())
-        return face_attributes(track, detection, estimated, self.spec, int(self.observations[row]), updated)
+        return face_attributes(track, detection, estimated, self.spec, int(self.observations[row]), self.updated[row])
 
     def _rows(self, ids: Sequence[str]) -> NDArray[np.intp]:
         """Return the rows of tracks; those that have none get one."""
@@ -115,6 +119,7 @@ class Beliefs:
         if new:
             self.ids += new
             self.observations = np.concatenate([self.observations, np.zeros(len(new), int)])
+            self.updated += [-math.inf] * len(new)
             for task, belief in self.tasks.items():
                 belief.append(TaskBelief.blank(task, len(new)))
             for resting in self.resting.values():
