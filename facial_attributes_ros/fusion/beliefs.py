@@ -10,7 +10,7 @@ from facial_attributes_ros.attributes import EMOTION, LABELS, Detection, FaceAtt
 from facial_attributes_ros.fusion.belief import Dynamics, TaskBelief
 from facial_attributes_ros.fusion.effective_sample_size import Array, effective_samples_added
 from facial_attributes_ros.fusion.publish import face_attributes
-from facial_attributes_ros.fusion.resting_face import OffsetModel, RestingFaces
+from facial_attributes_ros.fusion.resting_face import EXPRESSION_FRACTION, OffsetModel, RestingFaces
 from facial_attributes_ros.fusion.rows import Index
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.options import FusionOptions
@@ -143,7 +143,7 @@ class Beliefs:
             resting, elapsed = self.resting[task].at(rows), stamp - belief.updated
             belief.predict(stamp, dynamics)
             posterior = belief.update(resting.log_likelihood(probabilities), weights, stamp, dynamics, threshold)
-            samples = weights * effective_samples_added(elapsed, dynamics.memory)
+            samples = weights * effective_samples_added(elapsed, EXPRESSION_FRACTION * dynamics.memory)
             resting.update(probabilities, posterior, samples, np.exp(-elapsed / self.options.resting_face_memory))
             self.resting[task].put(rows, resting)
         else:

@@ -32,6 +32,10 @@ _NEUTRAL: Final = LABELS[EMOTION].index("neutral")
 _TEMPERING: Final = 0.6
 """Power of the likelihood of a view: the views of one expression share errors that no offset of the person explains."""
 
+EXPRESSION_FRACTION: Final = 0.5
+"""Correlation time of what views say about the offset, as a fraction of the mean duration of an emotion: the views of
+one expression resemble each other."""
+
 _OUTLIERS: Final = 0.01
 """Outlier rate, as in `belief`."""
 
