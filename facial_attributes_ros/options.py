@@ -276,6 +276,13 @@ class PipelineOptions:
         unit="images",
         name="detection.every",
     )
+    camera_mounting: str = setting(
+        "upright",
+        "How the camera is turned about its optical axis, seen from behind it. Faces are found and estimated in "
+        "upright images; all positions that are published stay those of the camera's image.",
+        choices=("upright", "upside_down", "clockwise", "counterclockwise"),
+        name="camera.mounting",
+    )
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     fusion: FusionOptions = field(default_factory=FusionOptions)
     scheduling: SchedulingOptions = field(default_factory=SchedulingOptions)

@@ -7,7 +7,7 @@ the faces are), the scheduler (when each was last estimated) and the beliefs (wh
 import logging
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.fusion.beliefs import Beliefs
 from facial_attributes_ros.fusion.publish import face_attributes
 from facial_attributes_ros.imaging.boxes import overlaps_image
+from facial_attributes_ros.imaging.mounting import in_camera_image, upright_image
 from facial_attributes_ros.imaging.view_quality import view_quality
 from facial_attributes_ros.options import STILL, DetectorOptions, PipelineOptions
 from facial_attributes_ros.scheduler import Scheduler
@@ -125,7 +126,8 @@ class FramePipeline:
         self._frames = 0
         self._model_fails = False
         self._size: tuple[int, ...] = ()
-        self.options = options or PipelineOptions()
+        self._options = options or PipelineOptions()
+        self.options = self._options
 
     @property
     def options(self) -> PipelineOptions:
@@ -134,6 +136,8 @@ class FramePipeline:
 
     @options.setter
     def options(self, options: PipelineOptions) -> None:
+        if self._options.camera_mounting != options.camera_mounting:
+            self.reset()
         self._options = options
         self._tracker.options = options.tracking
         self._scheduler.options = options.scheduling
@@ -165,6 +169,8 @@ class FramePipeline:
         True
         """
         clock, wanted = _Clock(), self._wanted(tasks)
+        height, width = image.shape[:2]
+        image = upright_image(image, self.options.camera_mounting)
         detections = self._detect(image)
         clock.lap("detection")
         tracks = self._track(image, stamp, detections)
@@ -179,8 +185,8 @@ class FramePipeline:
         self._fuse(stamp, due, estimates, qualities)
         # While the model fails, attributes are unknown, since the beliefs are those of the past.
         faces = self._attributes(tracks, Tasks() if self._model_fails else wanted)
+        faces = [self._in_camera_image(face, width, height) for face in faces]
         clock.lap("fusion")
-        height, width = image.shape[:2]
         model = self.engine.spec.name
         result = FrameResult(faces, clock.timings, frozenset(self._tracker.ids), stamp, width, height, model)
         if problem := failure or estimates.problem:
@@ -209,9 +215,10 @@ class FramePipeline:
         >>> round(float(face.gender.probabilities.sum()), 3)
         1.0
         """
+        height, width = image.shape[:2]
+        image = upright_image(image, self.options.camera_mounting)
         detections = self.detector.detect(image, search)
-        boxes = [detection.box for detection in detections]
-        estimates = estimate(self.engine, image, boxes, self._wanted(tasks))
+        estimates = estimate(self.engine, image, detections, self._wanted(tasks))
         if problem := estimates.problem:
             raise UserError(problem)
         spec, lowest = self.engine.spec, self._thresholds
@@ -222,7 +229,7 @@ class FramePipeline:
             }
             quality = view_quality(image, detection, spec.image_size) if found else 1.0
             faces.append(face_attributes(f"face{row + 1}", detection, found, spec, int(bool(found)), 0.0, quality))
-        return faces
+        return [self._in_camera_image(face, width, height) for face in faces]
 
     def _detect(self, image: Image) -> list[Detection] | None:
         """Return the detections, or None where it is not this frame's turn."""
@@ -251,7 +258,7 @@ class FramePipeline:
     def _estimate(self, image: Image, due: list[Track], wanted: Tasks) -> tuple[Estimates, str | None]:
         """Return the predictions for the tracks, and a sentence if the model failed; then none of them is usable."""
         try:
-            estimates = estimate(self.engine, image, [track.detection.box for track in due], wanted)
+            estimates = estimate(self.engine, image, [track.detection for track in due], wanted)
         except Exception as error:  # of any type, by a driver; tracking continues, `process` raises the sentence
             _LOGGER.debug("The model failed.", exc_info=True)
             self._model_fails = True
@@ -269,6 +276,10 @@ class FramePipeline:
     def _attributes(self, tracks: list[Track], known: Tasks) -> list[FaceAttributes]:
         lowest = self._thresholds
         return [self.beliefs.attributes(track.id, track.born, track.detection, known, lowest) for track in tracks]
+
+    def _in_camera_image(self, face: FaceAttributes, width: int, height: int) -> FaceAttributes:
+        mounting = self.options.camera_mounting
+        return replace(face, detection=in_camera_image(face.detection, mounting, width, height))
 
     def _forget_lost(self) -> None:
         living = self._tracker.ids

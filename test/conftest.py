@@ -49,7 +49,7 @@ class FakeEngine:
         self.answer = answer or (lambda task: np.arange(len(LABELS[task]), dtype=np.float32))
         self.calls: list[tuple[int, tuple[str, ...]]] = []
 
-    def from_frame(self, image, boxes, tasks=None):
+    def from_frame(self, image, boxes, tasks=None, landmarks=None):
         self.calls.append((len(boxes), tuple(tasks)))
         return {task: np.stack([self.answer(task)] * len(boxes)).astype(np.float32) for task in tasks}
 

@@ -109,7 +109,7 @@ def test_a_higher_rate_counts_at_once(fake_engine):
 
 def test_thirty_faces_share_the_budget_and_none_grows_old(make_engine):
     class Slow(make_engine):
-        def from_frame(self, image, boxes, tasks=None):
+        def from_frame(self, image, boxes, tasks=None, landmarks=None):
             time.sleep(0.002 * len(boxes))
             return super().from_frame(image, boxes, tasks)
 
@@ -224,8 +224,8 @@ def test_a_number_that_is_not_finite_in_one_task_is_no_observation_of_that_face(
     good = play(pipeline, 1)
     whole = engine.from_frame
 
-    def damaged(image, boxes, tasks):
-        logits = whole(image, boxes, tasks)
+    def damaged(image, boxes, tasks, landmarks):
+        logits = whole(image, boxes, tasks, landmarks)
         logits[task][np.asarray(boxes)[:, 0] < 50, -1] = broken  # the first face, wherever it is in the batch
         return logits
 

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.bench.frames import Image, frame_with_faces
 from facial_attributes_ros.bench.timing import Timing, time_in_turns
-from facial_attributes_ros.engines.base import Engine, Logits, probabilities
+from facial_attributes_ros.engines.base import Engine, Logits, face_crops, probabilities
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.imaging.crop import crop_faces
 from facial_attributes_ros.options import PipelineOptions, SchedulingOptions
 from facial_attributes_ros.pipeline import FramePipeline
 
@@ -43,21 +42,21 @@ def bench_stages(
     timings: list[Timing] = []
     for count in counts:
         frame = frame_with_faces(count)
-        boxes = np.array([face.box for face in detector.detect(frame)], np.float32).reshape(-1, 4)
-        if len(boxes) < count:
-            raise UserError(f"The detector finds {len(boxes)} of {count} faces in the measured frame: use another one.")
-        boxes = boxes[:count]
-        crops = crop_faces(frame, boxes, spec.image_size, spec.crop_margin)
+        faces = detector.detect(frame)[:count]
+        if len(faces) < count:
+            raise UserError(f"The detector finds {len(faces)} of {count} faces in the measured frame: use another one.")
+        places = np.stack([face.box for face in faces]), np.stack([face.landmarks for face in faces])
+        crops = face_crops(spec, frame, *places)
         functions: dict[str, Callable[[], object]] = {
             "detection": partial(detector.detect, frame),
-            "crop": partial(crop_faces, frame, boxes, spec.image_size, spec.crop_margin),
+            "crop": partial(face_crops, spec, frame, *places),
             "model": partial(engine.logits, crops),
-            "estimate": partial(_estimate, engine, frame, boxes),
+            "estimate": partial(_estimate, engine, frame, *places),
             "backbone": partial(bare, count),
             "pipeline": whole_pipeline(detector, engine, frame),
         }
         if engine.name == "torch":
-            functions["resident"] = partial(_estimate, engine, _on_device(frame, engine.device), boxes)
+            functions["resident"] = partial(_estimate, engine, _on_device(frame, engine.device), *places)
         timings += time_in_turns(functions, count, seconds)
     return timings
 
@@ -68,8 +67,8 @@ def _on_device(frame: Image, device: str) -> Any:
     return torch.from_numpy(frame).to(device)
 
 
-def _estimate(engine: Engine, frame: Any, boxes: NDArray[np.float32]) -> Logits:
-    return probabilities(engine.from_frame(frame, boxes), engine.spec)
+def _estimate(engine: Engine, frame: Any, boxes: NDArray[np.float32], landmarks: NDArray[np.float32]) -> Logits:
+    return probabilities(engine.from_frame(frame, boxes, landmarks=landmarks), engine.spec)
 
 
 def whole_pipeline(detector: "FaceDetector", engine: Engine, frame: Image) -> Callable[[], object]:

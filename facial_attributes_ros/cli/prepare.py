@@ -46,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="exclude the images of these manifests, such as those of a test set",
     )
+    parser.add_argument(
+        "--teacher",
+        metavar="blendshapes=FILE",
+        help="ask MediaPipe's face_landmarker.task about the visible expressions of every face, and write "
+        "blendshapes.npz beside the manifests; the first time it installs MediaPipe in an environment of its own",
+    )
     parser.add_argument("--restart", action="store_true", help="scan everything anew instead of resuming")
     parser.add_argument("--limit", type=whole_number, help="take the first samples only, up to this number")
     _add_face_arguments(parser.add_argument_group("faces"))
@@ -118,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 < args.keep <= 1:
         raise UserError("--keep must be above 0 and at most 1.")
+    teacher = _teacher(args.teacher)
     source = SOURCES.get(args.source, SOURCES["manifest"])
     shares = parse_fractions(args.splits) if args.splits else None
     # Manifests hold absolute paths, and the scan of an image is looked up by them.
@@ -134,7 +141,31 @@ def run(args: argparse.Namespace) -> int:
             rows, args.out, policy, make_detector, settings, args.workers, bar, args.against, args.restart
         )
     _report(prepared)
+    if teacher:
+        from facial_attributes_training.data.manifest import read_manifests
+        from facial_attributes_training.prepare.teacher import write_expressions
+
+        with ProgressBar("faces") as bar:
+            path = write_expressions(read_manifests(prepared.manifests), teacher, args.out, bar)
+        print(f"{path}: what the teacher says of the faces")
     return 0
+
+
+def _teacher(text: str | None) -> Path | None:
+    """Return the teacher's file, checked before anything else is done; None without one.
+
+    Raises:
+        UserError: there is no such teacher, or the file is another one.
+    """
+    if text is None:
+        return None
+    name, path = _pair(text, "--teacher blendshapes=FILE")
+    if name != "blendshapes":
+        raise UserError(f"There is no teacher '{name}'; the one there is, is blendshapes.")
+    from facial_attributes_training.prepare.teacher import check_teacher
+
+    check_teacher(Path(path))
+    return Path(path)
 
 
 def _read(args: argparse.Namespace, source: "Source") -> "Found":

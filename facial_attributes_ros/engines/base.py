@@ -1,15 +1,16 @@
 """The interface of an engine, which runs a model, and the way from its logits to probabilities."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facial_attributes_ros.attributes import TASKS
+from facial_attributes_ros.attributes import TASKS, Detection
+from facial_attributes_ros.imaging.crop import crop_faces, crop_frames
 from facial_attributes_ros.models.regression import class_logits
-from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.models.spec import LANDMARKS, ModelSpec
 from facial_attributes_ros.models.untrained import untrained_classes
 
 Crops = NDArray[np.uint8]
@@ -34,23 +35,32 @@ class Engine(Protocol):
 
         Args:
             crops: uint8 (N, S, S, 3), BGR, S being `spec.image_size`; N may be 0.
-            tasks: that are wanted, all by default; computations for other tasks only are not made.
+            tasks: that are wanted, all by default; computations for other tasks only are not made. A model with
+                visible expressions gives these too, as `models.expression.EXPRESSION`.
 
         Returns:
-            float32 (N, classes) per task, not calibrated; (N, 1) for an age in years, see `models.regression`.
+            float32 (N, classes) per task, not calibrated; (N, 1) for an age in years, see `models.regression`; (N,
+            expressions) for the visible expressions, see `models.expression`.
 
         Raises:
             ValueError: the crops have another shape or type.
             UserError: the model has not all of the tasks, or the device has too little memory for a single face.
         """
 
-    def from_frame(self, image: NDArray[np.uint8], boxes: ArrayLike, tasks: Iterable[str] | None = None) -> Logits:
+    def from_frame(
+        self,
+        image: NDArray[np.uint8],
+        boxes: ArrayLike,
+        tasks: Iterable[str] | None = None,
+        landmarks: ArrayLike | None = None,
+    ) -> Logits:
         """Cut faces out of a frame and run the model on them.
 
         Args:
             image: uint8 (H, W, 3), BGR.
             boxes: (N, 4) x, y, width, height in pixels of `image`; N may be 0.
             tasks: as in `logits`.
+            landmarks: (N, 5, 2) as in `Detection.landmarks`, for a model whose crops follow them; None for boxes alone.
 
         Returns:
             As `logits`.
@@ -89,27 +99,43 @@ class Estimates:
         )
 
 
-def estimate(engine: Engine, image: NDArray[np.uint8], boxes: ArrayLike, tasks: Collection[str]) -> Estimates:
+def estimate(
+    engine: Engine, image: NDArray[np.uint8], detections: Sequence[Detection], tasks: Collection[str]
+) -> Estimates:
     """Return the calibrated predictions for the faces of a frame.
 
     Args:
         engine: runs the model; it is not called if there is no face or no task.
         image: uint8 (H, W, 3), BGR.
-        boxes: (N, 4) x, y, width, height in pixels of `image`; N may be 0.
+        detections: N faces; N may be 0.
         tasks: those that are wanted.
 
     Raises:
         Exception: any error that `Engine.from_frame` raises.
     """
-    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-    if not len(boxes) or not tasks:
-        return Estimates({}, np.full(len(boxes), bool(tasks)))
-    logits = engine.from_frame(image, boxes, tuple(task for task in TASKS if task in tasks))
+    if not detections or not tasks:
+        return Estimates({}, np.full(len(detections), bool(tasks)))
+    boxes = np.stack([detection.box for detection in detections])
+    landmarks = np.stack([detection.landmarks for detection in detections])
+    logits = engine.from_frame(image, boxes, tuple(task for task in TASKS if task in tasks), landmarks)
     usable = np.logical_and.reduce([np.isfinite(values).all(axis=1) for values in logits.values()])
     with np.errstate(all="ignore"):  # numbers that are not finite
         found = probabilities(logits, engine.spec)
     usable &= np.logical_and.reduce([np.isfinite(values).all(axis=1) for values in found.values()])
     return Estimates(found, usable)
+
+
+def face_frames(spec: ModelSpec, boxes: ArrayLike, landmarks: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Return the squares that a model wants cut out, float64 (N, 4) as `imaging.crop.crop_frame` gives them."""
+    return crop_frames(boxes, spec.crop_margin, landmarks if spec.crop == LANDMARKS else None)
+
+
+def face_crops(
+    spec: ModelSpec, image: NDArray[np.uint8], boxes: ArrayLike, landmarks: ArrayLike | None = None
+) -> Crops:
+    """Return the crops of faces that a model takes; arguments as in `Engine.from_frame`."""
+    followed = landmarks if spec.crop == LANDMARKS else None
+    return crop_faces(image, boxes, spec.image_size, spec.crop_margin, followed)
 
 
 def probabilities(logits: Logits, spec: ModelSpec) -> Logits:

@@ -29,7 +29,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.models.arrays import model_arrays
 from facial_attributes_ros.models.registry import check_tasks, load_model, model_folder
-from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.models.spec import BOX, LANDMARKS, ModelSpec
 
 FORMATS: Final = ("onnx", "pt2", "tensorrt")
 LARGEST_BATCH: Final = 64
@@ -85,7 +85,7 @@ def write_graph(folder: Path) -> Path:
         UserError: no such model, or it can't be written as ONNX.
     """
     network, spec = load_model(folder)
-    deployed = DeployedModel(network, spec, spec.tasks).eval().requires_grad_(False)
+    deployed = DeployedModel(network, spec, spec.all_outputs).eval().requires_grad_(False)
     crops = torch.from_numpy(example_crops(EXAMPLES, spec.image_size))
     logits = [values.numpy() for values in deployed(crops)]
     path = folder / SKELETON_FILE
@@ -202,6 +202,14 @@ def _accepted(difference: float, tolerance: float) -> float:
 _WRITERS: Final = {"onnx": _write_onnx, "pt2": _write_pt2, "tensorrt": _write_tensorrt}
 
 
+_CROP_NOTES: Final = {
+    BOX: "enclosing square of the face box, widened on every side by crop_margin times its longer side, resized by "
+    "area averaging, black outside the image",
+    LANDMARKS: "square that follows YuNet's five landmarks as facial_attributes_ros.imaging.crop.crop_frame gives it, "
+    "widened on every side by crop_margin times its side, upright, resized by area averaging, black outside the image",
+}
+
+
 def _notes(spec: ModelSpec, tasks: Sequence[str], kind: str, precision: str, difference: float) -> dict[str, Any]:
     """Return the description of inputs and outputs for another program."""
     side, regression = spec.image_size, spec.age_regression
@@ -231,8 +239,7 @@ def _notes(spec: ModelSpec, tasks: Sequence[str], kind: str, precision: str, dif
             "type": "uint8",
             "shape": ["faces", side, side, 3],
             "channels": "BGR",
-            "crop": "enclosing square of the face box, widened on every side by crop_margin times its longer side, "
-            "resized by area averaging, black outside the image",
+            "crop": _CROP_NOTES[spec.crop],
             "crop_margin": spec.crop_margin,
         },
         "normalisation": {"where": "inside the network", "channels": "RGB", "mean": spec.mean, "std": spec.std},

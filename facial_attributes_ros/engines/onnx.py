@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from facial_attributes_ros.cache import cache_dir, writable_cache
-from facial_attributes_ros.engines.base import Crops, Logits, check_crops, empty_logits
+from facial_attributes_ros.engines.base import Crops, Logits, check_crops, empty_logits, face_crops
 from facial_attributes_ros.engines.batches import FittingBatches
 from facial_attributes_ros.engines.onnx_export import (
     Runner,
@@ -68,7 +68,7 @@ class OnnxEngine:
         self.name = "onnx-int8" if path.stem.endswith("int8") else "onnx"
         # TensorRT would build its own engine of a head, which takes long, when its task is first wanted.
         self._network = PartedNetwork(
-            path, spec.tasks, lambda part: open_session(part, device, threads, tensorrt=part == path), device
+            path, spec.all_outputs, lambda part: open_session(part, device, threads, tensorrt=part == path), device
         )
         self._batches = FittingBatches(INT8_BATCH_SIZES if self.name == "onnx-int8" else BATCH_SIZES, device)
 
@@ -90,11 +90,15 @@ class OnnxEngine:
         parts = self._batches.run(len(crops), lambda part: self._network.run(crops[part], wanted))
         return {task: np.concatenate(values) for task, values in zip(wanted, zip(*parts, strict=True), strict=True)}
 
-    def from_frame(self, image: NDArray[np.uint8], boxes: ArrayLike, tasks: Iterable[str] | None = None) -> Logits:
+    def from_frame(
+        self,
+        image: NDArray[np.uint8],
+        boxes: ArrayLike,
+        tasks: Iterable[str] | None = None,
+        landmarks: ArrayLike | None = None,
+    ) -> Logits:
         """See `Engine.from_frame`."""
-        from facial_attributes_ros.imaging.crop import crop_faces
-
-        return self.logits(crop_faces(image, boxes, self.spec.image_size, self.spec.crop_margin), tasks)
+        return self.logits(face_crops(self.spec, image, boxes, landmarks), tasks)
 
     def warm_up(self, batch_sizes: Iterable[int] = (1,), tasks: Iterable[str] | None = None) -> None:
         """See `Engine.warm_up`."""
@@ -123,7 +127,7 @@ def build_engine(folder: Path, *, int8: bool = False) -> Path:
     stem = f"{_file_name(spec.name)}-{engine_key(folder, spec)}-{'int8' if int8 else 'float32'}"
     for cache in (cache_dir, writable_cache):
         path = cache() / "engines" / f"{stem}.onnx"
-        parts = [path, *part_paths(path, spec.tasks).values()]
+        parts = [path, *part_paths(path, spec.all_outputs).values()]
         if _is_whole(parts):
             _mark_used(path)
             return path
@@ -171,14 +175,15 @@ def _forget_old(engines: Path, name: str) -> None:
 
 
 def _build(folder: Path, spec: ModelSpec, path: Path, int8: bool) -> None:
+    outputs = spec.all_outputs
     with atomic_target(path) as temporary:
         whole = temporary.with_name("whole.onnx")
         check = _write_whole(folder, spec, whole, int8)
-        write_parts(whole, temporary, spec.tasks)
-        network = PartedNetwork(temporary, spec.tasks, lambda part: open_session(part, "cpu", None))
-        check(lambda crops: network.run(crops, spec.tasks))
-        own = part_paths(path, spec.tasks)
-        for task, part in part_paths(temporary, spec.tasks).items():
+        write_parts(whole, temporary, outputs)
+        network = PartedNetwork(temporary, outputs, lambda part: open_session(part, "cpu", None))
+        check(lambda crops: network.run(crops, outputs))
+        own = part_paths(path, outputs)
+        for task, part in part_paths(temporary, outputs).items():
             part.chmod(0o644)
             part.replace(own[task])
 
@@ -197,7 +202,7 @@ def _write_whole(folder: Path, spec: ModelSpec, path: Path, int8: bool) -> Calla
             f"The engine of this model must be built once, which needs PyTorch ({error}): pip install '.[torch]'."
         ) from error
     model, _ = load_model(folder)
-    deployed = DeployedModel(model, spec, spec.tasks).eval()
+    deployed = DeployedModel(model, spec, spec.all_outputs).eval()
     write_deployed(deployed, spec.image_size, path, int8=int8)
     return partial(check_onnx, deployed=deployed, image_size=spec.image_size, int8=int8)
 
@@ -207,6 +212,7 @@ def engine_key(folder: Path, spec: ModelSpec) -> str:
     parts = [f"build {BUILD_VERSION}"]
     document = spec.to_json()
     parts += [json.dumps(document[name], sort_keys=True) for name in _SHAPING_FIELDS]
+    parts += [name for name in ("expressions", "readout") if document[name]]
     files = (folder / TENSORS_FILE, weights_file(spec, folder))
     parts += [file_sha256(path) for path in files if path is not None and path.is_file()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from typing_extensions import Self
 
-from facial_attributes_ros.engines.base import Crops, Logits, check_crops, empty_logits
+from facial_attributes_ros.engines.base import Crops, Logits, check_crops, empty_logits, face_crops, face_frames
 from facial_attributes_ros.engines.batches import FittingBatches, out_of_memory
 from facial_attributes_ros.engines.deployed import DeployedModel
 from facial_attributes_ros.engines.device_crop import crop_planes
@@ -64,7 +64,7 @@ class TorchEngine:
             torch.set_num_threads(threads)
         model, spec = load_model(folder)
         try:
-            return cls(DeployedModel(model, spec, spec.tasks), spec, device)
+            return cls(DeployedModel(model, spec, spec.all_outputs), spec, device)
         except torch.cuda.OutOfMemoryError as error:
             raise UserError(
                 f"Model {spec.name} does not fit into the memory of {device}: use a smaller one."
@@ -83,7 +83,11 @@ class TorchEngine:
         return self._in_batches(len(crops), planes, wanted)
 
     def from_frame(
-        self, image: NDArray[np.uint8] | Tensor, boxes: ArrayLike, tasks: Iterable[str] | None = None
+        self,
+        image: NDArray[np.uint8] | Tensor,
+        boxes: ArrayLike,
+        tasks: Iterable[str] | None = None,
+        landmarks: ArrayLike | None = None,
     ) -> Logits:
         """See `Engine.from_frame`; the image may also be a tensor that is already on the device."""
         wanted = check_tasks(self.spec, tasks)
@@ -91,13 +95,12 @@ class TorchEngine:
         if not wanted or not len(boxes):
             return empty_logits(self.spec, wanted)
         if not self._on_gpu and isinstance(image, np.ndarray):
-            from facial_attributes_ros.imaging.crop import crop_faces
-
-            return self.logits(crop_faces(image, boxes, self.spec.image_size, self.spec.crop_margin), wanted)
+            return self.logits(face_crops(self.spec, image, boxes, landmarks), wanted)
+        frames = face_frames(self.spec, boxes, landmarks)
         frame = torch.as_tensor(image).to(self.device, non_blocking=True)
 
         def planes(part: slice) -> Tensor:
-            return crop_planes(frame, boxes[part], self.spec.image_size, self.spec.crop_margin)
+            return crop_planes(frame, frames[part], self.spec.image_size)
 
         return self._in_batches(len(boxes), planes, wanted)
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from facial_attributes_ros.attributes import AGE, LABELS, TASKS
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.expression import EXPRESSION, EXPRESSIONS
 
 
 class TaskHead(nn.Module):
@@ -46,10 +47,13 @@ def build_heads(
     batch_norm: bool = True,
     dropout: float = 0.5,
     age_in_years: bool = False,
+    expression: bool = False,
 ) -> dict[str, nn.Module]:
     """Return one fresh head per task for features of length `dim`.
 
-    With `age_in_years` the head of age has one output, see `models.regression`; otherwise one per age group.
+    With `age_in_years` the head of age has one output, see `models.regression`; otherwise one per age group. With
+    `expression` there is a linear head of visible expressions as well, see `models.expression`: what a face shows is
+    nearly linear in features that were trained to tell emotions.
 
     Raises:
         UserError: a task is unknown.
@@ -58,4 +62,9 @@ def build_heads(
     if unknown := [task for task in tasks if task not in LABELS]:
         raise UserError(f"there is no task {unknown[0]!r}; the tasks are {', '.join(TASKS)}.")
     sizes = {task: 1 if task == AGE and age_in_years else len(LABELS[task]) for task in tasks}
-    return {task: TaskHead(dim, size, hidden, batch_norm, dropout) for task, size in sizes.items()}
+    heads: dict[str, nn.Module] = {
+        task: TaskHead(dim, size, hidden, batch_norm, dropout) for task, size in sizes.items()
+    }
+    if expression:
+        heads[EXPRESSION] = TaskHead(dim, len(EXPRESSIONS), False, batch_norm, dropout)
+    return heads

@@ -6,9 +6,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import Self
 
+from facial_attributes_ros.attributes import EMOTION
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptations.mtlora import TaskStreams
 from facial_attributes_ros.models.backbones.base import Backbone
+from facial_attributes_ros.models.expression import EXPRESSION
+from facial_attributes_ros.models.readout import EmotionReadout
 
 
 class MultiTaskModel(nn.Module):
@@ -16,9 +19,11 @@ class MultiTaskModel(nn.Module):
 
     Attributes:
         backbone: computes the features for all tasks.
-        heads: task to head; every head maps features (N, dim) to logits (N, classes).
+        heads: task to head; every head maps features (N, dim) to logits (N, classes). A head
+            of the name `EXPRESSION` predicts the numbers of `models.expression` instead.
         streams: the task-specific last block and pooling of MTLoRA, with which every task has features of its own; or
             None.
+        readout: the last layer of emotion, or None if its logits are the head's.
     """
 
     def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module]) -> None:
@@ -26,11 +31,12 @@ class MultiTaskModel(nn.Module):
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
         self.streams: TaskStreams | None = None
+        self.readout: EmotionReadout | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks that have a head, in their order."""
-        return tuple(self.heads)
+        return tuple(name for name in self.heads if name != EXPRESSION)
 
     @property
     def feature_dim(self) -> int:
@@ -56,10 +62,20 @@ class MultiTaskModel(nn.Module):
         self, features: Tensor | Mapping[str, Tensor], tasks: Iterable[str] | None = None
     ) -> dict[str, Tensor]:
         """Return each task's logits (N, classes) for features (N, feature_dim), shared or per task."""
-        return {
+        outputs = {
             task: self.heads[task](features if isinstance(features, Tensor) else features[task])
             for task in self._chosen(tasks)
         }
+        if self.readout is not None and EMOTION in outputs:
+            outputs[EMOTION] = self.readout(outputs[EMOTION], self._expressions(features, outputs))
+        return outputs
+
+    def _expressions(self, features: Tensor | Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Tensor | None:
+        """Return the visible expressions (N, expressions) that the readout needs, None if there is no such head."""
+        if EXPRESSION in outputs or EXPRESSION not in self.heads:
+            return outputs.get(EXPRESSION)
+        expressions: Tensor = self.heads[EXPRESSION](features if isinstance(features, Tensor) else features[EMOTION])
+        return expressions
 
     def forward(self, images: Tensor, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Return each task's logits (N, classes) for normalised images float32 (N, 3, S, S).

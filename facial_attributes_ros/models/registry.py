@@ -93,7 +93,7 @@ def load_model(
     load_into(model, tensors, expected=None if whole else trained_tensors(model).keys())
     if merged:
         merge(model)
-    for task in set(model.heads) - set(wanted):
+    for task in set(model.tasks) - set(wanted):
         del model.heads[task]
     return model.eval(), spec
 
@@ -111,11 +111,16 @@ def build_network(spec: ModelSpec, folder: Path = Path()) -> "MultiTaskModel":
     """
     from facial_attributes_ros.models.adaptations.ladder import Adaptation, build_model
     from facial_attributes_ros.models.backbones.build import build_backbone
+    from facial_attributes_ros.models.readout import EmotionReadout
 
     weights = _backbone_weights(spec, folder)
     backbone = build_backbone(spec.backbone.name, weights, image_size=spec.image_size, **spec.backbone.architecture)
     in_years = spec.age_regression is not None
-    return build_model(backbone, Adaptation.from_dict(spec.adaptation), spec.tasks, age_in_years=in_years)
+    adaptation = Adaptation.from_dict(spec.adaptation)
+    model = build_model(backbone, adaptation, spec.tasks, in_years, bool(spec.expressions))
+    if spec.readout:
+        model.readout = EmotionReadout(len(spec.expressions))
+    return model
 
 
 def weights_file(spec: ModelSpec, folder: Path) -> Path | None:
@@ -133,13 +138,16 @@ def weights_file(spec: ModelSpec, folder: Path) -> Path | None:
 def check_tasks(spec: ModelSpec, tasks: Iterable[str] | None) -> tuple[str, ...]:
     """Return the wanted tasks in the model's order, all of them for None.
 
+    The output `EXPRESSION` may be asked for as well where the model has it.
+
     Raises:
         UserError: the model has not all of them.
     """
+    known = spec.all_outputs
     asked = set(spec.tasks if tasks is None else tasks)
-    if lacking := sorted(asked - set(spec.tasks)):
+    if lacking := sorted(asked - set(known)):
         raise UserError(f"Model {spec.name} has no task {', '.join(lacking)}; it has {', '.join(spec.tasks)}.")
-    return tuple(task for task in spec.tasks if task in asked)
+    return tuple(name for name in known if name in asked)
 
 
 def _named(name: str) -> Path:

@@ -19,6 +19,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, read_json
 from facial_attributes_ros.models.age_bands import BANDS, SPREAD_KNOTS
 from facial_attributes_ros.models.backbones.architecture import check_architecture
+from facial_attributes_ros.models.expression import EXPRESSION, EXPRESSIONS
 from facial_attributes_ros.models.provenance import (
     SHORT_HASH,
     Licence,
@@ -39,6 +40,10 @@ LONGEST_REASON: Final = 1000
 GROUP_MIDDLES: Final = (1.0, 6.0, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 75.0)
 """The middle of every age group in years, for want of the mean age of real people."""
 TENSORS_FILE: Final = "model.safetensors"
+BOX: Final = "box"
+LANDMARKS: Final = "landmarks"
+CROPS: Final = (BOX, LANDMARKS)
+"""Kinds of crops, see `imaging.crop`: the square of the face box, or the one that follows the landmarks."""
 INTERPOLATIONS: Final = ("area", "bilinear", "bicubic")
 
 _LOGGER = logging.getLogger(__name__)
@@ -81,7 +86,10 @@ class ModelSpec:
         image_size: side of the square input in pixels.
         mean, std: of the three channels, RGB, for pixels scaled to 0..1.
         interpolation: with which images were resized for the backbone; the crop itself is that of `imaging.crop`.
-        crop_margin: added on every side of a face, as a fraction of the longer box side.
+        crop: kind of the crop, one of `CROPS`.
+        crop_margin: added on every side of the crop's square, as a fraction of its side.
+        expressions: of the second output, `models.expression.EXPRESSIONS`; empty for models without it.
+        readout: whether emotion has a last layer of its own, see `models.readout`.
         age_centroids: mean age in years of every age group, in rising order.
         age_regression: the meaning of the age head's single output; None if it predicts a distribution over age groups.
         temperatures: per task, the divisor of logits before the softmax; 1 for tasks in `uncalibrated`.
@@ -120,6 +128,9 @@ class ModelSpec:
     tasks: tuple[str, ...] = TASKS
     adaptation: dict[str, Any] = field(default_factory=lambda: {"name": "lp"})
     interpolation: str = "bicubic"
+    crop: str = BOX
+    expressions: tuple[str, ...] = ()
+    readout: bool = False
     crop_margin: float = 0.0
     age_centroids: tuple[float, ...] = GROUP_MIDDLES
     age_regression: AgeRegression | None = None
@@ -167,8 +178,18 @@ class ModelSpec:
         mark = f"({self.short_hash})" if self.sha256 else ""
         return " ".join(part for part in (self.name, self.version, mark) if part)
 
+    @property
+    def all_outputs(self) -> tuple[str, ...]:
+        """The tasks, and `EXPRESSION` for a model that has it."""
+        return (*self.tasks, EXPRESSION) if self.expressions else self.tasks
+
     def outputs(self, task: str) -> int:
-        """Return the number of outputs for a task: one per class, or one for an age in years."""
+        """Return the number of outputs for a task: one per class, or one for an age in years.
+
+        `EXPRESSION` stands for the second output.
+        """
+        if task == EXPRESSION:
+            return len(self.expressions)
         return 1 if task == AGE and self.age_regression is not None else len(LABELS[task])
 
     @classmethod
@@ -236,7 +257,7 @@ class ModelSpec:
                 raise ValueError("age_regression must be an object with mean, std and deviation, or null")
             check_known(regression, AgeRegression, "field of age_regression")
             values["age_regression"] = AgeRegression(**regression)
-        for name in ("mean", "std", "tasks", "age_centroids", "age_spread", "uncalibrated", "commands"):
+        for name in ("mean", "std", "tasks", "age_centroids", "age_spread", "uncalibrated", "commands", "expressions"):
             if name in values:
                 values[name] = as_tuple(name, values[name])
         spec = cls(**values | _objects(values))
@@ -304,8 +325,9 @@ def _check_text(spec: ModelSpec) -> None:
     if not isinstance(spec.backbone.architecture, dict):
         raise ValueError(f"backbone.architecture must be an object, not {spec.backbone.architecture!r}")
     check_architecture(spec.backbone.name, spec.backbone.architecture)
-    if not isinstance(spec.int8, bool):
-        raise ValueError(f"int8 must be true or false, not {spec.int8!r}")
+    for name in ("int8", "readout"):
+        if not isinstance(getattr(spec, name), bool):
+            raise ValueError(f"{name} must be true or false, not {getattr(spec, name)!r}")
     if spec.interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, not {spec.interpolation!r}")
     for name in (
@@ -325,6 +347,10 @@ def _check_input(spec: ModelSpec) -> None:
         raise ValueError(f"image_size must be a whole number of pixels from 8 to 4096, not {spec.image_size!r}")
     _check_numbers("mean", spec.mean, 3, 0.0, 1.0)
     _check_numbers("std", spec.std, 3, 1e-3, 10.0)
+    if spec.crop not in CROPS:
+        raise ValueError(f"crop must be one of {', '.join(CROPS)}, not {spec.crop!r}")
+    if spec.expressions not in ((), EXPRESSIONS):
+        raise ValueError(f"expressions must be none or {', '.join(EXPRESSIONS)}, in this order")
     _check_numbers("crop_margin", (spec.crop_margin,), 1, -0.4, 4.0)
 
 

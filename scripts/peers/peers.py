@@ -143,7 +143,13 @@ class CropCollector:
         self.parts.append(np.ascontiguousarray(crops[..., ::-1]))
         return {task: np.zeros((len(crops), len(LABELS[task])), np.float32) for task in tasks or self.spec.tasks}
 
-    def from_frame(self, image: NDArray[np.uint8], boxes: Any, tasks: Iterable[str] | None = None) -> Logits:
+    def from_frame(
+        self,
+        image: NDArray[np.uint8],
+        boxes: Any,
+        tasks: Iterable[str] | None = None,
+        landmarks: Any | None = None,
+    ) -> Logits:
         """Refuse: only ready crops are kept."""
         raise NotImplementedError
 

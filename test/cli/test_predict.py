@@ -36,7 +36,7 @@ FACE_KEYS = [
 class FakeEngine:
     spec = SPEC
 
-    def from_frame(self, image, boxes, tasks=None):
+    def from_frame(self, image, boxes, tasks=None, landmarks=None):
         return {task: np.tile(np.arange(len(LABELS[task]), dtype=np.float32), (len(boxes), 1)) for task in tasks}
 
 
@@ -174,7 +174,7 @@ def test_only_the_tasks_asked_for_are_estimated(capsys, monkeypatch, tmp_path):
     asked = []
 
     class Engine(FakeEngine):
-        def from_frame(self, image, boxes, tasks=None):
+        def from_frame(self, image, boxes, tasks=None, landmarks=None):
             asked.append(tuple(tasks))
             return super().from_frame(image, boxes, tasks)
 

@@ -3,21 +3,26 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from facial_attributes_ros.models.adaptations.ladder import Adaptation
 from facial_attributes_ros.models.checkpoint import save_model
+from facial_attributes_ros.models.expression import EXPRESSIONS
 from facial_attributes_ros.models.registry import build_network
 from facial_attributes_ros.models.regression import AgeRegression
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.spec import LANDMARKS, BackboneReference, ModelSpec
 
 SIZE = 32
 
 
-def write_random_model(folder: Path, adaptation: Adaptation, ages: AgeRegression | None = None) -> Path:
-    """Save a tiny ViT with random weights everywhere, adapters included, and return its folder."""
+def write_random_model(folder: Path, adaptation: Adaptation, ages: AgeRegression | None = None, **changes: Any) -> Path:
+    """Save a tiny ViT with random weights everywhere, adapters included, and return its folder.
+
+    Further fields of its description may be given.
+    """
     spec = ModelSpec(
         name="tiny",
         backbone=BackboneReference("timm:vit_tiny_patch16_224"),
@@ -27,11 +32,12 @@ def write_random_model(folder: Path, adaptation: Adaptation, ages: AgeRegression
         adaptation=adaptation.to_dict(),
         crop_margin=0.2,
         age_regression=ages,
+        **changes,
     )
     torch.manual_seed(3)
     network = build_network(spec)
     for name, parameter in network.named_parameters():
-        if parameter.ndim > 1 and ("heads" in name or "lora_B" in name or ".up." in name):
+        if parameter.ndim > 1 and ("heads" in name or "readout" in name or "lora_B" in name or ".up." in name):
             torch.nn.init.normal_(parameter, std=0.1)
     save_model(folder, replace(spec, backbone=replace(spec.backbone, weights="included")), network.state_dict())
     return folder
@@ -62,6 +68,14 @@ def years_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder whose age is one number, in years."""
     ages = AgeRegression(mean=35.0, std=15.0, deviation=6.0)
     return write_random_model(tmp_path_factory.mktemp("years"), Adaptation.named("lp"), ages)
+
+
+@pytest.fixture(scope="session")
+def expressive_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with visible expressions, a last layer of emotion that reads them, and crops by landmarks."""
+    folder = tmp_path_factory.mktemp("expressive")
+    changes = {"expressions": EXPRESSIONS, "readout": True, "crop": LANDMARKS}
+    return write_random_model(folder, Adaptation.named("lp"), **changes)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ class Engine:
 
     spec = ModelSpec("fake", BackboneReference("none"), image_size=112, mean=(0.5,) * 3, std=(0.5,) * 3)
 
-    def from_frame(self, image, boxes, tasks):
+    def from_frame(self, image, boxes, tasks, landmarks=None):
         return {task: np.zeros((len(boxes), self.spec.outputs(task)), np.float32) for task in tasks}
 
 

@@ -36,7 +36,13 @@ class ShadeEngine:
             GENDER: gender.astype(np.float32),
         }
 
-    def from_frame(self, image: NDArray[np.uint8], boxes: ArrayLike, tasks: Iterable[str] | None = None) -> Logits:
+    def from_frame(
+        self,
+        image: NDArray[np.uint8],
+        boxes: ArrayLike,
+        tasks: Iterable[str] | None = None,
+        landmarks: ArrayLike | None = None,
+    ) -> Logits:
         raise NotImplementedError
 
     def warm_up(self, batch_sizes: Iterable[int] = (1,), tasks: Iterable[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import torch
-from facial_attributes_training.data.crops import CropReader
+from facial_attributes_training.data.crops import CropReader, Framing
 from facial_attributes_training.recipe.augmentation import Augmentation
 from numpy.typing import NDArray
 from torch import Tensor
@@ -42,24 +42,30 @@ class Draws:
         return self._random.standard_normal(shape, np.float32) * np.float32(spread)
 
 
-def augmented_crop(reader: CropReader, row: int, options: Augmentation, draws: Draws) -> Tensor:
-    """Return a row's crop, changed at random, uint8 (3, size, size), RGB.
+def augmented_crop(reader: CropReader, row: int, options: Augmentation, draws: Draws) -> tuple[Tensor, bool]:
+    """Return a row's crop, changed at random, uint8 (3, size, size), RGB, and whether it is mirrored.
 
     Raises:
         PictureError: the picture can't be read or decoded.
     """
-    shift = (draws.uniform(-options.shift, options.shift), draws.uniform(-options.shift, options.shift))
-    scale = 1 + draws.uniform(-options.scale, options.scale)
-    return augment(reader.crop(row, shift, scale), options, draws)
+    crop = reader.crop(row, _framing(options, draws))
+    mirrored = draws.happens(options.flip)
+    return augment(crop.flip(2) if mirrored else crop, options, draws), mirrored
+
+
+def _framing(options: Augmentation, draws: Draws) -> Framing:
+    return Framing(
+        shift=(draws.uniform(-options.shift, options.shift), draws.uniform(-options.shift, options.shift)),
+        scale=1 + draws.uniform(-options.scale, options.scale),
+        tilt=draws.uniform(-options.tilt, options.tilt),
+        margin=None if options.margins is None else draws.uniform(*options.margins),
+        mirrored_border=draws.happens(options.mirrored_border),
+    )
 
 
 def augment(crop: Tensor, options: Augmentation, draws: Draws) -> Tensor:
-    """Return a changed copy of a crop, uint8 (3, S, S), RGB; the box's own changes are `augmented_crop`'s."""
+    """Return a changed copy of a crop, uint8 (3, S, S), RGB; where it is cut and mirrored is `augmented_crop`'s."""
     image: Picture = np.array(crop.numpy().transpose(1, 2, 0), np.uint8, order="C")
-    if draws.happens(options.flip):
-        image = np.ascontiguousarray(image[:, ::-1])
-    if options.tilt:
-        image = _rotate(image, draws.uniform(-options.tilt, options.tilt))
     # In the order in which they come about: light and face, lens, sensor, transport.
     steps: tuple[tuple[float, Callable[[Picture, Augmentation, Draws], Picture]], ...] = (
         (options.occlusion, _cover),
@@ -75,12 +81,6 @@ def augment(crop: Tensor, options: Augmentation, draws: Draws) -> Tensor:
         if draws.happens(share):
             image = step(image, options, draws)
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-
-
-def _rotate(image: Picture, degrees: float) -> Picture:
-    side = image.shape[0]
-    turn = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), degrees, 1.0)
-    return np.asarray(cv2.warpAffine(image, turn, (side, side), flags=cv2.INTER_LINEAR), np.uint8)
 
 
 def _cover(image: Picture, _options: Augmentation, draws: Draws) -> Picture:

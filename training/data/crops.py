@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 import torch
 from facial_attributes_training.data.archive import PictureReader
@@ -9,42 +10,73 @@ from facial_attributes_training.data.manifest import Manifest
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from facial_attributes_ros.imaging.crop import crop_face
+from facial_attributes_ros.imaging.crop import crop_frame, cut_frame
+from facial_attributes_ros.models.spec import BOX
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How a crop differs from the one at run time.
+
+    Attributes:
+        shift: x, y by which the square is moved, in shares of its side without a margin.
+        scale: factor on its side, about its centre.
+        tilt: degrees by which it is turned.
+        margin: instead of the reader's; None for that.
+        mirrored_border: whether the image goes on mirrored past its border, instead of black.
+    """
+
+    shift: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+    tilt: float = 0.0
+    margin: float | None = None
+    mirrored_border: bool = False
 
 
 @dataclass(frozen=True)
 class CropReader:
-    """Cuts the faces of a manifest out of its pictures; safe to fork and to send to worker processes.
+    """Cuts the faces of a manifest out of its images; safe to fork and to send to worker processes.
 
     Attributes:
-        manifest: where the pictures and the faces are.
+        manifest: where the images and the faces are.
         size: side of the crop in pixels.
         margin: as in `facial_attributes_ros.imaging.crop`.
-        pictures: reads the pictures.
+        pictures: reads the images.
+        kind: of the crop, one of `models.spec.CROPS`.
     """
 
     manifest: Manifest
     size: int
     margin: float
     pictures: PictureReader = field(default_factory=PictureReader)
+    kind: str = BOX
 
-    def crop(self, row: int, shift: ArrayLike = (0.0, 0.0), scale: float = 1.0) -> Tensor:
+    def crop(self, row: int, framing: Framing | None = None) -> Tensor:
         """Return one face as uint8 (3, size, size), RGB.
 
         Args:
-            row: of the manifest; without a face box the whole picture is the box.
-            shift: x, y by which the box is moved, in shares of its longer side.
-            scale: factor on the sides of the box, about its centre.
+            row: of the manifest; without a face box the whole image is the box.
+            framing: how the crop differs from the one at run time.
 
         Raises:
-            PictureError: the picture can't be read or decoded.
+            PictureError: the image can't be read or decoded.
         """
         picture = self.pictures.picture(str(self.manifest.paths[row]))
+        framing = framing or Framing()
+        border = cv2.BORDER_REFLECT_101 if framing.mirrored_border else cv2.BORDER_CONSTANT
+        crop = cut_frame(picture, self._frame(row, picture, framing), self.size, border)
+        return torch.from_numpy(np.ascontiguousarray(crop[..., ::-1].transpose(2, 0, 1)))
+
+    def _frame(self, row: int, picture: NDArray[np.uint8], framing: Framing) -> NDArray[np.float64]:
         box = self.manifest.boxes[row]
         if np.isnan(box).any():
             box = np.array([0, 0, picture.shape[1], picture.shape[0]], np.float32)
-        crop = crop_face(picture, _moved(box, np.asarray(shift, np.float64), scale), self.size, self.margin)
-        return torch.from_numpy(np.ascontiguousarray(crop[..., ::-1].transpose(2, 0, 1)))
+        frame = crop_frame(box, 0.0, None if self.kind == BOX else self.manifest.landmarks[row])
+        frame[:2] += np.asarray(framing.shift) * frame[2]
+        margin = self.margin if framing.margin is None else framing.margin
+        frame[2] *= (1 + 2 * margin) * framing.scale
+        frame[3] += np.radians(framing.tilt)
+        return frame
 
 
 def normalised(crops: Tensor, mean: ArrayLike, std: ArrayLike) -> Tensor:
@@ -52,11 +84,3 @@ def normalised(crops: Tensor, mean: ArrayLike, std: ArrayLike) -> Tensor:
     centre = torch.as_tensor(np.asarray(mean, np.float32), device=crops.device).view(3, 1, 1)
     spread = torch.as_tensor(np.asarray(std, np.float32), device=crops.device).view(3, 1, 1)
     return (crops.float() / 255 - centre) / spread
-
-
-def _moved(box: NDArray[np.float32], shift: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
-    x, y, width, height = (float(value) for value in box)
-    side = max(width, height)
-    centre_x, centre_y = x + width / 2 + shift[0] * side, y + height / 2 + shift[1] * side
-    width, height = width * scale, height * scale
-    return np.array([centre_x - width / 2, centre_y - height / 2, width, height])

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from facial_attributes_ros.attributes import AGE, MISSING
+from facial_attributes_ros.models.expression import EXPRESSION, YAW
 
 Draw = tuple[int, int, int]
 """Row, epoch, and place in the epoch: everything that a sample depends on besides the seed."""
@@ -28,6 +29,7 @@ class Sample:
     row: int
     value: Tensor
     error: str = ""
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,22 +41,39 @@ class Batch:
         rows: int64 (N,): of the manifest.
         usable: bool (N,): False for rows whose picture could not be read; they hold a copy of a usable one.
         errors: why, per unusable row.
+        mirrored: bool (N,): which inputs show the image mirrored.
     """
 
     inputs: Tensor
     rows: NDArray[np.int64]
     usable: NDArray[np.bool_]
     errors: list[str]
+    mirrored: NDArray[np.bool_]
 
-    def labels(self, manifest: Manifest, tasks: Sequence[str], age_in_years: bool = False) -> dict[str, Tensor]:
+    def labels(
+        self,
+        manifest: Manifest,
+        tasks: Sequence[str],
+        age_in_years: bool = False,
+        expressions: NDArray[np.float32] | None = None,
+    ) -> dict[str, Tensor]:
         """Return (N,) per task, `MISSING` where a row has no label; unusable rows have none.
 
-        Class indices are int64; with `age_in_years` the age is float32, in years.
+        Class indices are int64; with `age_in_years` the age is float32, in years. With `expressions`, float32 (rows of
+        the manifest, expressions), there is their float32 (N, expressions) too, NaN for unusable rows.
         """
         columns = {task: manifest.labels[task][self.rows] for task in tasks}
         if age_in_years and AGE in columns:
             columns[AGE] = np.nan_to_num(manifest.age_years[self.rows], nan=MISSING)
-        return {task: torch.from_numpy(np.where(self.usable, column, MISSING)) for task, column in columns.items()}
+        labels = {task: torch.from_numpy(np.where(self.usable, column, MISSING)) for task, column in columns.items()}
+        if expressions is not None:
+            labels[EXPRESSION] = torch.from_numpy(self._expressions(expressions))
+        return labels
+
+    def _expressions(self, targets: NDArray[np.float32]) -> NDArray[np.float32]:
+        chosen = np.where(self.usable[:, None], targets[self.rows], np.float32(np.nan))
+        chosen[self.mirrored, YAW] *= -1
+        return chosen
 
 
 class Crops(Dataset[Sample]):
@@ -75,7 +94,8 @@ class Crops(Dataset[Sample]):
             if self.augmentation is None:
                 return Sample(row, self.reader.crop(row))
             draws = Draws(self.seed, epoch, place)
-            return Sample(row, augmented_crop(self.reader, row, self.augmentation, draws))
+            crop, mirrored = augmented_crop(self.reader, row, self.augmentation, draws)
+            return Sample(row, crop, mirrored=mirrored)
         except PictureError as error:
             return Sample(row, torch.zeros((3, self.reader.size, self.reader.size), dtype=torch.uint8), str(error))
 
@@ -162,5 +182,6 @@ def collate(samples: list[Sample]) -> Batch:
         inputs=torch.stack([stand_in if sample.error else sample.value for sample in samples]),
         rows=np.array([sample.row for sample in samples], np.int64),
         usable=usable,
+        mirrored=np.array([sample.mirrored for sample in samples], np.bool_),
         errors=[f"row {sample.row}: {sample.error}" for sample in samples if sample.error],
     )

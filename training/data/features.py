@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.models.backbones.base import Backbone
+from facial_attributes_ros.models.spec import BOX
 
 SHARD_ROWS = 512
 """Rows of a shard: at most this much work is lost when a run is stopped."""
@@ -50,6 +51,7 @@ class FeatureOptions:
         variant: 0 for the picture as it is; every other number is another augmented copy.
         seed: of the augmentation.
         augmentation: how the variants from 1 on differ from the picture.
+        crop: kind of the crop, one of `models.spec.CROPS`.
     """
 
     depth: int | None = None
@@ -57,6 +59,7 @@ class FeatureOptions:
     variant: int = 0
     seed: int = 0
     augmentation: Augmentation | None = None
+    crop: str = BOX
 
 
 class Features:
@@ -107,7 +110,7 @@ def cached_features(
             error, see `Features.broken`.
     """
     names = list(_shard_names(backbone, manifest, options))
-    crops = CropReader(manifest, backbone.preprocess.image_size, options.margin)
+    crops = CropReader(manifest, backbone.preprocess.image_size, options.margin, kind=options.crop)
     for number, name in enumerate(names):
         path = folder / f"{name}.npy"
         rows = range(number * SHARD_ROWS, min((number + 1) * SHARD_ROWS, len(manifest)))
@@ -157,9 +160,12 @@ def _shard_names(backbone: Backbone, manifest: Manifest, options: FeatureOptions
     state = functools.cache(file_state)
     for start in range(0, len(manifest), SHARD_ROWS):
         part = slice(start, start + SHARD_ROWS)
+        places = np.concatenate([manifest.boxes[part], manifest.landmarks[part].reshape(-1, 10)], axis=1)
+        if options.crop == BOX:
+            places = places[:, :4]
         rows = [
-            (str(path), state(file_of(str(path))), box.tolist())
-            for path, box in zip(manifest.paths[part], manifest.boxes[part], strict=True)
+            (str(path), state(file_of(str(path))), place.tolist())
+            for path, place in zip(manifest.paths[part], places, strict=True)
         ]
         # Augmentation draws from the row's number, so there the place in the manifest counts too.
         text = json.dumps([_FORMAT, settings, start if options.variant else 0, rows], sort_keys=True)
@@ -182,7 +188,7 @@ def _read(crops: CropReader, rows: range, options: FeatureOptions) -> tuple[Tens
 def _crop(crops: CropReader, row: int, options: FeatureOptions) -> Tensor:
     if options.variant == 0 or options.augmentation is None:
         return crops.crop(row)
-    return augmented_crop(crops, row, options.augmentation, Draws(options.seed, options.variant, row))
+    return augmented_crop(crops, row, options.augmentation, Draws(options.seed, options.variant, row))[0]
 
 
 @torch.inference_mode()

@@ -174,7 +174,7 @@ def _packed(item: Item) -> Item | _Parcel:
             return _Parcel(item)
         except (OSError, RuntimeError) as error:  # another worker was faster, or too many files are open
             reason = str(error)
-    rest = {"rows": item.rows, "usable": item.usable, "errors": item.errors}
+    rest = {"rows": item.rows, "usable": item.usable, "errors": item.errors, "mirrored": item.mirrored}
     return _Parcel(_Plain(item.inputs.numpy(), rest, reason))
 
 

@@ -1,9 +1,9 @@
 """Manifests: CSV files that say where the labelled pictures are and what is known of the face in each.
 
 Columns are `path,split,source,age_years,age_group,gender,emotion,box_x,box_y,box_w,box_h`. Paths are relative to the
-CSV; `shard.tar#member` is a picture in a tar archive. Cells may be empty, and every further column is kept as text, to
-be grouped by; the column `identity`, if there is one, tells people apart. A CSV that has `shard` and `file` instead of
-`path` is read as well.
+CSV; `shard.tar#member` is an image in a tar archive. Cells may be empty. The ten columns of the face's landmarks
+(`LANDMARK_COLUMNS`) may be missing. Every further column is kept as text, to be grouped by; the column
+`identity`, if there is one, tells people apart. A CSV that has `shard` and `file` instead of `path` is read as well.
 """
 
 import csv
@@ -21,6 +21,10 @@ from facial_attributes_ros.attributes import AGE, LABELS, MISSING, TASKS, age_gr
 from facial_attributes_ros.errors import UserError
 
 BOX_COLUMNS = ("box_x", "box_y", "box_w", "box_h")
+LANDMARK_COLUMNS = tuple(
+    f"{point}_{axis}" for point in ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth") for axis in "xy"
+)
+"""Columns of the five landmarks in pixels, in the order of `Detection.landmarks`; a manifest without them is read."""
 LABEL_COLUMNS = {"age": "age_group", "gender": "gender", "emotion": "emotion"}
 """Column of every task's label."""
 COLUMNS = ("path", "split", "source", "age_years", *LABEL_COLUMNS.values(), *BOX_COLUMNS)
@@ -46,6 +50,7 @@ class Row:
         age_years: age in years, None where it is not known.
         box: x, y, width, height of the face in pixels, None where it is not known.
         extra: text of every further column.
+        landmarks: x, y of the five landmarks in pixels, in the order of `LANDMARK_COLUMNS`, None where not known.
     """
 
     path: str
@@ -55,6 +60,7 @@ class Row:
     age_years: float | None = None
     box: tuple[float, float, float, float] | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    landmarks: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +74,7 @@ class Manifest:
         labels: int64 (rows,) per task of `TASKS`: class index, or `MISSING`.
         age_years: float32 (rows,): age in years, NaN where it is not known.
         boxes: float32 (rows, 4): x, y, width, height in pixels, NaN where it is not known.
+        landmarks: float32 (rows, 5, 2): x, y in pixels as in `Detection.landmarks`, NaN where they are not known.
         extra: str (rows,) per further column, empty where a row has none.
     """
 
@@ -77,6 +84,7 @@ class Manifest:
     labels: dict[str, NDArray[np.int64]]
     age_years: NDArray[np.float32]
     boxes: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
     extra: dict[str, NDArray[np.str_]]
 
     def __len__(self) -> int:
@@ -86,6 +94,11 @@ class Manifest:
     def has_box(self) -> NDArray[np.bool_]:
         """Bool (rows,): whether the row says where the face is."""
         return np.asarray(~np.isnan(self.boxes).any(axis=1), np.bool_)
+
+    @property
+    def has_landmarks(self) -> bool:
+        """Whether any row says where the landmarks of its face are."""
+        return bool(np.isfinite(self.landmarks).any())
 
     def take(self, rows: ArrayLike) -> Self:
         """Return the rows that a mask, a slice's indices or an index array names, in its order."""
@@ -99,6 +112,7 @@ class Manifest:
             labels={task: column[chosen] for task, column in self.labels.items()},
             age_years=self.age_years[chosen],
             boxes=self.boxes[chosen],
+            landmarks=self.landmarks[chosen],
             extra={name: column[chosen] for name, column in self.extra.items()},
         )
 
@@ -117,6 +131,8 @@ class Manifest:
     def rows(self) -> Iterator[Row]:
         """Yield the rows one by one, paths absolute."""
         has_box = self.has_box
+        points = self.landmarks.reshape(len(self), -1)
+        has_landmarks = np.isfinite(points).all(axis=1).tolist()
         for index in range(len(self)):
             labels = {task: LABELS[task][c] for task in TASKS if (c := self.labels[task][index]) != MISSING}
             years = float(self.age_years[index])
@@ -127,6 +143,7 @@ class Manifest:
                 labels=labels,
                 age_years=None if np.isnan(years) else years,
                 box=tuple(self.boxes[index].tolist()) if has_box[index] else None,
+                landmarks=tuple(points[index].tolist()) if has_landmarks[index] else None,
                 extra={name: str(column[index]) for name, column in self.extra.items() if column[index]},
             )
 
@@ -142,6 +159,7 @@ class Manifest:
         names = dict.fromkeys(name for row in kept for name in row.extra)
         years = [np.nan if row.age_years is None else row.age_years for row in kept]
         boxes = [(np.nan,) * 4 if row.box is None else row.box for row in kept]
+        landmarks = [(np.nan,) * len(LANDMARK_COLUMNS) if row.landmarks is None else row.landmarks for row in kept]
         return cls(
             paths=np.array([row.path for row in kept], dtype=np.str_),
             splits=np.array([row.split for row in kept], dtype=np.str_),
@@ -149,6 +167,7 @@ class Manifest:
             labels={task: np.array([_class_index(row, task) for row in kept], np.int64) for task in TASKS},
             age_years=np.array(years, np.float32),
             boxes=np.array(boxes, np.float32).reshape(-1, 4),
+            landmarks=np.array(landmarks, np.float32).reshape(-1, 5, 2),
             extra={name: np.array([row.extra.get(name, "") for row in kept], dtype=np.str_) for name in names},
         )
 
@@ -164,6 +183,7 @@ class Manifest:
             labels={task: np.concatenate([manifest.labels[task] for manifest in manifests]) for task in TASKS},
             age_years=np.concatenate([manifest.age_years for manifest in manifests]),
             boxes=np.concatenate([manifest.boxes for manifest in manifests]),
+            landmarks=np.concatenate([manifest.landmarks for manifest in manifests]),
             extra={
                 name: np.concatenate([m.extra.get(name, empty) for m, empty in zip(manifests, blank, strict=True)])
                 for name in names
@@ -205,7 +225,8 @@ def write_manifest(path: Path | str, manifest: Manifest) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [*COLUMNS, *manifest.extra], restval="", lineterminator="\n")
+            columns = [*COLUMNS, *(LANDMARK_COLUMNS if manifest.has_landmarks else ()), *manifest.extra]
+            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(_cells(row, folder) for row in manifest.rows())
         partial.replace(path)
@@ -223,7 +244,7 @@ def _class_index(row: Row, task: str) -> int:
 def _parse(reader: "csv.DictReader[str]", path: Path) -> list[Row]:
     columns = reader.fieldnames or ()
     _check_columns(columns, path)
-    known = {*COLUMNS, "shard", "file"} if "path" not in columns else set(COLUMNS)
+    known = {*COLUMNS, *LANDMARK_COLUMNS} | (set() if "path" in columns else {"shard", "file"})
     extra = [name for name in columns if name not in known]
     folder = path.parent.resolve()
     rows, mistakes = [], []
@@ -274,6 +295,7 @@ def _parse_row(cells: dict[str, str], folder: Path, extra: list[str]) -> Row:
         labels=labels,
         age_years=years,
         box=_box([cells.get(name, "") for name in BOX_COLUMNS]),
+        landmarks=_landmarks([cells.get(name, "") for name in LANDMARK_COLUMNS]),
         extra={name: cells[name] for name in extra},
     )
 
@@ -302,6 +324,14 @@ def _box(texts: list[str]) -> tuple[float, float, float, float] | None:
     return x, y, width, height
 
 
+def _landmarks(texts: list[str]) -> tuple[float, ...] | None:
+    if not any(texts):
+        return None
+    if not all(texts):
+        raise ValueError("the landmarks are only partly given")
+    return tuple(_number(text, name) for text, name in zip(texts, LANDMARK_COLUMNS, strict=True))
+
+
 def _number(text: str, name: str) -> float:
     try:
         value = float(text)
@@ -321,4 +351,6 @@ def _cells(row: Row, folder: str) -> dict[str, str]:
         cells["age_years"] = f"{row.age_years:g}"
     if row.box is not None:
         cells |= {name: f"{value:.7g}" for name, value in zip(BOX_COLUMNS, row.box, strict=True)}
+    if row.landmarks is not None:
+        cells |= {name: f"{value:.7g}" for name, value in zip(LANDMARK_COLUMNS, row.landmarks, strict=True)}
     return cells | dict(row.extra)

@@ -78,6 +78,40 @@ def row_probabilities(
     return np.asarray(probabilities / probabilities.sum())
 
 
+def capped(
+    probabilities: NDArray[np.float64], most: float, emotions: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Return float64 (rows,), with sum 1, in which no row is likelier than `most`; the others get what is cut off.
+
+    Args:
+        probabilities: float64 (rows,), with sum 1.
+        most: the limit; where it can't be kept, all rows that may be drawn are as likely.
+        emotions: int64 (rows,): what is cut off goes to rows that have an emotion as well, or have none as well, so
+            that the share of both stays.
+    """
+    limited = np.zeros(len(probabilities))
+    parts = np.zeros(len(probabilities), np.bool_) if emotions is None else emotions != MISSING
+    for part in (parts, ~parts):
+        rows = np.flatnonzero(part & (probabilities > 0))
+        if len(rows):
+            limited[rows] = _water_filled(probabilities[rows], most)
+    return np.asarray(limited / limited.sum())
+
+
+def _water_filled(chances: NDArray[np.float64], most: float) -> NDArray[np.float64]:
+    """Return chances of the same sum of which none is above `most`, as far as that can be."""
+    total = float(chances.sum())
+    if most * len(chances) <= total:
+        return np.full(len(chances), total / len(chances))
+    free = np.ones(len(chances), np.bool_)
+    while True:
+        factor = (total - most * (~free).sum()) / chances[free].sum()
+        above = free & (chances * factor > most)
+        if not above.any():
+            return np.where(free, chances * factor, most)
+        free &= ~above
+
+
 def reference_sampling(
     labels: Labels, seed: int, emotion_rows: float = REFERENCE_EMOTION_SHARE
 ) -> tuple[NDArray[np.float64], int]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.spec import BOX
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class StreamedCrops(Dataset[Sample]):
         margin: as in `facial_attributes_ros.imaging.crop`.
         augmentation: None gives the crops as they are.
         seed: of order, acceptance and augmentation.
+        kind: of the crop, one of `models.spec.CROPS`.
         chances: float64 (rows,): how likely a row is taken as it passes; None takes all.
     """
 
@@ -78,15 +80,16 @@ class StreamedCrops(Dataset[Sample]):
         margin: float,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        kind: str = BOX,
         chances: NDArray[np.float64] | None = None,
     ) -> None:
         self.manifest, self.size, self.margin = manifest, size, margin
-        self.augmentation, self.seed = augmentation, seed
+        self.augmentation, self.seed, self.kind = augmentation, seed, kind
         self.stream = ShardStream(manifest, chances, seed)
 
     def accepting(self, chances: NDArray[np.float64]) -> "StreamedCrops":
         """Return the same crops with other chances, float64 (rows,), of being taken."""
-        return StreamedCrops(self.manifest, self.size, self.margin, self.augmentation, self.seed, chances)
+        return StreamedCrops(self.manifest, self.size, self.margin, self.augmentation, self.seed, self.kind, chances)
 
     def batches(self, plan: StreamPlan, workers: int, pinned: bool) -> Iterator[Batch]:
         """Yield this process's batches of an epoch.
@@ -124,7 +127,7 @@ class _Batches(IterableDataset[Item]):
     def _sample(self, entry: Passing, place: int) -> Sample:
         row, data = entry
         crops = self.crops
-        reader = CropReader(crops.manifest, crops.size, crops.margin, _OnePicture(data))
+        reader = CropReader(crops.manifest, crops.size, crops.margin, _OnePicture(data), crops.kind)
         return Crops(reader, crops.augmentation, crops.seed)[(row, self.plan.epoch, place)]
 
 

@@ -20,6 +20,7 @@ from torch import nn
 
 from facial_attributes_ros.attributes import AGE
 from facial_attributes_ros.models.adaptations.ladder import trained_tensors
+from facial_attributes_ros.models.spec import LANDMARKS
 
 _INDIFFERENT = ("output", "name", "licence", "version", "checkpoint_minutes", "gradient_checkpointing", "stored_rank")
 
@@ -55,7 +56,8 @@ def with_frozen(stage: str, model: nn.Module) -> str:
 def _fields(recipe: Recipe, training: Samples) -> dict[str, Any]:
     left_out: dict[str, Any] = dict.fromkeys(_INDIFFERENT, True)
     # The rows themselves are hashed, and the frozen weights.
-    left_out |= {"data": {"train", "validation", "test", "rows"}, "backbone": {"weights"}, "cache": {"folder"}}
+    data = {"train", "validation", "test", "rows", "expressions"}
+    left_out |= {"data": data, "backbone": {"weights"}, "cache": {"folder"}}
     if not training.streamed:
         # The readers of a stream share its shards, so the order of its rows hangs on their number.
         left_out |= {"workers": True, "sampler": {"stream_share"}}
@@ -65,12 +67,15 @@ def _fields(recipe: Recipe, training: Samples) -> dict[str, Any]:
 def _columns(recipe: Recipe, samples: Samples) -> Iterable[NDArray[Any]]:
     manifest = samples.manifest
     yield from (samples.names, manifest.sources, manifest.boxes, samples.weights)
+    if recipe.data.crop == LANDMARKS:
+        yield manifest.landmarks
+    if samples.expressions is not None:
+        yield samples.expressions
     yield from (manifest.labels[task] for task in recipe.tasks)
     if AGE in recipe.tasks:
         yield manifest.age_years
-    within = recipe.sampler.within
-    if within is not None and within in manifest.extra:
-        yield manifest.extra[within]
+    within = recipe.sampler.within or ()
+    yield from (manifest.extra[name] for name in np.atleast_1d(within).tolist() if name in manifest.extra)
 
 
 def _bytes(column: NDArray[Any]) -> bytes:

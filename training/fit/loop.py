@@ -22,7 +22,7 @@ from facial_attributes_training.fit.checkpointing import (
     restore_random_states,
     save_checkpoint,
 )
-from facial_attributes_training.fit.losses import CombinedLoss
+from facial_attributes_training.fit.losses import CombinedLoss, known_rows
 from facial_attributes_training.fit.objective import Objective
 from facial_attributes_training.fit.plan import Stage
 from facial_attributes_training.fit.processes import anywhere
@@ -153,9 +153,10 @@ class Trainer:
 
     def _step(self, parts: list[Batch]) -> dict[str, float]:
         """Make one optimiser step and return its mean loss per task."""
-        tasks, device = self.stage.tasks, self.accelerator.device
-        labels = [part.labels(self.stage.train_manifest, tasks, self.recipe.age_in_years) for part in parts]
-        known = torch.tensor([[float((part[task] >= 0).sum()) for task in tasks] for part in labels]).sum(0)
+        stage, device = self.stage, self.accelerator.device
+        tasks, years, expressions = stage.outputs, self.recipe.age_in_years, stage.train_expressions
+        labels = [part.labels(stage.train_manifest, stage.tasks, years, expressions) for part in parts]
+        known = torch.tensor([[float(known_rows(part[task]).sum()) for task in tasks] for part in labels]).sum(0)
         counts = self.accelerator.reduce(known.to(device), "sum")
         total = torch.zeros(len(tasks), device=device)
         for number, (part, truth) in enumerate(zip(parts, labels, strict=True)):
@@ -187,7 +188,7 @@ class Trainer:
         return nullcontext() if last else self.accelerator.no_sync(self.wrapped)
 
     def _add_up(self, total: Tensor, counts: Tensor) -> None:
-        for task, loss, count in zip(self.stage.tasks, total.tolist(), counts.tolist(), strict=True):
+        for task, loss, count in zip(self.stage.outputs, total.tolist(), counts.tolist(), strict=True):
             sums = self.progress.totals.setdefault(task, [0.0, 0.0])
             sums[0] += loss
             sums[1] += count
@@ -205,7 +206,7 @@ class Trainer:
             lines = [f"{row},{paths[row]}" for part in parts for row in part.rows.tolist()]
             text = "\n".join(["row,path", *lines])
             path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
-        losses = ", ".join(f"{task} {mean:g}" for task, mean in zip(self.stage.tasks, means.tolist(), strict=True))
+        losses = ", ".join(f"{task} {mean:g}" for task, mean in zip(self.stage.outputs, means.tolist(), strict=True))
         raise UserError(
             f"the loss or its gradient is not a finite number any more ({losses}) in epoch {self.progress.epoch + 1}, "
             f"step {self.progress.step + 1}; the rows of the batch are in {path}. Mend these pictures and go on with "
@@ -215,13 +216,14 @@ class Trainer:
 
     def _validate(self) -> Validation:
         self.wrapped.eval()
-        rows = np.arange(len(self.stage.validation_manifest))
+        stage, rows = self.stage, np.arange(len(self.stage.validation_manifest))
         accelerator = self.accelerator
         batches = EpochBatches(
             rows, 0, 256, rank=accelerator.process_index, processes=accelerator.num_processes, keep_rest=True
         )
         loader = drawn_batches(self.inputs.validation, batches, self.recipe.workers, accelerator.device.type == "cuda")
-        return validate(self.objective, loader, self.stage.validation_manifest, self.stage.tasks, accelerator)
+        targets = stage.validation_expressions
+        return validate(self.objective, loader, stage.validation_manifest, stage.tasks, accelerator, targets)
 
     def _end_epoch(self, validation: Validation) -> None:
         progress, recipe = self.progress, self.recipe

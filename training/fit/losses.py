@@ -8,6 +8,7 @@ from facial_attributes_training.recipe.schema import LossRecipe
 from torch import Tensor, nn
 
 from facial_attributes_ros.attributes import AGE, LABELS, MISSING
+from facial_attributes_ros.models.expression import EXPRESSION
 from facial_attributes_ros.models.regression import AgeRegression
 
 EMA = 0.95
@@ -54,6 +55,25 @@ def masked_year_error(outputs: Tensor, years: Tensor, ages: AgeRegression, squar
     return torch.where(years != MISSING, losses, torch.zeros_like(losses)).sum()
 
 
+def masked_expression_error(outputs: Tensor, targets: Tensor, deviations: Tensor) -> Tensor:
+    """Return the sum of the rows' errors, each the mean over the expressions of a smooth L1 loss.
+
+    Args:
+        outputs: float (N, expressions).
+        targets: float (N, expressions), NaN where a row has none.
+        deviations: float (expressions,): standard deviations of the targets, in which errors are counted.
+    """
+    known = ~targets.isnan()
+    scaled = (outputs.float() - torch.where(known, targets, torch.zeros_like(targets))) / deviations
+    losses = F.smooth_l1_loss(scaled, torch.zeros_like(scaled), reduction="none")
+    return torch.where(known, losses, torch.zeros_like(losses)).mean(1).sum()
+
+
+def known_rows(labels: Tensor) -> Tensor:
+    """Return bool (N,): which rows have a label: classes or years (N,), or expressions (N, expressions)."""
+    return labels >= 0 if labels.ndim == 1 else ~labels.isnan().any(1)
+
+
 def smoothed_targets(classes: int, everywhere: float, neighbours: float = 0.0) -> Tensor:
     """Return float (classes, classes), rows of sum 1: the distribution to learn for every label.
 
@@ -83,13 +103,15 @@ class CombinedLoss(nn.Module):
     `running-means`: sum of L_t / m_t, where m_t is the exponential moving average of L_t.
 
     Args:
-        tasks: whose losses come.
+        tasks: whose losses come; the output `EXPRESSION` may be among them.
         recipe: how to compute and add them.
         counts: rows per class of every task, for class weights.
         ages: the scale of an age learned in years; None if it is learned in groups.
+        deviations: float (expressions,): of the expressions' targets; None if they are not learned.
     """
 
     running_means: Tensor
+    deviations: Tensor
 
     def __init__(
         self,
@@ -97,6 +119,7 @@ class CombinedLoss(nn.Module):
         recipe: LossRecipe,
         counts: Mapping[str, Tensor],
         ages: AgeRegression | None = None,
+        deviations: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.ages = ages
@@ -104,7 +127,10 @@ class CombinedLoss(nn.Module):
         self.recipe = recipe
         self.log_variances = nn.Parameter(torch.zeros(len(tasks)), requires_grad=recipe.combine == "uncertainty")
         self.register_buffer("running_means", torch.zeros(len(tasks)))
+        self.register_buffer("deviations", deviations, persistent=False)
         for task in tasks:
+            if task == EXPRESSION:
+                continue
             weights = inverse_frequencies(counts[task]) if recipe.class_weights == "inverse" else None
             self.register_buffer(f"weights_{task}", weights, persistent=False)
             neighbours = recipe.neighbour_smoothing if task == AGE else 0.0
@@ -117,6 +143,8 @@ class CombinedLoss(nn.Module):
         return torch.stack([self._sum(task, logits[task], labels[task]) for task in self.tasks])
 
     def _sum(self, task: str, logits: Tensor, labels: Tensor) -> Tensor:
+        if task == EXPRESSION:
+            return self.recipe.expression * masked_expression_error(logits, labels, self.deviations)
         if task == AGE and self.ages is not None:
             return masked_year_error(logits, labels, self.ages, self.recipe.years == "squared")
         return masked_cross_entropy(logits, labels, getattr(self, f"weights_{task}"), getattr(self, f"targets_{task}"))

@@ -29,7 +29,13 @@ def build_network(recipe: Recipe) -> MultiTaskModel:
         UserError: the backbone, its weights or the model to go on from are missing or don't fit.
     """
     adaptation = Adaptation.from_dict(recipe.adaptation)
-    model = build_model(build_starting_backbone(recipe), adaptation, recipe.tasks, recipe.age_in_years)
+    model = build_model(
+        build_starting_backbone(recipe),
+        adaptation,
+        recipe.tasks,
+        recipe.age_in_years,
+        recipe.data.expressions is not None,
+    )
     if recipe.backbone.start is not None:
         go_on_from(model, recipe.backbone.start)
     for head in model.heads.values():

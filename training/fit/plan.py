@@ -10,6 +10,7 @@ import numpy as np
 from facial_attributes_training.data.datasets import EpochBatches
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.data.sampling import (
+    capped,
     draw_independently,
     draw_rows,
     reference_sampling,
@@ -25,9 +26,10 @@ from facial_attributes_training.recipe.schema import Recipe
 from numpy.typing import NDArray
 from torch import nn
 
-from facial_attributes_ros.attributes import MISSING
+from facial_attributes_ros.attributes import EMOTION, MISSING
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptations.ladder import Adaptation
+from facial_attributes_ros.models.expression import EXPRESSION
 from facial_attributes_ros.models.regression import AgeRegression
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ class Stage:
         epoch_rows: rows of an epoch.
         folder: for checkpoints and logs.
         fingerprint: of what a resumed run must have in common with the stopped one.
+        train_expressions, validation_expressions: float32 (rows, expressions): targets of these rows, as in
+            `expressions`; None if they are not learned.
         independent_draws: rows are drawn independently of one another, as the reference does, not class by class.
     """
 
@@ -59,7 +63,14 @@ class Stage:
     epoch_rows: int
     folder: Path
     fingerprint: str
+    train_expressions: NDArray[np.float32] | None = None
+    validation_expressions: NDArray[np.float32] | None = None
     independent_draws: bool = False
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What is learned: the tasks, and the visible expressions if there are targets."""
+        return self.tasks if self.train_expressions is None else (*self.tasks, EXPRESSION)
 
     def draw(self, seed: int, epoch: int) -> NDArray[np.int64]:
         """Return int64 (epoch_rows,): the rows of an epoch in their order."""
@@ -116,7 +127,7 @@ def make_plan(recipe: Recipe, rows: Mapping[str, Samples], processes: int) -> Pl
 
 
 def _stage(recipe: Recipe, tasks: tuple[str, ...], rows: Mapping[str, Samples], half: NDArray[np.bool_]) -> Stage:
-    training, validation = rows["training"], rows["validation"].manifest
+    training, validation, targets = rows["training"], rows["validation"].manifest, rows["validation"].expressions
     labels = {task: training.manifest.labels[task] for task in tasks}
     chosen = half & np.any([validation.labels[task] != MISSING for task in tasks], axis=0)
     sampler = recipe.sampler
@@ -136,6 +147,8 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], rows: Mapping[str, Samples], 
         epoch_rows=sampler.epoch_rows or epoch_rows,
         folder=stage_folder(recipe, tasks),
         fingerprint=fingerprint(recipe, tasks, rows, chosen),
+        train_expressions=training.expressions,
+        validation_expressions=None if targets is None else targets[chosen],
         independent_draws=sampler.name == "reference",
     )
 
@@ -158,19 +171,29 @@ def _sampling(recipe: Recipe, manifest: Manifest, weights: NDArray[np.float64]) 
         balance,
         sampler.emotion_rows if several else None,
         weights,
-        _column(manifest, sampler.within),
+        _groups(manifest, sampler.within),
         sampler.emotion_share if several else None,
     )
-    return chances, int((chances > 0).sum())
+    epoch_rows = sampler.epoch_rows or int((chances > 0).sum())
+    if sampler.most_draws is not None:
+        chances = capped(chances, sampler.most_draws / epoch_rows, labels.get(EMOTION))
+    return chances, epoch_rows
 
 
-def _column(manifest: Manifest, name: str | None) -> NDArray[np.str_] | None:
-    if name is not None and name not in manifest.extra:
+def _groups(manifest: Manifest, names: str | tuple[str, ...] | None) -> NDArray[np.str_] | None:
+    """Return str (rows,): the values of the columns, joined; None without columns."""
+    if names is None:
+        return None
+    columns = {"source": manifest.sources, **manifest.extra}
+    chosen = (names,) if isinstance(names, str) else names
+    if missing := [name for name in chosen if name not in columns]:
         raise UserError(
-            f"the training manifests have no column {name!r} for sampler.within; they have "
-            f"{', '.join(manifest.extra) or 'no further columns'}."
+            f"the training manifests have no column {missing[0]!r} for sampler.within; they have {', '.join(columns)}."
         )
-    return None if name is None else manifest.extra[name]
+    joined = columns[chosen[0]]
+    for name in chosen[1:]:
+        joined = np.char.add(np.char.add(joined, "/"), columns[name])
+    return joined
 
 
 def _check_shares(recipe: Recipe, stage: Stage, processes: int) -> None:

@@ -26,6 +26,7 @@ from facial_attributes_ros.attributes import AGE, LABELS
 from facial_attributes_ros.models.adaptations.ladder import Adaptation, trained_tensors
 from facial_attributes_ros.models.adaptations.low_rank import compress
 from facial_attributes_ros.models.checkpoint import save_model
+from facial_attributes_ros.models.expression import EXPRESSION, EXPRESSIONS
 from facial_attributes_ros.models.multitask import MultiTaskModel
 from facial_attributes_ros.models.regression import AgeRegression
 from facial_attributes_ros.models.spec import GROUP_MIDDLES, ModelSpec
@@ -112,7 +113,9 @@ def write_model(
         interpolation=preprocess.interpolation,
         tasks=model.tasks,
         adaptation=Adaptation.from_dict(recipe.adaptation).to_dict(),
+        crop=recipe.data.crop,
         crop_margin=recipe.data.crop_margin,
+        expressions=EXPRESSIONS if EXPRESSION in model.heads else (),
         age_centroids=centroids,
         age_regression=ages,
         **fit.fields(),

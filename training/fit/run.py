@@ -15,6 +15,7 @@ from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.data.sampling import class_counts, distribution_table
 from facial_attributes_training.data.stream_inputs import StreamedCrops
 from facial_attributes_training.fit.checkpointing import Progress
+from facial_attributes_training.fit.head_start import solve_expression_head
 from facial_attributes_training.fit.loop import Inputs, StepReport, Trainer
 from facial_attributes_training.fit.losses import CombinedLoss
 from facial_attributes_training.fit.network import Forward, build_network, forward_from_inputs, frozen_depth
@@ -24,7 +25,7 @@ from facial_attributes_training.fit.preflight import Preflight, inspect_recipe
 from facial_attributes_training.fit.processes import join_processes
 from facial_attributes_training.fit.results import RunRows, write_model
 from facial_attributes_training.fit.run_data import Rows, Subset, with_inputs
-from facial_attributes_training.fit.run_folder import COMPARED_FILE, DISTRIBUTION_FILE, check_folder, run_folder
+from facial_attributes_training.fit.run_folder import COMPARED_FILE, DISTRIBUTION_FILE, LAST, check_folder, run_folder
 from facial_attributes_training.fit.time_limit import TimeLimit
 from facial_attributes_training.prepare.split_overlap import Comparison, compare_splits, warn_of_overlap
 from facial_attributes_training.recipe.schema import Recipe
@@ -195,9 +196,16 @@ def _train_stage(run: _Run, stage: Stage, make_report: ReportFactory, limit: Tim
         _write_distribution(stage, recipe.seed)
         report = make_report(stage.tasks, stage.folder)
     _train_only(run.model, stage.tasks, recipe)
+    targets = stage.train_expressions
+    if targets is not None and accelerator.is_main_process and not (resume and (stage.folder / LAST).exists()):
+        # The other processes get its weights when they are joined for training.
+        solve_expression_head(run.model, run.forward, run.rows.training, targets)
     counts = {task: torch.from_numpy(n) for task, n in class_counts(stage.train_manifest.labels).items()}
-    loss = CombinedLoss(stage.tasks, recipe.losses, counts, run.plan.ages).to(accelerator.device)
-    objective = Objective(_for_tasks(run.forward, stage.tasks), run.model, loss)
+    deviations = None
+    if targets is not None:
+        deviations = torch.from_numpy(np.nanstd(targets, axis=0))
+    loss = CombinedLoss(stage.outputs, recipe.losses, counts, run.plan.ages, deviations).to(accelerator.device)
+    objective = Objective(_for_tasks(run.forward, stage.outputs), run.model, loss)
     inputs, groups = _inputs(stage, run.rows), _groups(recipe, run.model)
     return Trainer(recipe, stage, inputs, objective, groups, accelerator, report, limit).fit(resume)
 

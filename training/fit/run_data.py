@@ -11,6 +11,7 @@ import numpy as np
 from facial_attributes_training.data.archive import file_of, is_remote, split_member
 from facial_attributes_training.data.crops import CropReader
 from facial_attributes_training.data.datasets import CachedFeatures, Crops, Draw, Sample
+from facial_attributes_training.data.expressions import expression_targets
 from facial_attributes_training.data.features import FeatureOptions, Progress, cached_features
 from facial_attributes_training.data.manifest import Manifest, read_manifest
 from facial_attributes_training.data.sampling import spread_subset
@@ -22,6 +23,7 @@ from torch.utils.data import Dataset
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.backbones.base import Backbone
+from facial_attributes_ros.models.spec import LANDMARKS
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -35,12 +37,14 @@ class Samples:
         weights: float64 (rows,): of the data sets.
         names: str (rows,): the pictures' paths below the folder or address that all of their data set are in.
         sets: the rows of every data set.
+        expressions: float32 (rows, expressions): targets as in `expressions`; None if they are not learned.
     """
 
     manifest: Manifest
     weights: NDArray[np.float64]
     names: NDArray[np.str_]
     sets: tuple[Manifest, ...]
+    expressions: NDArray[np.float32] | None = None
 
     @property
     def streamed(self) -> bool:
@@ -72,7 +76,7 @@ class Subset(Dataset[Sample]):
     def __getitem__(self, draw: Draw) -> Sample:
         row, epoch, place = draw
         found = self.data[(int(self.rows[row]), epoch, place)]
-        return Sample(row, found.value, found.error)
+        return Sample(row, found.value, found.error, found.mirrored)
 
 
 def read_samples(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> Samples:
@@ -85,7 +89,11 @@ def read_samples(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> Samples:
     placed = tuple(_placed(part, wanted) for part, wanted in zip(parts, sets, strict=True))
     weights = np.concatenate([np.full(len(part), s.weight) for part, s in zip(parts, sets, strict=True)])
     names = np.concatenate([_names(part.paths.tolist()) for part in parts])
-    return Samples(Manifest.concatenate(placed), weights, names, placed)
+    manifest, teacher = Manifest.concatenate(placed), recipe.data.expressions
+    if recipe.data.crop == LANDMARKS and not manifest.has_landmarks:
+        raise UserError(f"{sets[0].manifest} has no landmarks for data.crop=landmarks to follow: prepare it again.")
+    expressions = None if teacher is None else expression_targets(teacher, manifest.paths.tolist())
+    return Samples(manifest, weights, names, placed, expressions)
 
 
 def _taken(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> list[Manifest]:
@@ -138,13 +146,15 @@ def with_inputs(
                 f"pictures on another machine, such as {manifest.paths[0]}, can only be trained on, and without a "
                 "cache: copy the validation pictures here, and set cache=null."
             )
-        crops = StreamedCrops(manifest, backbone.preprocess.image_size, margin, augmentation, recipe.seed)
+        crops = StreamedCrops(
+            manifest, backbone.preprocess.image_size, margin, augmentation, recipe.seed, recipe.data.crop
+        )
         crops.stream.probe()
         return Rows(manifest, weights, crops)
     if not any(Path(file_of(path)).is_file() for path in manifest.paths.tolist()):
         raise UserError(f"none of the {len(manifest)} pictures is there, such as {manifest.paths[0]}: get the data.")
     if recipe.cache is None:
-        reader = CropReader(manifest, backbone.preprocess.image_size, margin)
+        reader = CropReader(manifest, backbone.preprocess.image_size, margin, kind=recipe.data.crop)
         reader.pictures.index(manifest.paths)
         return Rows(manifest, weights, Crops(reader, augmentation, recipe.seed))
     if depth == 0:
@@ -153,7 +163,7 @@ def with_inputs(
         cached_features(
             backbone,
             manifest,
-            FeatureOptions(depth, margin, variant, recipe.seed, augmentation),
+            FeatureOptions(depth, margin, variant, recipe.seed, augmentation, recipe.data.crop),
             recipe.cache.folder,
             progress,
         )

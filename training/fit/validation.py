@@ -9,12 +9,14 @@ import torch
 from accelerate import Accelerator
 from facial_attributes_training.data.datasets import Batch
 from facial_attributes_training.data.manifest import Manifest
+from facial_attributes_training.fit.losses import known_rows
 from facial_attributes_training.fit.objective import Objective
 from facial_attributes_training.measure.metrics import accuracy, balanced_accuracy
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE, LABELS, MISSING
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.expression import EXPRESSION
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -27,7 +29,8 @@ class Validation:
         rows: per task, how many rows with a label could be read.
         losses: mean loss per task; not a number for a task without rows.
         confusions: int64 (classes, classes) per task of classes: rows by true and predicted class.
-        errors: mean absolute error in years per task that is learned in years.
+        errors: mean absolute error per output of numbers: in years of an age learned in years, and of the visible
+            expressions in the units of `models.expression`.
     """
 
     rows: dict[str, int]
@@ -60,45 +63,55 @@ def validate(
     manifest: Manifest,
     tasks: tuple[str, ...],
     accelerator: Accelerator,
+    expressions: NDArray[np.float32] | None = None,
 ) -> Validation:
     """Measure a model in evaluation mode on the rows that the processes' loaders give.
+
+    With `expressions`, their targets for the rows of the manifest, the model's second output is measured as well.
 
     Raises:
         UserError: a task has labels, but none of their pictures can be read.
     """
     device, ages = accelerator.device, objective.loss.ages
     in_years = [task for task in tasks if task == AGE and ages is not None]
-    sums = torch.zeros(len(tasks), device=device, dtype=torch.float64)
+    in_numbers = [*in_years, *([] if expressions is None else [EXPRESSION])]
+    outputs = tasks if expressions is None else (*tasks, EXPRESSION)
+    sums = torch.zeros(len(outputs), device=device, dtype=torch.float64)
     rows, errors = torch.zeros_like(sums), torch.zeros_like(sums)
     sizes = {task: len(LABELS[task]) for task in tasks if task not in in_years}
     cells = {task: torch.zeros(size**2, device=device, dtype=torch.int64) for task, size in sizes.items()}
     for batch in loader:
         for error in batch.errors:
             _LOGGER.warning("A validation picture is passed over: %s", error)
-        labels = {task: column.to(device) for task, column in batch.labels(manifest, tasks, ages is not None).items()}
+        found = batch.labels(manifest, tasks, ages is not None, expressions)
+        labels = {name: column.to(device) for name, column in found.items()}
         with accelerator.autocast():
             logits = objective.forward_logits(batch.inputs.to(device))
             sums += objective.loss.sums(logits, labels)
-        for place, task in enumerate(tasks):
-            known = labels[task] >= 0
+        for place, task in enumerate(outputs):
+            known = known_rows(labels[task])
             rows[place] += known.sum()
-            if ages is not None and task in in_years:
+            if task == EXPRESSION:
+                errors[place] += (logits[task].float() - labels[task])[known].abs().mean(1).sum()
+            elif ages is not None and task in in_years:
                 errors[place] += (ages.years(logits[task][:, 0].float()) - labels[task])[known].abs().sum()
             else:
-                found = labels[task][known] * sizes[task] + logits[task][known].argmax(1)
-                cells[task] += torch.bincount(found, minlength=sizes[task] ** 2)
+                places = labels[task][known] * sizes[task] + logits[task][known].argmax(1)
+                cells[task] += torch.bincount(places, minlength=sizes[task] ** 2)
     sums, rows, errors = (accelerator.reduce(total, "sum").cpu() for total in (sums, rows, errors))
-    counts = {task: int(count) for task, count in zip(tasks, rows.tolist(), strict=True)}
+    counts = {task: int(count) for task, count in zip(outputs, rows.tolist(), strict=True)}
     _check_readable(counts, manifest, in_years)
-    means, years = (dict(zip(tasks, (total / rows).tolist(), strict=True)) for total in (sums, errors))
+    means, years = (dict(zip(outputs, (total / rows).tolist(), strict=True)) for total in (sums, errors))
     confusions = {
         task: accelerator.reduce(found, "sum").cpu().numpy().reshape(sizes[task], -1) for task, found in cells.items()
     }
-    return Validation(counts, means, confusions, {task: years[task] for task in in_years})
+    return Validation(counts, means, confusions, {name: years[name] for name in in_numbers})
 
 
 def _check_readable(counts: dict[str, int], manifest: Manifest, in_years: list[str]) -> None:
     for task, count in counts.items():
+        if task == EXPRESSION:
+            continue
         labelled = ~np.isnan(manifest.age_years) if task in in_years else manifest.labels[task] != MISSING
         if not count and labelled.any():
             raise UserError(

@@ -14,11 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facial_attributes_ros.imaging.crop import crop_face
+from facial_attributes_ros.imaging.crop import cut_frame
 
 Crop = NDArray[np.uint8]
-Cut = Callable[[Crop, ArrayLike, int, float], Crop]
-"""Crops a face out of an image; takes and returns what `imaging.crop.crop_face` does."""
+Frame = NDArray[np.float64]
+"""Which square is cut out, as `imaging.crop.crop_frame` gives it."""
+Cut = Callable[[Crop, ArrayLike, int], Crop]
+"""Cuts a face out of an image; takes and returns what `imaging.crop.cut_frame` does."""
 
 _NOISE = 4.0
 """Standard deviation in grey levels of a small sensor's noise when it is dark."""
@@ -50,43 +52,37 @@ class Corruption:
             return self.strength
         return _UNITS[self.kind].format(self.strength)
 
-    def __call__(self, image: Crop, box: ArrayLike, size: int, margin: float) -> Crop:
-        """Crop a face as `imaging.crop.crop_face` does, and corrupt it."""
+    def __call__(self, image: Crop, frame: ArrayLike, size: int) -> Crop:
+        """Crop a face as `imaging.crop.cut_frame` does, and corrupt it."""
+        square = np.asarray(frame, np.float64)
         if isinstance(self.strength, str):
-            return _cover(crop_face(image, box, size, margin), self.strength)
-        return _CUTS[self.kind](image, box, size, margin, self.strength)
+            return _cover(cut_frame(image, square, size), self.strength)
+        return _CUTS[self.kind](image, square, size, self.strength)
 
 
-def _reduced(image: Crop, box: ArrayLike, size: int, margin: float, pixels: float) -> Crop:
-    small = crop_face(image, box, round(pixels), margin)
+def _reduced(image: Crop, frame: Frame, size: int, pixels: float) -> Crop:
+    small = cut_frame(image, frame, round(pixels))
     return np.asarray(cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _blurred(image: Crop, box: ArrayLike, size: int, margin: float, fraction: float) -> Crop:
-    return np.asarray(cv2.GaussianBlur(crop_face(image, box, size, margin), (0, 0), fraction * size), np.uint8)
+def _blurred(image: Crop, frame: Frame, size: int, fraction: float) -> Crop:
+    return np.asarray(cv2.GaussianBlur(cut_frame(image, frame, size), (0, 0), fraction * size), np.uint8)
 
 
-def _dark(image: Crop, box: ArrayLike, size: int, margin: float, brightness: float) -> Crop:
-    crop = crop_face(image, box, size, margin)
+def _dark(image: Crop, frame: Frame, size: int, brightness: float) -> Crop:
+    crop = cut_frame(image, frame, size)
     # Seeded by the image, so that the same one is always corrupted in the same way.
     noise = np.random.default_rng(zlib.crc32(crop.tobytes())).normal(0, _NOISE, crop.shape)
     return np.asarray(np.clip(np.rint(crop * brightness + noise), 0, 255), np.uint8)
 
 
-def _tilted(image: Crop, box: ArrayLike, size: int, margin: float, degrees: float) -> Crop:
-    # Crop more than the face, so that the corners show what is beside it.
-    border = math.ceil(size / 4)
-    wide = size + 2 * border
-    crop = crop_face(image, box, wide, (wide / size * (1 + 2 * margin) - 1) / 2)
-    turn = cv2.getRotationMatrix2D(((wide - 1) / 2, (wide - 1) / 2), degrees, 1.0)
-    turned = cv2.warpAffine(crop, turn, (wide, wide), flags=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(turned[border : border + size, border : border + size])
+def _tilted(image: Crop, frame: Frame, size: int, degrees: float) -> Crop:
+    return cut_frame(image, frame + np.array([0, 0, 0, math.radians(degrees)]), size)
 
 
-def _off_centre(image: Crop, box: ArrayLike, size: int, margin: float, fraction: float) -> Crop:
-    x, y, width, height = np.asarray(box, np.float64)
-    move = fraction * max(width, height) / math.sqrt(2)
-    return crop_face(image, (x + move, y + move, width, height), size, margin)
+def _off_centre(image: Crop, frame: Frame, size: int, fraction: float) -> Crop:
+    move = fraction * frame[2] / math.sqrt(2)
+    return cut_frame(image, frame + np.array([move, move, 0, 0]), size)
 
 
 def _cover(crop: Crop, what: str) -> Crop:
@@ -95,7 +91,7 @@ def _cover(crop: Crop, what: str) -> Crop:
     return crop
 
 
-_CUTS: Final[dict[str, Callable[[Crop, ArrayLike, int, float, float], Crop]]] = {
+_CUTS: Final[dict[str, Callable[[Crop, Frame, int, float], Crop]]] = {
     "resolution": _reduced,
     "blur": _blurred,
     "darkness": _dark,

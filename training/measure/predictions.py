@@ -1,6 +1,7 @@
 """A model's answers for every row of a manifest, and the CSV that keeps them."""
 
 import csv
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,19 +14,20 @@ import numpy as np
 from facial_attributes_training.data.archive import PictureError, PictureReader, is_remote
 from facial_attributes_training.data.manifest import LABEL_COLUMNS, Manifest, Row
 from facial_attributes_training.measure.corruptions import Cut
-from facial_attributes_training.prepare.faces import face_at, main_face
+from facial_attributes_training.prepare.faces import FoundFace, face_at, main_face
 from facial_attributes_training.prepare.left_out import LeftOut
-from facial_attributes_training.prepare.scan import Scanned
+from facial_attributes_training.prepare.scan import Scanned, face_numbers
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 from facial_attributes_ros.attributes import AGE, LABELS, MISSING
 from facial_attributes_ros.detection.base import FaceDetector
-from facial_attributes_ros.engines.base import Engine
+from facial_attributes_ros.engines.base import Engine, face_frames
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors
-from facial_attributes_ros.imaging.crop import crop_face
+from facial_attributes_ros.imaging.crop import cut_frame
 from facial_attributes_ros.models.regression import AgeRegression, class_logits
+from facial_attributes_ros.models.spec import LANDMARKS, ModelSpec
 from facial_attributes_ros.models.untrained import without_untrained
 
 CropMode = Literal["detect", "box", "none"]
@@ -34,6 +36,7 @@ Progress = Callable[[int, int], None]
 
 _Cut = tuple[int, NDArray[np.uint8] | LeftOut]
 """A row's place in the manifest, and its crop or why there is none."""
+_LOGGER = logging.getLogger(__name__)
 _BATCH = 64
 _READERS = 2
 
@@ -103,6 +106,12 @@ def predict_manifest(
     Raises:
         UserError: no row can be predicted, or an archive can't be read.
     """
+    if crop == "box" and engine.spec.crop == LANDMARKS and not manifest.has_landmarks:
+        _LOGGER.warning(
+            "The manifest has no landmarks, which the crops of model %s follow: prepare it again. Until then the crops "
+            "follow the boxes, and the figures are worse than the model's.",
+            engine.spec.name,
+        )
     reader = PictureReader()
     reader.index(manifest.paths)
     cutter = _Cutter(
@@ -110,9 +119,8 @@ def predict_manifest(
         rows=list(manifest.rows()),
         mode=crop,
         detector=detector,
-        size=engine.spec.image_size,
-        margin=engine.spec.crop_margin,
-        cut=cut or crop_face,
+        spec=engine.spec,
+        cut=cut or cut_frame,
     )
     parts: list[dict[str, NDArray[np.float32]]] = []
     kept: list[int] = []
@@ -144,8 +152,7 @@ class _Cutter:
     rows: list[Row]
     mode: CropMode
     detector: FaceDetector | None
-    size: int
-    margin: float
+    spec: ModelSpec
     cut: Cut
 
     def __call__(self, index: int) -> _Cut:
@@ -154,21 +161,22 @@ class _Cutter:
             picture = self.reader.picture(row.path)
         except PictureError as error:
             return index, LeftOut.of(row, "unreadable", str(error))
-        box = self._box(picture, row.box)
-        if box is None:
+        face = self._face(picture, row)
+        if face is None:
             reason = "no face" if self.mode == "detect" else "no box"
             return index, LeftOut.of(row, reason, "the detector finds none" if self.mode == "detect" else "not given")
-        return index, self.cut(picture, box, self.size, self.margin)
+        landmarks = None if face.landmarks is None else np.reshape(face.landmarks, (1, 5, 2))
+        return index, self.cut(picture, face_frames(self.spec, [face.box], landmarks)[0], self.spec.image_size)
 
-    def _box(self, picture: NDArray[np.uint8], given: Sequence[float] | None) -> Sequence[float] | None:
+    def _face(self, picture: NDArray[np.uint8], row: Row) -> FoundFace | None:
         height, width = picture.shape[:2]
         if self.mode == "none":
-            return (0, 0, width, height)
+            return FoundFace((0, 0, width, height))
         if self.mode == "box" or self.detector is None:
-            return given
-        faces = [[*face.box.tolist(), face.score] for face in self.detector.detect(picture)]
+            return None if row.box is None else FoundFace(row.box, row.landmarks)
+        faces = [face_numbers(face) for face in self.detector.detect(picture)]
         scanned = Scanned("", width, height, faces=faces)
-        return main_face(scanned)[0] if given is None else face_at(scanned, given)
+        return main_face(scanned)[0] if row.box is None else face_at(scanned, row.box)
 
 
 def _batches(cutter: _Cutter, rows: int, readers: int) -> Iterator[list[_Cut]]:

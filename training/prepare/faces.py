@@ -1,6 +1,7 @@
 """Which of the faces that the detector found is the one that a row's labels speak of."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from facial_attributes_training.prepare.scan import Scanned
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from facial_attributes_ros.imaging.boxes import overlaps
 
 Box = tuple[float, float, float, float]
+_NUMBERS = 15
+"""Numbers of a found face: its box, its score and five landmarks."""
 
 SAME_FACE = 0.3
 """Boxes that overlap by at least this (intersection over union) hold the same face; data sets cut tighter or wider."""
@@ -16,8 +19,21 @@ SECOND_FACE = 0.5
 """A further face counts when its side is at least this share of the main face's; smaller ones are bystanders."""
 
 
-def main_face(scanned: Scanned) -> tuple[Box | None, int]:
-    """Return the box of the face that a picture shows, None if there is none, and the number of faces that count.
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """A face that the detector found.
+
+    Attributes:
+        box: x, y, width, height in pixels.
+        landmarks: x, y of the five landmarks in pixels, as in `manifest.Row`; None where the detector gives none.
+    """
+
+    box: Box
+    landmarks: tuple[float, ...] | None = None
+
+
+def main_face(scanned: Scanned) -> tuple[FoundFace | None, int]:
+    """Return the face that an image shows, None if there is none, and the number of faces that count.
 
     The main face is large, near the centre and sure: the largest product of area, score, and a bell over the distance
     from the centre, for pictures that their makers cut around one face.
@@ -30,17 +46,17 @@ def main_face(scanned: Scanned) -> tuple[Box | None, int]:
     areas = faces[:, 2] * faces[:, 3]
     best = int(np.argmax(areas * faces[:, 4] * np.exp(-4 * distances**2)))
     sides = faces[:, 2:4].max(axis=1)
-    return _box(faces[best]), int((sides >= SECOND_FACE * sides[best]).sum())
+    return _face(faces[best]), int((sides >= SECOND_FACE * sides[best]).sum())
 
 
-def face_at(scanned: Scanned, place: Sequence[float]) -> Box | None:
-    """Return the box of the found face that overlaps a given box most, None if none is the same face."""
+def face_at(scanned: Scanned, place: Sequence[float]) -> FoundFace | None:
+    """Return the found face that overlaps a given box most, None if none is the same face."""
     faces = _array(scanned.faces)
     if not len(faces):
         return None
     shared = overlaps(faces[:, :4], np.asarray([place], np.float64))[:, 0]
     best = int(np.argmax(shared))
-    return _box(faces[best]) if shared[best] >= SAME_FACE else None
+    return _face(faces[best]) if shared[best] >= SAME_FACE else None
 
 
 def is_same_face(box: Box, other: Box) -> bool:
@@ -48,10 +64,13 @@ def is_same_face(box: Box, other: Box) -> bool:
     return bool(overlaps(np.array([box]), np.array([other]))[0, 0] >= SAME_FACE)
 
 
-def _array(faces: list[list[float]] | None) -> NDArray[np.float64]:
-    return np.asarray(faces or [], np.float64).reshape(-1, 5)
+def _array(faces: list[list[float | None]] | None) -> NDArray[np.float64]:
+    """Return float64 (N, 15); landmarks are NaN where they are not known."""
+    filled = [[*face, *[np.nan] * (_NUMBERS - len(face))] for face in faces or []]
+    return np.asarray(filled, np.float64).reshape(-1, _NUMBERS)
 
 
-def _box(face: NDArray[np.float64]) -> Box:
-    x, y, width, height = (float(value) for value in face[:4])
-    return x, y, width, height
+def _face(numbers: NDArray[np.float64]) -> FoundFace:
+    x, y, width, height = (float(value) for value in numbers[:4])
+    landmarks = numbers[5:]
+    return FoundFace((x, y, width, height), tuple(landmarks.tolist()) if np.isfinite(landmarks).all() else None)

@@ -11,7 +11,13 @@ from facial_attributes_training.data.manifest import Manifest, Row, write_manife
 from facial_attributes_training.prepare.duplicates import drop_duplicates
 from facial_attributes_training.prepare.faces import face_at, main_face
 from facial_attributes_training.prepare.left_out import LEFT_OUT_FILE, LeftOut, write_left_out
-from facial_attributes_training.prepare.overlap import SCAN_FILE, drop_known, drop_near_copies, look_at_manifests
+from facial_attributes_training.prepare.overlap import (
+    SCAN_FILE,
+    drop_known,
+    drop_marked_copies,
+    drop_near_copies,
+    look_at_manifests,
+)
 from facial_attributes_training.prepare.people import describe_people
 from facial_attributes_training.prepare.scan import DetectorFactory, Progress, Scanned, scan
 from facial_attributes_training.prepare.splits import is_split_name
@@ -83,7 +89,8 @@ def prepare(
     """
     entries = [_writable(entry) for entry in found]
     rows = [entry for entry in entries if isinstance(entry, Row)]
-    left_out = [entry for entry in entries if isinstance(entry, LeftOut)]
+    rows, marked = drop_marked_copies(rows)
+    left_out = [entry for entry in entries if isinstance(entry, LeftOut)] + marked
     detector = make_detector if policy.boxes == "detect" else None
     paths = list(dict.fromkeys(row.path for row in rows))
     busy = f"another command prepares {out} at the moment; wait for its end, or choose another --out."
@@ -108,16 +115,18 @@ def prepare(
 def choose(row: Row, scanned: Scanned, policy: FacePolicy) -> Row | LeftOut:
     """Return the row with its face box as the policy asks, or why it is left out."""
     if policy.boxes != "detect":
-        return row if policy.boxes == "given" else replace(row, box=None)
+        return row if policy.boxes == "given" else replace(row, box=None, landmarks=None)
     if row.box is not None:
-        box, count = face_at(scanned, row.box), 1
+        face, count = face_at(scanned, row.box), 1
     else:
-        box, count = main_face(scanned)
-    if box is None and policy.no_face == "leave-out":
+        face, count = main_face(scanned)
+    if face is None and policy.no_face == "leave-out":
         return LeftOut.of(row, "no face", "the detector finds none" if not scanned.faces else "none at the given box")
     if count > 1 and policy.several == "leave-out":
         return LeftOut.of(row, "several faces", f"{count} faces")
-    return replace(row, box=box)
+    if face is None:
+        return replace(row, box=None, landmarks=None)
+    return replace(row, box=face.box, landmarks=face.landmarks)
 
 
 def _writable(entry: Row | LeftOut) -> Row | LeftOut:

@@ -19,6 +19,8 @@ SCAN_FILE = "scan.jsonl"
 """Where `prepare` keeps what it found in the pictures, beside the manifests."""
 AGAINST_FILE = "scan-against.jsonl"
 """What was found in pictures of other manifests that have no such file."""
+NEAR_COPY_OF = "near_copy_of"
+"""Further column that names the split which holds a near copy of an image, as the owner of a data set has found out."""
 SAME_FILE, SAME_PIXELS, NEAR_COPY = "same file", "same picture", "near copy"
 """How two pictures are the same, as in "near copy as"."""
 
@@ -34,6 +36,18 @@ class Match:
 
     other: str
     how: str
+
+
+def drop_marked_copies(rows: Sequence[Row]) -> tuple[list[Row], list[LeftOut]]:
+    """Drop rows that the data set itself calls a near copy of an image in a split that is held out more than theirs."""
+    kept, left_out = [], []
+    for row in rows:
+        split = row.extra.get(NEAR_COPY_OF, "")
+        if split and held_out_rank(split) < held_out_rank(row.split):
+            left_out.append(LeftOut.of(row, NEAR_COPY, f"the data set calls it a near copy of an image of {split}"))
+        else:
+            kept.append(row)
+    return kept, left_out
 
 
 def looked_at(

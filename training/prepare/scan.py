@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import json
 import logging
+import math
 import os
 import reprlib
 import signal
@@ -26,14 +27,16 @@ from facial_attributes_training.data.archive import PictureReader, file_of, file
 from facial_attributes_training.prepare.perceptual_hash import describe, is_description
 from numpy.typing import NDArray
 
+from facial_attributes_ros.attributes import Detection
 from facial_attributes_ros.detection.base import FaceDetector
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import parse_json
 
 _KINDS = {"path": str, "width": int, "height": int, "fingerprint": str, "error": str, "state": list, "look": str}
 """Types of a finding's fields in the log."""
-_FACE = 5
-"""Numbers of a face in the log: its box and its score."""
+_FACE, _FACE_BEFORE = 15, 5
+"""Numbers of a face in the log: its box, its score and five landmarks; older logs lack the landmarks."""
+_LENGTHS = (_FACE_BEFORE, _FACE)
 DetectorFactory = Callable[[], FaceDetector]
 """Makes the detector in every worker process; must survive pickling, such as a `functools.partial`."""
 Progress = Callable[[int, int], None]
@@ -54,7 +57,8 @@ class Scanned:
         width, height: in pixels, 0 if it could not be decoded.
         fingerprint: the same for pictures with the same pixels.
         look: nearly the same for near copies, see `perceptual_hash`.
-        faces: x, y, width, height in pixels and score of every face, best score first; None if none were looked for.
+        faces: x, y, width, height in pixels, score, and x, y of the five landmarks of every face, best score first;
+            which are None if the detector gives none; None if no faces were looked for.
         error: why the picture could not be decoded, empty if it could.
         state: size in bytes and time in nanoseconds of the file at that time, by which a changed one is known.
     """
@@ -63,7 +67,7 @@ class Scanned:
     width: int = 0
     height: int = 0
     fingerprint: str = ""
-    faces: list[list[float]] | None = None
+    faces: list[list[float | None]] | None = None
     error: str = ""
     state: tuple[int, int] = (0, 0)
     look: str = ""
@@ -83,12 +87,15 @@ def scan_picture(reader: PictureReader, detector: FaceDetector | None, path: str
     except UserError as error:  # an archive may go or change while it is read
         return Scanned(path, error=str(error), state=state)
     height, width = picture.shape[:2]
-    faces = None
-    if detector is not None:
-        faces = [
-            [round(float(value), 2) for value in face.box] + [round(face.score, 3)] for face in detector.detect(picture)
-        ]
+    faces = None if detector is None else [face_numbers(face) for face in detector.detect(picture)]
     return Scanned(path, width, height, fingerprint(picture), faces, state=state, look=describe(picture))
+
+
+def face_numbers(face: Detection) -> list[float | None]:
+    """Return box, score and landmarks of a detection as `Scanned.faces` holds them."""
+    box, landmarks = ([round(float(value), 2) for value in part.reshape(-1)] for part in (face.box, face.landmarks))
+    # JSON has no NaN.
+    return [*box, round(face.score, 3), *(value if math.isfinite(value) else None for value in landmarks)]
 
 
 def recorded_fingerprints(log: Path) -> dict[str, Scanned]:
@@ -108,6 +115,11 @@ def _holds(scanned: Scanned) -> bool:
     """Return whether a finding still says all that there is to say of its picture."""
     # Logs of before near copies were looked for lack the look.
     return not scanned.error and is_description(scanned.look) and scanned.state == file_state(scanned.path)
+
+
+def _is_whole(scanned: Scanned) -> bool:
+    """Return whether every face has its landmarks, known or not."""
+    return all(len(face) == _FACE for face in scanned.faces or ())
 
 
 def scan(
@@ -137,7 +149,7 @@ def scan(
     """
     found = _read_log(log, settings)
     wanted = set(paths)
-    found = {path: scanned for path, scanned in found.items() if path in wanted and _holds(scanned)}
+    found = {path: entry for path, entry in found.items() if path in wanted and _holds(entry) and _is_whole(entry)}
     reader = PictureReader()
     missing = [path for path in paths if path not in found]
     found |= _in_broken_archives(reader, missing)
@@ -254,7 +266,7 @@ def _entries(lines: Iterable[str]) -> Iterator[Scanned]:
 def _fits(name: str, value: object) -> bool:
     if name == "faces":
         faces = [] if value is None else value
-        return isinstance(faces, list) and all(isinstance(face, list) and len(face) == _FACE for face in faces)
+        return isinstance(faces, list) and all(isinstance(face, list) and len(face) in _LENGTHS for face in faces)
     return isinstance(value, _KINDS.get(name, object)) and not isinstance(value, bool)
 
 

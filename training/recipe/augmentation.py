@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+Margin = Annotated[float, Field(ge=-0.4, le=4)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -17,6 +18,9 @@ class Augmentation:
         shift: largest move of the box in shares of its longer side, along each axis: off-centre detections.
         scale: largest change of the box's size as a share of it.
         tilt: largest rotation in degrees, to both sides.
+        margins: the crop's margin is drawn between these two, instead of the recipe's `crop_margin`; None leaves it.
+        mirrored_border: share of crops in which the image goes on mirrored past its border, instead of black: data sets
+            that are cut tightly have borders where others have surroundings.
         colour: largest change of brightness, contrast and saturation as a share of each.
         colour_cast: share of crops with a gain of its own on every channel.
         grey: share of crops without colour.
@@ -33,6 +37,8 @@ class Augmentation:
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
     tilt: Annotated[float, Field(ge=0, le=180)] = 12.0
+    margins: tuple[Margin, Margin] | None = None
+    mirrored_border: Share = 0.0
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.25
     colour_cast: Share = 0.2
     grey: Share = 0.1

@@ -110,13 +110,18 @@ class DataRecipe(Section):
         train, validation: the sets; epochs are chosen and temperatures fitted on one half of the validation rows,
             and the figures of the model are measured on the other.
         test: what the figures are measured on instead, if given; then all validation rows are chosen and fitted on.
+        crop: which square is cut out: `landmarks`, upright and of one scale, or `box`; see `imaging.crop`.
         crop_margin: as in `imaging.crop`.
+        expressions: what a teacher says of the visible expressions, an `.npz` file as in `expressions`; the network
+            then learns them as a second output. None to learn none.
         rows: take so many rows of each, spread evenly, to try things out; all by default.
     """
 
     train: Annotated[tuple[DataSetRecipe, ...], Field(min_length=1)]
     validation: Annotated[tuple[DataSetRecipe, ...], Field(min_length=1)]
     test: tuple[DataSetRecipe, ...] = ()
+    crop: Literal["box", "landmarks"] = "box"
+    expressions: Path | None = None
     crop_margin: Annotated[float, Field(ge=-0.4, le=4)] = 0.0
     rows: PositiveInt | None = None
 
@@ -130,20 +135,23 @@ class SamplerRecipe(Section):
         balance: 1 draws by the mean of the inverse class frequencies of a row's labels; 0 draws the rows of a task
             alike, and every task as often; in between the frequencies are raised to that power. One number, or one
             per task.
-        within: a column of the manifest; classes are then balanced within each of its values. Where a class comes
-            mostly from one source, the network would otherwise learn the source's style for the class.
+        within: a column of the manifest, or several; classes are then balanced within each of its values. Where a class
+            comes mostly from one source, the network would otherwise learn the source's style for the class.
         emotion_rows: rows with an emotion are repeated until they are this share of all rows, before classes are
             counted; None leaves them.
         emotion_share: share of the draws of an epoch that are rows with an emotion, instead; None leaves it.
+        most_draws: how often a row is drawn in an epoch at most, so that people of small sources are not learned by
+            heart; None for no limit.
         epoch_rows: rows of an epoch; as many as there are by default, of a stream as many as one round accepts.
         stream_share: share of a stream's rows that is accepted as they pass; lower balances better, and reads more.
     """
 
     name: Literal["balanced", "reference"] = "balanced"
     balance: Share | dict[Task, Share] = 1.0
-    within: str | None = None
+    within: str | tuple[str, ...] | None = None
     emotion_rows: Annotated[float, Field(ge=0, lt=1)] | None = None
     emotion_share: Share | None = None
+    most_draws: PositiveFloat | None = None
     epoch_rows: PositiveInt | None = None
     stream_share: Annotated[float, Field(gt=0, le=1)] = 0.3
 
@@ -187,6 +195,7 @@ class LossRecipe(Section):
         label_smoothing: share of the probability spread over all classes.
         neighbour_smoothing: share of an age group's probability given to the groups beside it, since being wrong by
             one is less wrong; a person of 29 and one of 31 hardly differ.
+        expression: factor on the loss of the visible expressions.
         years: of an age told in years, in units of the training ages' deviation: `smooth-l1` is squared up to one unit
             and linear beyond, so that wrong labels weigh less; `squared` everywhere.
     """
@@ -195,6 +204,7 @@ class LossRecipe(Section):
     class_weights: Literal["none", "inverse"] = "none"
     label_smoothing: Share = 0.0
     neighbour_smoothing: Share = 0.0
+    expression: PositiveFloat = 1.0
     years: Literal["smooth-l1", "squared"] = "smooth-l1"
 
 
@@ -338,6 +348,17 @@ class Recipe(Section):
             )
         if low_rank and self.stored_rank:
             raise ValueError("stored_rank suits ft-K and full; adapters have a rank of their own")
+        return self
+
+    @model_validator(mode="after")
+    def _can_learn_expressions(self) -> Self:
+        if self.data.expressions is None:
+            return self
+        if self.cache or self.one_after_another or Adaptation.from_dict(self.adaptation).task_specific:
+            raise ValueError(
+                "data.expressions are learned from crops and with all tasks together: set cache=null and "
+                "one_after_another=false, and take an adaptation without streams of every task's own"
+            )
         return self
 
     @property

@@ -134,11 +134,16 @@ NAMES: Final = (*_NAMED, "ft-K")
 
 
 def build_model(
-    backbone: Backbone, adaptation: Adaptation, tasks: Sequence[str] = TASKS, age_in_years: bool = False
+    backbone: Backbone,
+    adaptation: Adaptation,
+    tasks: Sequence[str] = TASKS,
+    age_in_years: bool = False,
+    expression: bool = False,
 ) -> MultiTaskModel:
     """Put new heads of the right size on a backbone and apply an adaptation to it, in place.
 
-    With `age_in_years`, the head of age has one output, see `models.regression`.
+    With `age_in_years`, the head of age has one output, see `models.regression`; with `expression`, there is a head of
+    visible expressions as well, see `models.expression`.
 
     Raises:
         UserError: a task is unknown, or the adaptation doesn't suit the backbone.
@@ -146,7 +151,9 @@ def build_model(
     dim = backbone.feature_dim
     if adaptation.task_specific and backbone.pool is not None:
         dim = int(backbone.pool.out_features)  # type: ignore[arg-type]
-    heads = build_heads(dim, tasks, adaptation.hidden, adaptation.batch_norm, age_in_years=age_in_years)
+    heads = build_heads(
+        dim, tasks, adaptation.hidden, adaptation.batch_norm, age_in_years=age_in_years, expression=expression
+    )
     model = MultiTaskModel(backbone, heads)
     apply(model, adaptation)
     return model.eval()

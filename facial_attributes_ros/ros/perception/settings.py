@@ -151,6 +151,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     pipeline = PipelineOptions(
         tasks=tuple(task for task in TASKS if values[f"tasks.{task}"]),
         detect_every=values["detection.every"],
+        camera_mounting=values["camera.mounting"],
         tracking=_options(TrackingOptions, values),
         fusion=_options(FusionOptions, values),
         scheduling=_options(SchedulingOptions, values),

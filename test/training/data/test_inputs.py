@@ -1,11 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from facial_attributes_training.data import features
 from facial_attributes_training.data.augment import Draws, augment
-from facial_attributes_training.data.crops import CropReader, normalised
+from facial_attributes_training.data.crops import CropReader, Framing, normalised
 from facial_attributes_training.data.datasets import Crops, EpochBatches, collate
 from facial_attributes_training.data.features import FeatureOptions, cached_features
 from facial_attributes_training.data.loading import drawn_batches
@@ -16,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.imaging.crop import crop_face
+from facial_attributes_ros.imaging.crop import crop_face, crop_frame, cut_frame
 from facial_attributes_ros.models.backbones.build import build_backbone
+from facial_attributes_ros.models.expression import EXPRESSION, EXPRESSIONS, YAW
 
 CROP = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 32, 32)).astype(np.uint8))
 ALWAYS = Augmentation(
@@ -38,6 +41,36 @@ def test_a_crop_is_that_of_the_running_system(manifest):
     reader = CropReader(rows, 24, 0.1)
     expected = crop_face(reader.pictures.picture(str(rows.paths[2])), rows.boxes[2], 24, 0.1)
     np.testing.assert_array_equal(reader.crop(2).numpy(), expected[..., ::-1].transpose(2, 0, 1))
+
+
+def test_a_crop_may_follow_the_landmarks_and_be_framed_differently(manifest):
+    rows = read_manifest(manifest)
+    x, y, width, _ = rows.boxes[2]
+    points = np.array([[-0.17, -0.12], [0.17, -0.12], [0, 0.05], [-0.14, 0.22], [0.14, 0.22]]) * width
+    rows.landmarks[2] = points @ [[0.9, 0.3], [-0.3, 0.9]] + [x + width / 2, y + width / 2]
+    reader = CropReader(rows, 24, 0.1, kind="landmarks")
+    image = reader.pictures.picture(str(rows.paths[2]))
+    frame = crop_frame(rows.boxes[2], 0.0, rows.landmarks[2])
+    assert frame[3] > 0.2
+    here = crop_face(image, rows.boxes[2], 24, 0.1, rows.landmarks[2])
+    np.testing.assert_array_equal(reader.crop(2).numpy(), here[..., ::-1].transpose(2, 0, 1))
+    framing = Framing(shift=(0.1, -0.05), scale=1.2, tilt=10, margin=0.0, mirrored_border=True)
+    moved = frame + np.array([0.1, -0.05, 0.2, 0]) * frame[2] + np.array([0, 0, 0, np.radians(10)])
+    expected = cut_frame(image, moved, 24, cv2.BORDER_REFLECT_101)
+    np.testing.assert_array_equal(reader.crop(2, framing).numpy(), expected[..., ::-1].transpose(2, 0, 1))
+
+
+def test_a_mirrored_crop_is_marked_and_turns_the_yaw_round(manifest):
+    reader = CropReader(read_manifest(manifest), 24, 0.0)
+    still = Augmentation(**NEVER)
+    plain, mirrored = (Crops(reader, replace(still, flip=flip))[1, 0, 0] for flip in (0, 1))
+    assert (plain.mirrored, mirrored.mirrored) == (False, True)
+    assert torch.equal(plain.value.flip(2), mirrored.value)
+    targets = np.zeros((24, len(EXPRESSIONS)), np.float32)
+    targets[1, YAW], targets[1, 0] = 0.5, 0.7
+    found = collate([plain, mirrored]).labels(reader.manifest, (), expressions=targets)[EXPRESSION]
+    assert found[:, YAW].tolist() == [0.5, -0.5]
+    torch.testing.assert_close(found[:, 0], torch.full((2,), 0.7))
 
 
 def test_normalising_takes_mean_and_spread_off():

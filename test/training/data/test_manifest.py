@@ -33,6 +33,7 @@ ROWS = st.builds(
     age_years=st.none() | st.integers(0, 110).map(float),
     box=st.none() | st.tuples(*[st.integers(-50, 500).map(float)] * 2, *[st.integers(1, 500).map(float)] * 2),
     extra=st.fixed_dictionaries({"origin": TEXT}),
+    landmarks=st.none() | st.tuples(*[st.integers(-50, 500).map(float)] * 10),
 )
 
 
@@ -49,6 +50,7 @@ def test_what_is_written_is_read_back(rows: list[Row], tmp_path: Path) -> None:
         assert after.labels[task].tolist() == before.labels[task].tolist()
     np.testing.assert_array_equal(after.age_years, before.age_years)
     np.testing.assert_array_equal(after.boxes, before.boxes)
+    np.testing.assert_array_equal(after.landmarks, before.landmarks)
     assert after.extra["origin"].tolist() == before.extra["origin"].tolist()
 
 

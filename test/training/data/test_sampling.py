@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from facial_attributes_training.data.sampling import (
+    capped,
     distribution_table,
     draw_independently,
     draw_rows,
@@ -55,6 +56,28 @@ def test_emotions_are_repeated_to_a_share_of_the_rows_before_classes_are_counted
     weights = np.array([3 * (1 / 5 + 1 / 3) / 2, 1 / 5, 1 / 5, 1])
     np.testing.assert_allclose(found, weights / weights.sum())
     np.testing.assert_array_equal(row_probabilities(LABELS, emotion_rows=0.1), row_probabilities(LABELS))
+
+
+@given(
+    st.lists(st.floats(1e-6, 1) | st.just(0.0), min_size=2, max_size=30).filter(lambda chances: sum(chances) > 0),
+    st.floats(0.001, 1),
+)
+def test_no_row_is_drawn_more_often_than_the_limit(chances, most):
+    before = np.array(chances) / np.sum(chances)
+    after = capped(before, most)
+    possible = (before > 0).sum() * most >= 1
+    assert after.sum() == pytest.approx(1)
+    assert (after[before == 0] == 0).all()
+    assert after.max() <= most * (1 + 1e-9) or not possible
+    assert (np.diff(after[np.argsort(before)]) >= -1e-12).all()
+
+
+def test_a_limit_keeps_the_share_of_emotions():
+    chances = row_probabilities(LABELS, emotion_share=0.6)
+    after = capped(chances, 0.035, EMOTION)
+    assert after[EMOTION != MISSING].sum() == pytest.approx(0.6)
+    assert after.max() == pytest.approx(0.035)
+    assert chances.max() > 0.035
 
 
 def test_the_reference_weighs_classes_by_the_rows_of_their_task():

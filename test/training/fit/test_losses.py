@@ -4,12 +4,15 @@ import torch.nn.functional as F
 from facial_attributes_training.fit.losses import (
     CombinedLoss,
     inverse_frequencies,
+    known_rows,
     masked_cross_entropy,
+    masked_expression_error,
     smoothed_targets,
 )
 from facial_attributes_training.recipe.schema import LossRecipe
 
 from facial_attributes_ros.attributes import MISSING
+from facial_attributes_ros.models.expression import EXPRESSION
 
 LOGITS = torch.tensor([[2.0, -1.0], [0.5, 0.3], [-1.0, 3.0]])
 COUNTS = {"gender": torch.tensor([3, 1]), "emotion": torch.ones(7)}
@@ -44,6 +47,27 @@ def test_an_age_beside_the_label_costs_less_than_a_far_one():
     sure = 5 * torch.eye(9)
     beside, far = (masked_cross_entropy(sure[[index]], torch.tensor([4]), targets=targets) for index in (5, 8))
     assert beside < far
+
+
+def test_expressions_count_where_a_row_has_them_in_units_of_their_spread():
+    outputs = torch.tensor([[0.5, 1.0], [0.2, 0.0]], requires_grad=True)
+    targets = torch.tensor([[0.1, 1.5], [float("nan")] * 2])
+    assert known_rows(targets).tolist() == [True, False]
+    loss = masked_expression_error(outputs, targets, torch.tensor([0.1, 1.0]))
+    expected = (F.smooth_l1_loss(torch.tensor(4.0), torch.tensor(0.0)) + 0.5**2 / 2) / 2
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert outputs.grad is not None
+    assert outputs.grad[0].abs().min() > 0
+    assert torch.equal(outputs.grad[1], torch.zeros(2))
+
+
+def test_the_loss_of_expressions_is_added_to_those_of_the_tasks():
+    loss = CombinedLoss(("gender", EXPRESSION), LossRecipe(expression=2.0), COUNTS, deviations=torch.ones(2))
+    labels = {"gender": torch.tensor([0, 1, 0]), EXPRESSION: torch.full((3, 2), 0.4)}
+    sums = loss.sums({"gender": LOGITS, EXPRESSION: torch.zeros(3, 2)}, labels)
+    torch.testing.assert_close(sums[0], masked_cross_entropy(LOGITS, labels["gender"]))
+    torch.testing.assert_close(sums[1], torch.tensor(2 * 3 * 0.4**2 / 2))
 
 
 def test_smoothing_everywhere_is_label_smoothing():

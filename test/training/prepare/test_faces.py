@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from facial_attributes_training.prepare.faces import face_at, main_face
+from facial_attributes_training.prepare.faces import FoundFace, face_at, main_face
 from facial_attributes_training.prepare.scan import Scanned
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ def scanned(*faces: tuple[float, ...]) -> Scanned:
 
 def test_the_large_face_in_the_middle_is_meant() -> None:
     middle, corner = (30, 30, 40, 40, 0.8), (0, 0, 42, 42, 0.8)
-    assert main_face(scanned(corner, middle)) == (middle[:4], 2)
+    assert main_face(scanned(corner, middle)) == (FoundFace(middle[:4]), 2)
 
 
 def test_a_bystander_does_not_count() -> None:
@@ -39,9 +39,18 @@ def test_the_order_of_the_faces_does_not_matter(faces: list[tuple[float, ...]], 
 @given(FACE)
 def test_a_face_is_found_at_its_own_box_and_not_far_away(face: tuple[float, ...]) -> None:
     found = face_at(scanned(face, (500, 500, 10, 10, 0.9)), face[:4])
-    assert found == pytest.approx(face[:4])
+    assert found is not None
+    assert found.box == pytest.approx(face[:4])
     assert face_at(scanned(face), (face[0] + 200, face[1], face[2], face[3])) is None
 
 
 def test_a_box_that_is_cut_wider_is_still_the_same_face() -> None:
-    assert face_at(scanned((30, 30, 40, 40, 0.9)), (20, 20, 60, 60)) == (30, 30, 40, 40)
+    assert face_at(scanned((30, 30, 40, 40, 0.9)), (20, 20, 60, 60)) == FoundFace((30, 30, 40, 40))
+
+
+def test_a_face_has_the_landmarks_that_were_found_with_it() -> None:
+    landmarks = tuple(float(value) for value in range(40, 50))
+    found = scanned((0, 0, 20, 20, 0.9), (30, 30, 40, 40, 0.9, *landmarks))
+    face = FoundFace((30, 30, 40, 40), landmarks)
+    assert main_face(found) == (face, 2)
+    assert face_at(found, face.box) == face

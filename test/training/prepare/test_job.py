@@ -14,7 +14,13 @@ from facial_attributes_training.data.manifest import Row, read_manifest
 from facial_attributes_training.prepare.duplicates import drop_duplicates
 from facial_attributes_training.prepare.job import FacePolicy, Prepared, choose, prepare
 from facial_attributes_training.prepare.left_out import LeftOut
-from facial_attributes_training.prepare.overlap import SAME_FILE, SAME_PIXELS, looked_at, same_pictures
+from facial_attributes_training.prepare.overlap import (
+    SAME_FILE,
+    SAME_PIXELS,
+    drop_marked_copies,
+    looked_at,
+    same_pictures,
+)
 from facial_attributes_training.prepare.people import describe_people
 from facial_attributes_training.prepare.scan import Scanned, recorded_fingerprints
 from facial_attributes_training.prepare.splits import assign_splits, parse_fractions
@@ -300,6 +306,21 @@ def test_a_given_box_says_which_face_is_meant() -> None:
     nowhere = choose(Row("a", box=(0, 90, 9, 9)), TWO, FacePolicy())
     assert isinstance(nowhere, LeftOut)
     assert nowhere.detail == "none at the given box"
+
+
+def test_the_landmarks_of_the_face_that_is_meant_are_stored() -> None:
+    points = tuple(float(value) for value in range(10))
+    found = Scanned("a", 100, 100, faces=[[20, 20, 50, 50, 0.9, *points]])
+    assert choose(Row("a"), found, FacePolicy()) == Row("a", box=(20, 20, 50, 50), landmarks=points)
+    assert choose(Row("a", landmarks=points), found, FacePolicy(boxes="none")) == Row("a")
+
+
+def test_rows_that_the_data_set_calls_near_copies_of_what_is_measured_are_dropped() -> None:
+    marks = {"train": "test", "training": "val", "val": "test", "test": "test", "": "test"}
+    rows = [Row(split, split, extra={"near_copy_of": mark}) for split, mark in marks.items()]
+    kept, left_out = drop_marked_copies([*rows, Row("b", "val", extra={"near_copy_of": "val"}), Row("a", "train")])
+    assert [row.path for row in kept] == ["test", "b", "a"]
+    assert {entry.reason for entry in left_out} == {"near copy"}
 
 
 def test_drawn_splits_have_their_shares_and_keep_people_together() -> None:

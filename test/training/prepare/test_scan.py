@@ -48,7 +48,7 @@ def test_every_picture_is_described(pictures: list[str], tmp_path: Path) -> None
     told: list[tuple[int, int]] = []
     found = scan(pictures, tmp_path / "scan.jsonl", {}, SquareFinder, progress=lambda *state: told.append(state))
     assert [len(found[path].faces or []) for path in pictures] == [0, 1, 2, 3, 4]
-    assert found[pictures[1]].faces == [[5, 10, 20, 20, 0.9]]
+    assert found[pictures[1]].faces == [[5, 10, 20, 20, 0.9, *[None] * 10]]
     assert (found[pictures[0]].width, found[pictures[0]].height) == (200, 60)
     assert told[0] == (0, 5)
     assert told[-1] == (5, 5)
@@ -64,6 +64,23 @@ def test_a_stopped_scan_goes_on_where_it_was(pictures: list[str], tmp_path: Path
     assert scan(pictures, log, {"size": 1}, lambda: finder) == whole
     assert finder.pictures == 3
     assert sorted(json.loads(line)["path"] for line in log.read_text().splitlines()[1:]) == pictures
+
+
+def test_landmarks_are_kept_and_faces_of_older_logs_are_looked_at_again(pictures: list[str], tmp_path: Path) -> None:
+    class WithLandmarks(SquareFinder):
+        def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+            points = np.arange(10, dtype=np.float32).reshape(5, 2)
+            return [Detection(face.box, face.score, points) for face in super().detect(image)]
+
+    log = tmp_path / "scan.jsonl"
+    whole = scan(pictures, log, {}, WithLandmarks)
+    assert whole[pictures[2]].faces == [[x, 10, 20, 20, 0.9, *range(10)] for x in (5, 45)]
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines[3]["faces"] = [face[:5] for face in lines[3]["faces"]]
+    log.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    finder = WithLandmarks()
+    assert scan(pictures, log, {}, lambda: finder) == whole
+    assert finder.pictures == 1
 
 
 def test_a_picture_that_changed_is_looked_at_again(pictures: list[str], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, TASKS
 from facial_attributes_ros.figures import Axes, Figure
-from facial_attributes_ros.imaging.crop import crop_face
+from facial_attributes_ros.imaging.crop import cut_frame
 
 Json = Mapping[str, Any]
 
@@ -22,7 +22,7 @@ _SERIES: Final = {
     EMOTION: ("affectnet-from-affectnet", "balanced_accuracy", "emotion (AffectNet), balanced accuracy"),
 }
 _SHOWN_GROUPS: Final = 8
-_SIDE, _BOX = 160, (36.0, 34.0, 92.0, 106.0)
+_SIDE, _FRAME = 160, (82.0, 87.0, 106.0, 0.0)
 
 
 def card_images(evaluation: Json) -> Iterator[tuple[str, Figure]]:
@@ -129,12 +129,12 @@ def faces_image(conditions: Sequence[Json]) -> Figure:
     grid = figure.subplots(len(kinds), columns)
     face, found = drawn_face(), {(condition["kind"], condition["label"]): condition for condition in conditions}
     for row, kind in enumerate(kinds):
-        clean = crop_face(face, _BOX, 112, 0.0)
+        clean = cut_frame(face, _FRAME, 112)
         cells = [(clean, CLEAN, found[CLEAN, ""])]
         for strength in STRENGTHS[kind]:
             corruption = Corruption(kind, strength)
             if (condition := found.get((kind, corruption.label))) is not None:
-                cells.append((corruption(face, _BOX, 112, 0.0), f"{kind}: {corruption.label}", condition))
+                cells.append((corruption(face, _FRAME, 112), f"{kind}: {corruption.label}", condition))
         for axes, cell in zip(grid[row], cells, strict=False):
             _face_cell(axes, *cell)
         for axes in grid[row]:

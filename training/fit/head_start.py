@@ -1,0 +1,79 @@
+"""Where a fresh head of visible expressions starts: at the least squares of the features that are there already."""
+
+from typing import cast
+
+import numpy as np
+import torch
+from facial_attributes_training.data.datasets import collate
+from facial_attributes_training.data.sampling import spread_subset
+from facial_attributes_training.fit.network import Forward
+from facial_attributes_training.fit.run_data import Rows
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facial_attributes_ros.models.expression import EXPRESSION
+from facial_attributes_ros.models.heads import TaskHead
+from facial_attributes_ros.models.multitask import MultiTaskModel
+
+ROWS = 1536
+"""Rows that are solved for; more of them change little, and cost what as many rows of training do."""
+_BATCH = 64
+_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
+
+
+@torch.no_grad()
+def solve_expression_head(
+    model: MultiTaskModel, forward: Forward, rows: Rows, targets: NDArray[np.float32], count: int = ROWS
+) -> None:
+    """Set the last layer of the expression head to the ridge regression of the targets, in place.
+
+    From a random start it would take a run's first thousands of rows to learn the means alone, while its gradient
+    spoils the trunk. The penalty is chosen on every fourth row.
+
+    Args:
+        model: on its device, left in evaluation mode.
+        forward: from inputs to outputs.
+        rows: of the training.
+        targets: float32 (rows, expressions), NaN where a row has none.
+        count: rows to take, spread evenly.
+    """
+    head = cast(TaskHead, model.heads[EXPRESSION])
+    known = np.flatnonzero(np.isfinite(targets).all(axis=1))
+    chosen = known[spread_subset(len(known), count)]
+    model.eval()
+    hidden: list[Tensor] = []
+    hook = head.hidden.register_forward_hook(lambda _module, _inputs, output: hidden.append(output.float().cpu()))
+    usable = []
+    for start in range(0, len(chosen), _BATCH):
+        batch = collate(
+            [rows.inputs[int(row), 0, start + place] for place, row in enumerate(chosen[start : start + _BATCH])]
+        )
+        forward(batch.inputs.to(next(model.parameters()).device), (EXPRESSION,))
+        usable.append(batch.usable)
+    hook.remove()
+    readable = np.concatenate(usable)
+    inputs = torch.cat(hidden)[torch.from_numpy(readable)].double()
+    weight, bias = _ridge(inputs, torch.from_numpy(targets[chosen][readable]).double())
+    head.classifier.weight.copy_(weight)
+    head.classifier.bias.copy_(bias)
+
+
+def _ridge(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weight (outputs, inputs) and bias (outputs,) with the penalty that does best on every fourth row."""
+    held_out = torch.arange(len(inputs)) % 4 == 0
+
+    def error(penalty: float) -> float:
+        weight, bias = _solve(inputs[~held_out], targets[~held_out], penalty)
+        return float((inputs[held_out] @ weight.T + bias - targets[held_out]).square().mean())
+
+    return _solve(inputs, targets, min(_PENALTIES, key=error))
+
+
+def _solve(inputs: Tensor, targets: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+    """Return the ridge regression; the penalty is in units of the inputs' mean variance."""
+    mean, centre = inputs.mean(0), targets.mean(0)
+    centred = inputs - mean
+    square = centred.T @ centred
+    square += penalty * square.diagonal().mean() * torch.eye(len(square), dtype=square.dtype)
+    weight = torch.linalg.solve(square, centred.T @ (targets - centre)).T
+    return weight, centre - weight @ mean
