@@ -4,31 +4,40 @@
     work/faces/manifest-train.csv --unseen cfee --unseen radboud,cfd --out runs/small-2-readout
 
 Rows are those of the manifests' split val, and all rows of unseen sources: those that the network was not trained on.
+`--expressions` gives a network without visible expressions a linear head of them first, from rows of the split train.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from facial_attributes_training.data.crops import CropReader, normalised
+from facial_attributes_training.data.datasets import Crops
+from facial_attributes_training.data.expressions import expression_targets
 from facial_attributes_training.data.manifest import Manifest, read_manifests
+from facial_attributes_training.fit.head_start import solve_expression_head
+from facial_attributes_training.fit.run_data import Rows
 from facial_attributes_training.measure.readout import Readout, ReadoutRows, fit_readout, left_out
 from numpy.typing import NDArray
 from scipy.special import log_softmax
+from torch import Tensor
 
 from facial_attributes_ros.attributes import EMOTION, LABELS, MISSING
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.checkpoint import load_tensors, save_model
-from facial_attributes_ros.models.expression import EXPRESSION
+from facial_attributes_ros.models.expression import EXPRESSION, EXPRESSIONS
+from facial_attributes_ros.models.heads import build_heads
 from facial_attributes_ros.models.multitask import MultiTaskModel
 from facial_attributes_ros.models.registry import load_model, model_folder
-from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.models.spec import CROPS, ModelSpec
 
 BATCH = 64
+EXPRESSION_ROWS = 2200
+"""Training rows that a head of expressions is solved from."""
 NEUTRAL, SAD = LABELS[EMOTION].index("neutral"), LABELS[EMOTION].index("sad")
 FEWEST = 5
 """Rows of a class from which on it counts in a balanced accuracy."""
@@ -42,6 +51,9 @@ def main() -> int:
     parser.add_argument(
         "--unseen", action="append", default=[], help="source that the network was not trained on, or several: a,b"
     )
+    parser.add_argument("--crop", choices=CROPS, help="kind of the crop, instead of the model's")
+    parser.add_argument("--expressions", type=Path, help="the teacher's .npz file, to solve a head of expressions from")
+    parser.add_argument("--pixels-only", action="store_true", help="the last layer does not read the expressions")
     parser.add_argument("--rows", type=int, default=1500, help="of a source at most (default: %(default)s)")
     parser.add_argument(
         "--outputs", type=Path, help="keep what the network gives in this .npz file, or take it from it"
@@ -61,11 +73,17 @@ def _run(args: argparse.Namespace) -> None:
     unseen = {source for names in together for source in names}
     network, spec = load_model(args.model)
     network.readout = None
-    manifest = _chosen(read_manifests(args.manifest), unseen, args.rows)
+    spec = replace(spec, crop=args.crop or spec.crop)
+    rows_of = read_manifests(args.manifest)
+    if args.expressions:
+        _add_expressions(network, spec, rows_of.split("train"), args.expressions)
+        spec = replace(spec, expressions=EXPRESSIONS)
+    manifest = _chosen(rows_of, unseen, args.rows)
     logits, expressions = _outputs(network, spec, manifest, args.outputs)
+    read = expressions[:, :0] if args.pixels_only else expressions
     rows = ReadoutRows(
         log_softmax(logits.astype(np.float64), axis=1),
-        expressions.astype(np.float64),
+        read.astype(np.float64),
         manifest.labels[EMOTION],
         _sources(manifest),
         np.isin(manifest.sources, list(unseen)),
@@ -75,7 +93,20 @@ def _run(args: argparse.Namespace) -> None:
     for line in _table(rows, ways):
         sys.stdout.write(f"{line}\n")
     if args.out:
-        _write(args.model, args.out, spec, readout)
+        _write(args.model, args.out, spec, network, readout)
+
+
+def _add_expressions(network: MultiTaskModel, spec: ModelSpec, manifest: Manifest, teacher: Path) -> None:
+    """Give a network a head of visible expressions that is solved for on training rows; nothing else changes."""
+    network.heads[EXPRESSION] = build_heads(network.feature_dim, (), expression=True)[EXPRESSION]
+    targets = expression_targets(teacher, manifest.paths.tolist())
+    inputs = Crops(CropReader(manifest, spec.image_size, spec.crop_margin, kind=spec.crop))
+    samples = Rows(manifest, np.ones(len(manifest)), inputs)
+
+    def forward(crops: Tensor, outputs: Sequence[str]) -> dict[str, Tensor]:
+        return dict(network(normalised(crops, spec.mean, spec.std), outputs))
+
+    solve_expression_head(network, forward, samples, targets, EXPRESSION_ROWS)
 
 
 def _chosen(manifest: Manifest, unseen: set[str], most: int) -> Manifest:
@@ -136,14 +167,18 @@ def _table(rows: ReadoutRows, ways: dict[str, NDArray[np.float64]]) -> Iterator[
             yield f"| {source} | {chosen.sum()} | {name} | {100 * np.mean(recalls):.1f} | {told[0]} | {told[1]} |"
 
 
-def _write(model: str, out: Path, spec: ModelSpec, readout: Readout) -> None:
+def _write(model: str, out: Path, spec: ModelSpec, network: MultiTaskModel, readout: Readout) -> None:
     """Write a copy of the model with the last layer; its temperature of emotion is 1 from now on."""
     found = load_tensors(model_folder(model))
     tensors = {name: value for name, value in found.items() if not name.startswith("readout.")}
     tensors["readout.pixels.weight"] = torch.from_numpy(readout.pixels).float()
     tensors["readout.pixels.bias"] = torch.from_numpy(readout.bias).float()
     if spec.expressions:
-        tensors["readout.expression.weight"] = torch.from_numpy(readout.expression).float()
+        head = network.heads[EXPRESSION].state_dict()
+        tensors |= {f"heads.{EXPRESSION}.{name}": value for name, value in head.items()}
+        weight = torch.zeros(len(LABELS[EMOTION]), len(spec.expressions))
+        weight[:, : readout.expression.shape[1]] = torch.from_numpy(readout.expression)
+        tensors["readout.expression.weight"] = weight
     spec = replace(spec, readout=True, temperatures=spec.temperatures | {EMOTION: 1.0})
     save_model(out, spec, tensors, half=False)
     sys.stdout.write(f"{out} is written; calibrate it: facial-attributes evaluate --calibrate --save-calibration ...\n")
