@@ -132,7 +132,7 @@ class Manifest:
         """Yield the rows one by one, paths absolute."""
         has_box = self.has_box
         points = self.landmarks.reshape(len(self), -1)
-        has_landmarks = np.isfinite(points).all(axis=1).tolist()
+        has_landmarks = np.asarray(np.isfinite(points).all(axis=1), np.bool_)
         for index in range(len(self)):
             labels = {task: LABELS[task][c] for task in TASKS if (c := self.labels[task][index]) != MISSING}
             years = float(self.age_years[index])
