@@ -47,6 +47,9 @@ NOT_RUN = {
     "ROS_DOMAIN_ID=": "waits for messages; test/ros and the test of the example",
     ".venv/bin/python scripts/peers/": "installs 600 MB of other packages; test/platform/test_peers.py",
     ".venv/bin/python scripts/figures/": _LONG.format("training/reports/card and test/fusion"),
+    "facial-attributes prepare manifest work/sample --out work/faces --teacher": (
+        "installs MediaPipe and needs its file; test/training/prepare/test_teacher.py"
+    ),
     "time .venv": "a duration is measured; test/engines/test_engines.py opens engines",
     "torchrun ": _LONG.format("training/fit/test_processes.py"),
     "accelerate ": "needs two GPUs; test/training/fit/test_processes.py",
