@@ -218,7 +218,7 @@ _FIGURES = ("p50", "p90", "p99", "cores")
 
 def _portraits(manifests: Sequence[Path], count: int) -> "list[Portrait]":
     """Return some images of a manifest with their face boxes."""
-    from facial_attributes_training.data.archive import PictureError, PictureReader
+    from facial_attributes_training.data.archive import ImageError, ImageReader
     from facial_attributes_training.data.manifest import read_manifests
 
     from facial_attributes_ros.bench.frames import Portrait
@@ -226,13 +226,13 @@ def _portraits(manifests: Sequence[Path], count: int) -> "list[Portrait]":
     manifest = read_manifests(list(manifests))
     manifest = manifest.take(manifest.has_box)
     manifest = manifest.take(np.sort(np.random.default_rng(0).permutation(len(manifest))[:count]))
-    reader = PictureReader()
+    reader = ImageReader()
     reader.index(manifest.paths)
     portraits = []
     for path, box in zip(manifest.paths.tolist(), manifest.boxes, strict=True):
         try:
-            portraits.append(Portrait(reader.picture(path), box))
-        except PictureError as error:
+            portraits.append(Portrait(reader.image(path), box))
+        except ImageError as error:
             print(f"skipped: {error}", file=sys.stderr)
     if not portraits:
         raise UserError("The manifest has no readable images with face boxes.")

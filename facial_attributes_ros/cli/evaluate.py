@@ -183,14 +183,14 @@ def _write(
     from facial_attributes_training.fit.run_folder import PREDICTIONS_FILE
     from facial_attributes_training.measure.evaluation import expected_ages
     from facial_attributes_training.measure.predictions import write_predictions
-    from facial_attributes_training.prepare.left_out import LEFT_OUT_FILE, write_left_out
+    from facial_attributes_training.prepare.excluded import EXCLUDED_FILE, write_excluded
     from facial_attributes_training.reports.evaluation import write_report
 
     write_report(folder, evaluation, about, robustness)
     ages = expected_ages(predictions, spec, evaluation.temperatures.get("age", 1.0))
     half = first_half(predictions.manifest)
     write_predictions(folder / PREDICTIONS_FILE, predictions, evaluation.temperatures, ages, half)
-    write_left_out(folder / LEFT_OUT_FILE, predictions.skipped)
+    write_excluded(folder / EXCLUDED_FILE, predictions.skipped)
 
 
 def _print_results(as_json: bool, evaluation: "Evaluation", about: "Run", robustness: "list[Condition]") -> None:

@@ -217,14 +217,14 @@ def _detector(args: argparse.Namespace, source: "Source") -> tuple[Any, dict[str
 
 
 def _report(prepared: "Prepared") -> None:
-    from facial_attributes_training.prepare.left_out import count_reasons
+    from facial_attributes_training.prepare.excluded import count_reasons
 
     for path, rows in prepared.manifests.items():
         print(f"{path}: {rows} samples")
-    print(f"{prepared.left_out_file}: {len(prepared.left_out)} excluded")
-    for (source, reason), count in sorted(count_reasons(prepared.left_out).items()):
+    print(f"{prepared.excluded_file}: {len(prepared.excluded)} excluded")
+    for (source, reason), count in sorted(count_reasons(prepared.excluded).items()):
         print(f"  {source}: {reason}: {count}")
     for sentence in prepared.people:
         print(sentence)
     if not prepared.manifests:
-        raise UserError(f"All samples were excluded; {prepared.left_out_file} lists the reasons.")
+        raise UserError(f"All samples were excluded; {prepared.excluded_file} lists the reasons.")

@@ -15,7 +15,7 @@ from typing import Final
 
 import cv2
 import numpy as np
-from facial_attributes_training.data.archive import PictureReader
+from facial_attributes_training.data.archive import ImageReader
 from facial_attributes_training.data.manifest import IDENTITY, Manifest, read_manifests
 from numpy.typing import NDArray
 from person_streams import PersonViews
@@ -79,14 +79,14 @@ def _coarse(rng: np.random.Generator, crop: NDArray[np.uint8]) -> NDArray[np.uin
 def predict_views(manifest: Manifest, model: str) -> PersonViews:
     """Predict the views of all images in which a face is found."""
     engine = load_engine(model, "auto", "auto")
-    detector, reader, rng = load_detector("yunet", **asdict(CLOSE_UP)), PictureReader(), np.random.default_rng(0)
+    detector, reader, rng = load_detector("yunet", **asdict(CLOSE_UP)), ImageReader(), np.random.default_rng(0)
     people = _people(manifest)
     several, spec = Counter(people), engine.spec
     rows, logits = [], []
     with ProgressBar("images", len(manifest)) as bar:
         for row, (path, person) in enumerate(zip(manifest.paths, people, strict=True)):
             bar(row + 1, len(manifest))
-            image = reader.picture(str(path))
+            image = reader.image(str(path))
             faces = detector.detect(image)
             if not faces:
                 continue

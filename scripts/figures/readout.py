@@ -21,7 +21,7 @@ from facial_attributes_training.data.expressions import expression_targets
 from facial_attributes_training.data.manifest import Manifest, read_manifests
 from facial_attributes_training.fit.head_start import solve_expression_head
 from facial_attributes_training.fit.run_data import Rows
-from facial_attributes_training.measure.readout import Readout, ReadoutRows, fit_readout, left_out
+from facial_attributes_training.measure.readout import Readout, ReadoutRows, fit_readout, held_out
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 from torch import Tensor
@@ -89,7 +89,7 @@ def _run(args: argparse.Namespace) -> None:
         np.isin(manifest.sources, list(unseen)),
     )
     readout = fit_readout(rows, together)
-    ways = {"as it is": rows.log_probabilities, "left out": left_out(rows, together), "fitted": readout(rows)}
+    ways = {"as it is": rows.log_probabilities, "left out": held_out(rows, together), "fitted": readout(rows)}
     for line in _table(rows, ways):
         sys.stdout.write(f"{line}\n")
     if args.out:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.imaging import decoder as pictures
+from facial_attributes_ros.imaging import decoder
 
 MAX_OPEN = 64
 """Archives that a reader keeps open; a process may open 1024 files by default."""
@@ -20,7 +20,7 @@ MEMBER_MARK = ".tar#"
 """Separates an archive from its member in a path; its `.tar` belongs to the archive."""
 
 
-class PictureError(UserError):
+class ImageError(UserError):
     """An image that is missing or can't be decoded; the rest of the data may be fine."""
 
 
@@ -69,7 +69,7 @@ def index_archive(path: str | Path) -> dict[str, tuple[int, int]]:
         raise UserError(f"{path} is not a whole, uncompressed tar archive ({error}); get or pack it again.") from error
 
 
-class PictureReader:
+class ImageReader:
     """Reads images by path, `shard.tar#member` or plain file; safe to fork and to send to worker processes.
 
     Archives are indexed on first use, or by `index` beforehand, so that forked workers need not.
@@ -92,7 +92,7 @@ class PictureReader:
         """Return the encoded image.
 
         Raises:
-            PictureError: the file or the archive's member can't be read.
+            ImageError: the file or the archive's member can't be read.
             UserError: the archive can't be read.
         """
         parts = split_member(path)
@@ -101,22 +101,22 @@ class PictureReader:
         archive, member = parts
         place = self._index_of(archive).get(member)
         if place is None:
-            raise PictureError(f"the archive {archive} has no member {member}.")
+            raise ImageError(f"the archive {archive} has no member {member}.")
         try:
-            pictures.check_length(place[1], f"the image {path}")
+            decoder.check_length(place[1], f"the image {path}")
         except UserError as error:
-            raise PictureError(str(error)) from error
+            raise ImageError(str(error)) from error
         file = self._file_of(archive)
         data = os.pread(file.number, place[1], place[0])
         if len(data) < place[1]:
-            raise PictureError(f"the archive {archive} ends inside its member {member}.")
+            raise ImageError(f"the archive {archive} ends inside its member {member}.")
         return data
 
-    def picture(self, path: str) -> NDArray[np.uint8]:
+    def image(self, path: str) -> NDArray[np.uint8]:
         """Return the image as uint8 (height, width, 3), BGR, turned upright by its EXIF orientation.
 
         Raises:
-            PictureError: it is missing, cut off, or not an image.
+            ImageError: it is missing, cut off, or not an image.
             UserError: its archive can't be read.
         """
         return decode_image(self.read(path), path)
@@ -169,13 +169,13 @@ class _OpenFile:
 
 def _read_file(path: str) -> bytes:
     try:
-        return pictures.read_within(Path(path))
+        return decoder.read_within(Path(path))
     except UserError as error:
-        raise PictureError(f"the image {error}") from error
+        raise ImageError(f"the image {error}") from error
     except OSError as error:
-        raise PictureError(f"the image {path} can't be read: {error.strerror}.") from error
+        raise ImageError(f"the image {path} can't be read: {error.strerror}.") from error
     except ValueError as error:
-        raise PictureError(f"the image {path!r} can't be read: {error}.") from error
+        raise ImageError(f"the image {path!r} can't be read: {error}.") from error
 
 
 def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
@@ -186,9 +186,9 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
         name: what to call it in an error.
 
     Raises:
-        PictureError: it is empty, cut short, too large, or not an image.
+        ImageError: it is empty, cut short, too large, or not an image.
     """
     try:
-        return pictures.decode_image(data, f"the image {name}")
+        return decoder.decode_image(data, f"the image {name}")
     except UserError as error:
-        raise PictureError(str(error)) from error
+        raise ImageError(str(error)) from error

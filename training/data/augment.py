@@ -1,7 +1,7 @@
-"""Augmentation towards what a robot's camera sees: blur, low light, compression, few pixels, tilted and covered faces.
+"""Augmentation towards the images of a robot's camera: blur, low light, compression, low resolution, tilt, occlusion.
 
-Every draw comes from a generator seeded by (seed, epoch, position), never from a global one, so that a run can be
-repeated and resumed exactly, with any number of workers.
+Every random number comes from a generator seeded by (seed, epoch, position), never from a global one, so that a run can
+be repeated and resumed exactly, with any number of workers.
 """
 
 from collections.abc import Callable
@@ -33,20 +33,20 @@ class Draws:
         """Return a number from low to high."""
         return float(self._random.uniform(low, high))
 
-    def happens(self, share: float) -> bool:
-        """Return True in that share of calls."""
-        return bool(self._random.random() < share)
+    def happens(self, probability: float) -> bool:
+        """Return True with this probability."""
+        return bool(self._random.random() < probability)
 
-    def noise(self, shape: tuple[int, ...], spread: float) -> Pixels:
+    def noise(self, shape: tuple[int, ...], deviation: float) -> Pixels:
         """Return normal noise, float32, of a standard deviation."""
-        return self._random.standard_normal(shape, np.float32) * np.float32(spread)
+        return self._random.standard_normal(shape, np.float32) * np.float32(deviation)
 
 
 def augmented_crop(reader: CropReader, row: int, options: Augmentation, draws: Draws) -> tuple[Tensor, bool]:
-    """Return a row's crop, changed at random, uint8 (3, size, size), RGB, and whether it is mirrored.
+    """Return a sample's crop, changed at random, uint8 (3, size, size), RGB, and whether it is mirrored.
 
     Raises:
-        PictureError: the picture can't be read or decoded.
+        ImageError: the image can't be read or decoded.
     """
     crop = reader.crop(row, _framing(options, draws))
     mirrored = draws.happens(options.flip)
@@ -66,7 +66,7 @@ def _framing(options: Augmentation, draws: Draws) -> Framing:
 def augment(crop: Tensor, options: Augmentation, draws: Draws) -> Tensor:
     """Return a changed copy of a crop, uint8 (3, S, S), RGB; where it is cut and mirrored is `augmented_crop`'s."""
     image: Picture = np.array(crop.numpy().transpose(1, 2, 0), np.uint8, order="C")
-    # In the order in which they come about: light and face, lens, sensor, transport.
+    # In the order in which they occur: light and face, lens, sensor, transport.
     steps: tuple[tuple[float, Callable[[Picture, Augmentation, Draws], Picture]], ...] = (
         (options.occlusion, _cover),
         (1.0 if options.colour else 0.0, _jitter_colour),
@@ -77,8 +77,8 @@ def augment(crop: Tensor, options: Augmentation, draws: Draws) -> Tensor:
         (options.low_light, _darken),
         (options.compression, _compress),
     )
-    for share, step in steps:
-        if draws.happens(share):
+    for probability, step in steps:
+        if draws.happens(probability):
             image = step(image, options, draws)
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
@@ -97,12 +97,12 @@ def _jitter_colour(image: Picture, options: Augmentation, draws: Draws) -> Pictu
     pixels: Pixels = image * np.float32(brightness)
     pixels = (pixels - pixels.mean()) * np.float32(contrast) + pixels.mean()
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None]
-    return _as_picture((pixels - grey) * np.float32(saturation) + grey)
+    return _as_image((pixels - grey) * np.float32(saturation) + grey)
 
 
 def _cast(image: Picture, _options: Augmentation, draws: Draws) -> Picture:
     gains = np.array([draws.uniform(0.75, 1.2) for _ in range(3)], np.float32)
-    return _as_picture(image.astype(np.float32) * gains)
+    return _as_image(image.astype(np.float32) * gains)
 
 
 def _take_colour(image: Picture, _options: Augmentation, _draws: Draws) -> Picture:
@@ -124,15 +124,15 @@ def _reduce(image: Picture, options: Augmentation, draws: Draws) -> Picture:
 def _darken(image: Picture, _options: Augmentation, draws: Draws) -> Picture:
     # The curve is a table of 256 levels, so that no pixel is raised to a power by itself.
     levels = (np.linspace(0, 1, 256) ** draws.uniform(1.0, 1.8) * draws.uniform(0.25, 0.8) * 255).astype(np.float32)
-    return _as_picture(levels[image] + draws.noise(image.shape, draws.uniform(2, 12)))
+    return _as_image(levels[image] + draws.noise(image.shape, draws.uniform(2, 12)))
 
 
 def _compress(image: Picture, options: Augmentation, draws: Draws) -> Picture:
     quality = round(draws.uniform(options.lowest_quality, 90))
-    # Which channel is called red matters to JPEG: it keeps brightness better than colour.
+    # The order of the channels matters to JPEG: it keeps brightness better than colour.
     _, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
 
 
-def _as_picture(pixels: Pixels) -> Picture:
+def _as_image(pixels: Pixels) -> Picture:
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

@@ -1,11 +1,11 @@
-"""From a manifest row to the square crop that a network sees; the same crop as at run time."""
+"""From a sample of a manifest to the square crop that a network sees; the same crop as at run time."""
 
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 import torch
-from facial_attributes_training.data.archive import PictureReader
+from facial_attributes_training.data.archive import ImageReader
 from facial_attributes_training.data.manifest import Manifest
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
@@ -16,14 +16,14 @@ from facial_attributes_ros.models.spec import BOX
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How a crop differs from the one at run time.
+    """The difference of a crop from the one at run time.
 
     Attributes:
-        shift: x, y by which the square is moved, in shares of its side without a margin.
+        shift: x, y of the square's shift, as fractions of its side without a margin.
         scale: factor on its side, about its centre.
-        tilt: degrees by which it is turned.
+        tilt: rotation in degrees.
         margin: instead of the reader's; None for that.
-        mirrored_border: whether the image goes on mirrored past its border, instead of black.
+        mirrored_border: whether the image is mirrored beyond its border, instead of black.
     """
 
     shift: tuple[float, float] = (0.0, 0.0)
@@ -35,20 +35,20 @@ class Framing:
 
 @dataclass(frozen=True)
 class CropReader:
-    """Cuts the faces of a manifest out of its images; safe to fork and to send to worker processes.
+    """Crops the faces of a manifest; safe to fork and to send to worker processes.
 
     Attributes:
-        manifest: where the images and the faces are.
+        manifest: paths of the images, and boxes and landmarks of the faces.
         size: side of the crop in pixels.
         margin: as in `facial_attributes_ros.imaging.crop`.
-        pictures: reads the images.
+        images: reads the images.
         kind: of the crop, one of `models.spec.CROPS`.
     """
 
     manifest: Manifest
     size: int
     margin: float
-    pictures: PictureReader = field(default_factory=PictureReader)
+    images: ImageReader = field(default_factory=ImageReader)
     kind: str = BOX
 
     def crop(self, row: int, framing: Framing | None = None) -> Tensor:
@@ -56,12 +56,12 @@ class CropReader:
 
         Args:
             row: of the manifest; without a face box the whole image is the box.
-            framing: how the crop differs from the one at run time.
+            framing: difference from the crop at run time.
 
         Raises:
-            PictureError: the image can't be read or decoded.
+            ImageError: the image can't be read or decoded.
         """
-        picture = self.pictures.picture(str(self.manifest.paths[row]))
+        picture = self.images.image(str(self.manifest.paths[row]))
         framing = framing or Framing()
         border = cv2.BORDER_REFLECT_101 if framing.mirrored_border else cv2.BORDER_CONSTANT
         crop = cut_frame(picture, self._frame(row, picture, framing), self.size, border)
@@ -82,5 +82,5 @@ class CropReader:
 def normalised(crops: Tensor, mean: ArrayLike, std: ArrayLike) -> Tensor:
     """Return uint8 crops (..., 3, S, S), RGB, as a backbone's float32 input of the same shape."""
     centre = torch.as_tensor(np.asarray(mean, np.float32), device=crops.device).view(3, 1, 1)
-    spread = torch.as_tensor(np.asarray(std, np.float32), device=crops.device).view(3, 1, 1)
-    return (crops.float() / 255 - centre) / spread
+    deviation = torch.as_tensor(np.asarray(std, np.float32), device=crops.device).view(3, 1, 1)
+    return (crops.float() / 255 - centre) / deviation

@@ -1,11 +1,11 @@
-"""What the loop is fed with: crops or cached features of drawn rows, and the rows' labels."""
+"""Inputs of the training loop: crops or cached features of sampled samples, and their labels."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from facial_attributes_training.data.archive import PictureError
+from facial_attributes_training.data.archive import ImageError
 from facial_attributes_training.data.augment import Draws, augmented_crop
 from facial_attributes_training.data.crops import CropReader
 from facial_attributes_training.data.features import Features
@@ -19,12 +19,12 @@ from facial_attributes_ros.attributes import AGE, MISSING
 from facial_attributes_ros.models.expression import EXPRESSION, YAW
 
 Draw = tuple[int, int, int]
-"""Row, epoch, and place in the epoch: everything that a sample depends on besides the seed."""
+"""Row of the manifest, epoch, and place in the epoch: all that a sample depends on besides the seed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One drawn row and its input, which is blank if there is an error."""
+    """A sampled sample and its input, which is blank if there is an error."""
 
     row: int
     value: Tensor
@@ -34,13 +34,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Drawn rows as tensors.
+    """A batch of samples as tensors.
 
     Attributes:
         inputs: (N, ...): uint8 crops (N, 3, S, S), RGB, or float16 features.
         rows: int64 (N,): of the manifest.
-        usable: bool (N,): False for rows whose picture could not be read; they hold a copy of a usable one.
-        errors: why, per unusable row.
+        usable: bool (N,): False for samples whose image could not be read; they have the input of a usable one.
+        errors: the reason, per unusable sample.
         mirrored: bool (N,): which inputs show the image mirrored.
     """
 
@@ -57,10 +57,10 @@ class Batch:
         age_in_years: bool = False,
         expressions: NDArray[np.float32] | None = None,
     ) -> dict[str, Tensor]:
-        """Return (N,) per task, `MISSING` where a row has no label; unusable rows have none.
+        """Return (N,) per task, `MISSING` where a sample has no label; unusable samples have none.
 
-        Class indices are int64; with `age_in_years` the age is float32, in years. With `expressions`, float32 (rows of
-        the manifest, expressions), there is their float32 (N, expressions) too, NaN for unusable rows.
+        Class indices are int64; with `age_in_years` the age is float32, in years. With `expressions`, float32 (samples
+        of the manifest, expressions), there is their float32 (N, expressions) too, NaN for unusable samples.
         """
         columns = {task: manifest.labels[task][self.rows] for task in tasks}
         if age_in_years and AGE in columns:
@@ -77,11 +77,11 @@ class Batch:
 
 
 class Crops(Dataset[Sample]):
-    """Face crops, augmented as seed, epoch and place say.
+    """Face crops, augmented deterministically by seed, epoch and place.
 
     Args:
-        reader: cuts the faces out.
-        augmentation: None gives the crops as they are.
+        reader: crops the faces.
+        augmentation: None for the plain crops.
         seed: of the augmentation.
     """
 
@@ -96,15 +96,15 @@ class Crops(Dataset[Sample]):
             draws = Draws(self.seed, epoch, place)
             crop, mirrored = augmented_crop(self.reader, row, self.augmentation, draws)
             return Sample(row, crop, mirrored=mirrored)
-        except PictureError as error:
+        except ImageError as error:
             return Sample(row, torch.zeros((3, self.reader.size, self.reader.size), dtype=torch.uint8), str(error))
 
 
 class CachedFeatures(Dataset[Sample]):
-    """Features from the cache; epochs take the variants in turn.
+    """Features from the cache; epochs use the variants in turn.
 
     Args:
-        variants: of the same rows.
+        variants: of the same samples.
     """
 
     def __init__(self, variants: Sequence[Features]) -> None:
@@ -114,7 +114,7 @@ class CachedFeatures(Dataset[Sample]):
         row, epoch, place = draw
         value = torch.from_numpy(self.variants[(epoch + place) % len(self.variants)][row].copy())
         if value.isnan().any():
-            return Sample(row, torch.zeros_like(value), "its picture could not be read")
+            return Sample(row, torch.zeros_like(value), "its image could not be read")
         return Sample(row, value)
 
 
@@ -122,13 +122,13 @@ class EpochBatches(Sampler[list[Draw]]):
     """The batches of one epoch that this process works on.
 
     Args:
-        rows: int64 (draws,): rows of the epoch in their order, the same in every process.
+        rows: int64 (draws,): samples of the epoch in order, the same in every process.
         epoch: number of the epoch.
-        batch_size: rows of a step over all processes; a last, smaller batch is left out unless `keep_rest`.
-        parts: batches that a step is computed in.
-        rank, processes: this process, and how many there are.
-        start: steps to pass over, when a stopped epoch goes on.
-        keep_rest: for validation, where every row counts.
+        batch_size: samples of a step over all processes; a last, smaller batch is dropped unless `keep_rest`.
+        parts: number of partial batches of a step.
+        rank, processes: number of this process, and of all.
+        start: steps to skip, when a stopped epoch is resumed.
+        keep_rest: for validation, where every sample counts.
     """
 
     def __init__(
@@ -147,18 +147,18 @@ class EpochBatches(Sampler[list[Draw]]):
 
     @property
     def steps(self) -> int:
-        """Steps of the whole epoch, passed over or not."""
+        """Steps of the whole epoch, skipped ones included."""
         whole, rest = divmod(len(self.rows), self.batch_size)
         return whole + bool(rest and (self.keep_rest or not whole))
 
     @property
     def smallest(self) -> int:
-        """Fewest rows of a batch of the epoch, 0 if there are too few for all processes."""
+        """Fewest samples of a batch of the epoch, 0 if there are too few for all processes."""
         rows = min(self.batch_size, len(self.rows))
         return rows // self._parts_of(rows) // self.processes
 
     def _parts_of(self, rows: int) -> int:
-        # Every process must have a row of every part, or the others would wait for its gradients without end.
+        # Every process needs a sample of every part, or the others would wait for its gradients forever.
         return min(self.parts, max(rows // self.processes, 1))
 
     def __iter__(self) -> Iterator[list[Draw]]:
@@ -172,16 +172,16 @@ class EpochBatches(Sampler[list[Draw]]):
 
 
 def collate(samples: list[Sample]) -> Batch:
-    """Stack samples; an unreadable one is stood in for by a readable one, without its labels.
+    """Stack samples; an unreadable one is replaced by a readable one, without its labels.
 
     So the batch keeps its size in every process, and batch normalisation sees only real faces.
     """
     usable = np.array([not sample.error for sample in samples], np.bool_)
-    stand_in = samples[int(usable.argmax())].value
+    replacement = samples[int(usable.argmax())].value
     return Batch(
-        inputs=torch.stack([stand_in if sample.error else sample.value for sample in samples]),
+        inputs=torch.stack([replacement if sample.error else sample.value for sample in samples]),
         rows=np.array([sample.row for sample in samples], np.int64),
         usable=usable,
         mirrored=np.array([sample.mirrored for sample in samples], np.bool_),
-        errors=[f"row {sample.row}: {sample.error}" for sample in samples if sample.error],
+        errors=[f"sample {sample.row}: {sample.error}" for sample in samples if sample.error],
     )

@@ -1,4 +1,4 @@
-"""What a teacher says of the visible expressions of a manifest's faces, as targets of the network's second output."""
+"""A teacher's estimates of the visible expressions of a manifest's faces, as targets of the network's second output."""
 
 import os
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def expression_targets(path: Path, images: Sequence[str]) -> NDArray[np.float32]
         images: paths of a manifest; `…/shard.tar#member` is found by the name of the shard and the member.
 
     Raises:
-        UserError: the file can't be read, or says nothing of any of the images.
+        UserError: the file can't be read, or has none of the images.
     """
     try:
         with np.load(path) as file:
@@ -40,9 +40,9 @@ def expression_targets(path: Path, images: Sequence[str]) -> NDArray[np.float32]
     found = np.flatnonzero(rows >= 0)
     found = found[(scores[rows[found]] != NOT_SEEN).all(axis=1) & np.isfinite(pose[rows[found], :2]).all(axis=1)]
     if not len(found):
-        raise UserError(f"{path} says nothing of any of the {len(images)} images; it is of others, or lies elsewhere.")
-    shares = scores[rows[found]].astype(np.float32) / _UNIT
-    averaged = np.stack([shares[:, pair].mean(axis=1) for pair in columns], axis=1)
+        raise UserError(f"{path} has none of the {len(images)} images; it is of others, or in another folder.")
+    values = scores[rows[found]].astype(np.float32) / _UNIT
+    averaged = np.stack([values[:, pair].mean(axis=1) for pair in columns], axis=1)
     targets = np.full((len(images), len(EXPRESSIONS)), np.nan, np.float32)
     targets[found] = expression_outputs(averaged, pose[rows[found], :2].astype(np.float32))
     return targets

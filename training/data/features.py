@@ -1,8 +1,8 @@
-"""Features of the frozen part of a backbone, computed once a picture and kept on disk.
+"""Features of the frozen part of a backbone, computed once per image and cached on disk.
 
-The features lie in shards of consecutive rows. The name of a shard is a hash of everything that changes its content:
-the backbone's weights, how far it was run, the crop, the augmentation, and the rows' paths, boxes and file times. So a
-shard is either right or absent, a stopped run goes on where it was, and a changed row makes only its shard anew.
+The features are in shards of consecutive samples. The name of a shard is a hash of everything that changes its content:
+the backbone's weights, its depth, the crop, the augmentation, and the samples' paths, boxes and file times. So a shard
+is either valid or absent, a stopped run is resumed at its shard, and a changed sample recomputes only its shard.
 """
 
 import functools
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from facial_attributes_training.data.archive import PictureError, file_of, file_state
+from facial_attributes_training.data.archive import ImageError, file_of, file_state
 from facial_attributes_training.data.augment import Draws, augmented_crop
 from facial_attributes_training.data.crops import CropReader, normalised
 from facial_attributes_training.data.manifest import Manifest
@@ -31,11 +31,11 @@ from facial_attributes_ros.models.backbones.base import Backbone
 from facial_attributes_ros.models.spec import BOX
 
 SHARD_ROWS = 512
-"""Rows of a shard: at most this much work is lost when a run is stopped."""
+"""Samples of a shard: at most this much work is lost when a run is stopped."""
 BATCH = 64
 
 Progress = Callable[[int, int], None]
-"""Takes how many rows are done and how many there are."""
+"""Called with the number of finished samples and of all."""
 
 _FORMAT = 1
 _LOGGER = logging.getLogger(__name__)
@@ -43,14 +43,14 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FeatureOptions:
-    """What is computed of every picture.
+    """What is computed from every image.
 
     Attributes:
         depth: number of leading blocks to run, giving tokens (T, D); None for the pooled features (F,).
         margin: of the crop.
-        variant: 0 for the picture as it is; every other number is another augmented copy.
+        variant: 0 for the plain image; every other number is another augmented copy.
         seed: of the augmentation.
-        augmentation: how the variants from 1 on differ from the picture.
+        augmentation: of the variants from 1 on.
         crop: kind of the crop, one of `models.spec.CROPS`.
     """
 
@@ -63,10 +63,10 @@ class FeatureOptions:
 
 
 class Features:
-    """Features of a manifest's rows, read from disk as they are asked for.
+    """Features of a manifest's samples, read from disk on demand.
 
     Attributes:
-        shards: float16 (rows of the shard, ...), mapped from disk without keeping their files open.
+        shards: float16 (samples of the shard, ...), mapped from disk without keeping their files open.
     """
 
     def __init__(self, shards: list[NDArray[np.float16]]) -> None:
@@ -76,15 +76,15 @@ class Features:
         return sum(len(shard) for shard in self.shards)
 
     def __getitem__(self, row: int) -> NDArray[np.float16]:
-        """Return one row's features, all NaN where its picture could not be read."""
+        """Return one sample's features, all NaN where its image could not be read."""
         return np.asarray(self.shards[row // SHARD_ROWS][row % SHARD_ROWS])
 
     def stack(self) -> NDArray[np.float16]:
-        """Return all rows in memory, float16 (rows, ...)."""
+        """Return all features in memory, float16 (samples, ...)."""
         return np.concatenate([np.asarray(shard) for shard in self.shards])
 
     def broken(self) -> list[int]:
-        """Return the rows whose picture could not be read."""
+        """Return the samples whose image could not be read."""
         first = [np.asarray(shard).reshape(len(shard), -1)[:, 0] for shard in self.shards]
         return np.flatnonzero(np.isnan(np.concatenate(first))).tolist() if first else []
 
@@ -96,18 +96,18 @@ def cached_features(
     folder: Path,
     progress: Progress | None = None,
 ) -> Features:
-    """Return the features of every row, computing the shards that are not on disk yet.
+    """Return the features of every sample; shards that are not on disk yet are computed.
 
     Args:
         backbone: frozen, in evaluation mode, on the device to compute on.
-        manifest: the rows.
+        manifest: the samples.
         options: what to compute.
-        folder: where the shards are kept; several manifests and options may share it.
-        progress: told after every batch.
+        folder: of the shards; several manifests and options may use the same.
+        progress: called after every batch.
 
     Raises:
-        UserError: no space or no write access, or an archive can't be read. A picture that can't be read is not an
-            error, see `Features.broken`.
+        UserError: no space or no write access, or an archive can't be read. An image that can't be read is no error,
+            see `Features.broken`.
     """
     names = list(_shard_names(backbone, manifest, options))
     crops = CropReader(manifest, backbone.preprocess.image_size, options.margin, kind=options.crop)
@@ -139,7 +139,7 @@ def _mapped(path: Path) -> NDArray[np.float16]:
         flat = torch.from_file(str(path), shared=False, size=start + math.prod(shape), dtype=torch.float16)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"the features {path} can't be read ({error}); remove the file, they are computed anew."
+            f"the features {path} can't be read ({error}); remove the file, and they are computed again."
         ) from error
     return np.asarray(flat[start:].view(shape).numpy(), np.float16)
 
@@ -167,20 +167,20 @@ def _shard_names(backbone: Backbone, manifest: Manifest, options: FeatureOptions
             (str(path), state(file_of(str(path))), place.tolist())
             for path, place in zip(manifest.paths[part], places, strict=True)
         ]
-        # Augmentation draws from the row's number, so there the place in the manifest counts too.
+        # Augmentation is seeded by the sample, so there the place in the manifest counts too.
         text = json.dumps([_FORMAT, settings, start if options.variant else 0, rows], sort_keys=True)
         yield hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _read(crops: CropReader, rows: range, options: FeatureOptions) -> tuple[Tensor, list[int]]:
-    """Return uint8 (rows, 3, S, S), and which of them, counted from 0, could not be read and are black."""
+    """Return uint8 (samples, 3, S, S), and which of them, from 0, could not be read and are black."""
     pictures = torch.zeros((len(rows), 3, crops.size, crops.size), dtype=torch.uint8)
     broken = []
     for place, row in enumerate(rows):
         try:
             pictures[place] = _crop(crops, row, options)
-        except PictureError as error:
-            _LOGGER.warning("Row %d is left out: %s", row, error)
+        except ImageError as error:
+            _LOGGER.warning("Sample %d is skipped: %s", row, error)
             broken.append(place)
     return pictures, broken
 
@@ -195,7 +195,7 @@ def _crop(crops: CropReader, row: int, options: FeatureOptions) -> Tensor:
 def _compute(
     backbone: Backbone, crops: CropReader, rows: range, options: FeatureOptions, progress: Progress | None
 ) -> NDArray[np.float16]:
-    """Return float16 (rows, ...), NaN where a picture can't be read."""
+    """Return float16 (samples, ...), NaN where an image can't be read."""
     device = next(backbone.parameters()).device
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     computed = []

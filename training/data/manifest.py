@@ -1,9 +1,9 @@
-"""Manifests: CSV files that say where the labelled pictures are and what is known of the face in each.
+"""Manifests: CSV files of labelled samples, each with the path of an image and the labels of a face in it.
 
 Columns are `path,split,source,age_years,age_group,gender,emotion,box_x,box_y,box_w,box_h`. Paths are relative to the
 CSV; `shard.tar#member` is an image in a tar archive. Cells may be empty. The ten columns of the face's landmarks
 (`LANDMARK_COLUMNS`) may be missing. Every further column is kept as text, to be grouped by; the column
-`identity`, if there is one, tells people apart. A CSV that has `shard` and `file` instead of `path` is read as well.
+`identity` is optional and has the person's identity. A CSV with `shard` and `file` instead of `path` is read as well.
 """
 
 import csv
@@ -29,24 +29,24 @@ LABEL_COLUMNS = {"age": "age_group", "gender": "gender", "emotion": "emotion"}
 """Column of every task's label."""
 COLUMNS = ("path", "split", "source", "age_years", *LABEL_COLUMNS.values(), *BOX_COLUMNS)
 IDENTITY = "identity"
-"""Further column that tells who is in a picture; rows of the same text show the same person."""
+"""Further column with the identity of the person; samples with the same text show the same person."""
 MAX_AGE = 120.0
-"""Ages above this many years are taken for mistakes."""
+"""Ages above this many years are errors."""
 
 _SHOWN_MISTAKES = 3
 _LONGEST_CELL = 4096
-"""Letters, as many as a path may have; a column takes 4 bytes for each in every row."""
+"""Characters, as many as a path may have; a column takes 4 bytes for each in every sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One picture and the labels of its face.
+    """One sample: an image and the labels of its face, a row of the CSV.
 
     Attributes:
-        path: of the picture; `shard.tar#member` for a picture in a tar archive.
+        path: of the image; `shard.tar#member` for an image in a tar archive.
         split: such as train, val or test.
-        source: data set that the picture comes from.
-        labels: class name per task; tasks without a label are left out.
+        source: data set of the image.
+        labels: class name per task; tasks without a label are omitted.
         age_years: age in years, None where it is not known.
         box: x, y, width, height of the face in pixels, None where it is not known.
         extra: text of every further column.
@@ -65,17 +65,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Manifest:
-    """The rows of one or several manifests as columns.
+    """The samples of one or several manifests as columns.
 
     Attributes:
-        paths: str (rows,), absolute; `/folder/shard.tar#member` for a picture in a tar archive.
-        splits: str (rows,).
-        sources: str (rows,).
-        labels: int64 (rows,) per task of `TASKS`: class index, or `MISSING`.
-        age_years: float32 (rows,): age in years, NaN where it is not known.
-        boxes: float32 (rows, 4): x, y, width, height in pixels, NaN where it is not known.
-        landmarks: float32 (rows, 5, 2): x, y in pixels as in `Detection.landmarks`, NaN where they are not known.
-        extra: str (rows,) per further column, empty where a row has none.
+        paths: str (samples,), absolute; `/folder/shard.tar#member` for an image in a tar archive.
+        splits: str (samples,).
+        sources: str (samples,).
+        labels: int64 (samples,) per task of `TASKS`: class index, or `MISSING`.
+        age_years: float32 (samples,): age in years, NaN where it is not known.
+        boxes: float32 (samples, 4): x, y, width, height in pixels, NaN where it is not known.
+        landmarks: float32 (samples, 5, 2): x, y in pixels as in `Detection.landmarks`, NaN where they are not known.
+        extra: str (samples,) per further column, empty where a sample has none.
     """
 
     paths: NDArray[np.str_]
@@ -92,16 +92,16 @@ class Manifest:
 
     @property
     def has_box(self) -> NDArray[np.bool_]:
-        """Bool (rows,): whether the row says where the face is."""
+        """Bool (samples,): whether the box of the face is known."""
         return np.asarray(~np.isnan(self.boxes).any(axis=1), np.bool_)
 
     @property
     def has_landmarks(self) -> bool:
-        """Whether any row says where the landmarks of its face are."""
+        """Whether the landmarks of any face are known."""
         return bool(np.isfinite(self.landmarks).any())
 
     def take(self, rows: ArrayLike) -> Self:
-        """Return the rows that a mask, a slice's indices or an index array names, in its order."""
+        """Return the samples of a mask or an index array, in its order."""
         chosen = np.asarray(rows)
         if chosen.dtype != np.bool_:
             chosen = chosen.astype(np.int64)
@@ -117,7 +117,7 @@ class Manifest:
         )
 
     def split(self, *names: str) -> Self:
-        """Return the rows of the named splits.
+        """Return the samples of the named splits.
 
         Raises:
             UserError: there is none; the message lists the splits there are.
@@ -125,11 +125,11 @@ class Manifest:
         found = self.take(np.isin(self.splits, names))
         if not len(found):
             known = ", ".join(sorted(set(self.splits.tolist()) - {""})) or "none"
-            raise UserError(f"no row belongs to split {' or '.join(names)}; the manifest has these splits: {known}.")
+            raise UserError(f"no sample belongs to split {' or '.join(names)}; the manifest has these splits: {known}.")
         return found
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows one by one, paths absolute."""
+        """Yield the samples one by one, with absolute paths."""
         has_box = self.has_box
         points = self.landmarks.reshape(len(self), -1)
         has_landmarks = np.asarray(np.isfinite(points).all(axis=1), np.bool_)
@@ -149,12 +149,12 @@ class Manifest:
 
     @property
     def people(self) -> NDArray[np.str_]:
-        """Str (rows,): who is in the picture, empty where that is not known."""
+        """Str (samples,): identity of the person, empty where it is not known."""
         return self.extra.get(IDENTITY, np.full(len(self), "", dtype=np.str_))
 
     @classmethod
     def from_rows(cls, rows: Iterable[Row]) -> Self:
-        """Return rows as columns; an age in years without a group gets its group."""
+        """Return samples as columns; an age in years without a group gets its group."""
         kept = list(rows)
         names = dict.fromkeys(name for row in kept for name in row.extra)
         years = [np.nan if row.age_years is None else row.age_years for row in kept]
@@ -173,7 +173,7 @@ class Manifest:
 
     @classmethod
     def concatenate(cls, manifests: Sequence[Self]) -> Self:
-        """Return the rows of several manifests, one after another; a column that one lacks is empty there."""
+        """Return the samples of several manifests, concatenated; a column that one of them lacks is empty there."""
         names = dict.fromkeys(name for manifest in manifests for name in manifest.extra)
         blank = [np.full(len(manifest), "", dtype=np.str_) for manifest in manifests]
         return cls(
@@ -195,8 +195,8 @@ def read_manifest(path: Path | str) -> Manifest:
     """Read a manifest CSV.
 
     Raises:
-        UserError: the file can't be read, a column is missing or twice there, or a value is wrong; the message names
-            the lines.
+        UserError: the file can't be read, a column is missing or repeated, or a value is wrong; the message names the
+            lines.
     """
     path = Path(path)
     try:
@@ -255,7 +255,7 @@ def _parse(reader: "csv.DictReader[str]", path: Path) -> list[Row]:
             mistakes.append(f"line {reader.line_num}: {error}")
     if mistakes:
         more = len(mistakes) - _SHOWN_MISTAKES
-        tail = f"; and {more} more lines are wrong" if more > 0 else ""
+        tail = f"; and {more} more lines have errors" if more > 0 else ""
         raise UserError(f"{path}, {'; '.join(mistakes[:_SHOWN_MISTAKES])}{tail}.")
     return rows
 
@@ -269,25 +269,25 @@ def _check_columns(columns: Sequence[str], path: Path) -> None:
 
 
 def _parse_row(cells: dict[str, str], folder: Path, extra: list[str]) -> Row:
-    """Return one line's row; the folder makes its path absolute.
+    """Return one line's sample; the folder makes its path absolute.
 
     Raises:
         ValueError: a value is wrong; the message is a clause without the line number.
     """
     if None in cells or None in cells.values():
-        raise ValueError("it has not as many cells as the first line")
+        raise ValueError("it does not have as many cells as the first line")
     if any("\0" in value for value in cells.values()):
         raise ValueError("it has a zero byte, as damaged files and those in UTF-16 have")
     if any(len(value) > _LONGEST_CELL for value in cells.values()):
-        raise ValueError(f"it has a cell of more than {_LONGEST_CELL} letters")
+        raise ValueError(f"it has a cell of more than {_LONGEST_CELL} characters")
     cells = {name: value.strip() for name, value in cells.items()}
     path = cells["path"] if "path" in cells else f"{cells['shard']}#{cells['file']}"
     if not path or path.startswith("#") or path.endswith("#"):
-        raise ValueError("it names no picture")
+        raise ValueError("it names no image")
     labels = {task: _label(cells[column], task) for task, column in LABEL_COLUMNS.items() if cells.get(column)}
     years = _age(cells["age_years"]) if cells.get("age_years") else None
     if years is not None and AGE in labels and LABELS[AGE][age_group_of(years)] != labels[AGE]:
-        raise ValueError(f"age_years {years:g} does not lie in age_group {labels[AGE]}")
+        raise ValueError(f"age_years {years:g} is not in age_group {labels[AGE]}")
     return Row(
         path=path if is_remote(path) else os.path.normpath(folder / path),
         split=cells.get("split", ""),

@@ -1,15 +1,15 @@
-"""What the loop is fed with when the pictures come as a stream: crops of the rows that were accepted as they passed.
+"""Inputs of the training loop from a stream: crops of the accepted samples.
 
-An epoch has a fixed number of rows. Several readers (worker processes times machines) take turns at the batches and
-share the shards; every batch depends on seed, epoch, its number and the number of readers alone. A stopped epoch goes
-on by reading its stream again from the beginning, without decoding what was trained on already.
+An epoch has a fixed number of samples. Several readers (worker processes times machines) take turns at the batches, and
+each reads some of the shards; every batch depends on seed, epoch, its number and the number of readers alone. A stopped
+epoch is resumed by reading its stream from the beginning, without decoding what was trained on already.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from facial_attributes_training.data.archive import PictureReader, decode_image
+from facial_attributes_training.data.archive import ImageReader, decode_image
 from facial_attributes_training.data.crops import CropReader
 from facial_attributes_training.data.datasets import Batch, Crops, Sample, collate
 from facial_attributes_training.data.loading import Item, streamed_batches
@@ -29,11 +29,11 @@ class StreamPlan:
 
     Attributes:
         epoch: number of the epoch.
-        rows: of the epoch, over all processes.
-        batch_size: rows of a step over all processes; rows that fill no whole step are left out.
-        parts: batches that a step is computed in.
-        rank, processes: this process, and how many there are.
-        start: steps to pass over, when a stopped epoch goes on.
+        rows: samples of the epoch, over all processes.
+        batch_size: samples of a step over all processes; a last, smaller step is dropped.
+        parts: number of partial batches of a step.
+        rank, processes: number of this process, and of all.
+        start: steps to skip, when a stopped epoch is resumed.
     """
 
     epoch: int
@@ -46,7 +46,7 @@ class StreamPlan:
 
     @property
     def steps(self) -> int:
-        """Steps of the whole epoch, passed over or not."""
+        """Steps of the whole epoch, skipped ones included."""
         return max(self.rows // self.batch_size, 1)
 
     @property
@@ -56,21 +56,21 @@ class StreamPlan:
 
     @property
     def size(self) -> int:
-        """Rows of one of this process's batches."""
+        """Samples of one of this process's batches."""
         return self.batch_size // (self.parts * self.processes)
 
 
 class StreamedCrops(Dataset[Sample]):
-    """Face crops out of passing shards, augmented as seed, epoch and place say; they can't be had in any order.
+    """Face crops from a stream of shards, augmented deterministically by seed, epoch and place; without random access.
 
     Args:
-        manifest: the rows; every path names a member of a tar shard, on this machine or another.
+        manifest: the samples; every path names a member of a tar shard, on this machine or another.
         size: side of the crop in pixels.
         margin: as in `facial_attributes_ros.imaging.crop`.
-        augmentation: None gives the crops as they are.
+        augmentation: None for the plain crops.
         seed: of order, acceptance and augmentation.
         kind: of the crop, one of `models.spec.CROPS`.
-        chances: float64 (rows,): how likely a row is taken as it passes; None takes all.
+        probabilities: float64 (samples,): of being accepted; None accepts all.
     """
 
     def __init__(
@@ -81,15 +81,17 @@ class StreamedCrops(Dataset[Sample]):
         augmentation: Augmentation | None = None,
         seed: int = 0,
         kind: str = BOX,
-        chances: NDArray[np.float64] | None = None,
+        probabilities: NDArray[np.float64] | None = None,
     ) -> None:
         self.manifest, self.size, self.margin = manifest, size, margin
         self.augmentation, self.seed, self.kind = augmentation, seed, kind
-        self.stream = ShardStream(manifest, chances, seed)
+        self.stream = ShardStream(manifest, probabilities, seed)
 
-    def accepting(self, chances: NDArray[np.float64]) -> "StreamedCrops":
-        """Return the same crops with other chances, float64 (rows,), of being taken."""
-        return StreamedCrops(self.manifest, self.size, self.margin, self.augmentation, self.seed, self.kind, chances)
+    def accepting(self, probabilities: NDArray[np.float64]) -> "StreamedCrops":
+        """Return the same crops with other probabilities of being accepted, float64 (samples,)."""
+        return StreamedCrops(
+            self.manifest, self.size, self.margin, self.augmentation, self.seed, self.kind, probabilities
+        )
 
     def batches(self, plan: StreamPlan, workers: int, pinned: bool) -> Iterator[Batch]:
         """Yield this process's batches of an epoch.
@@ -115,7 +117,7 @@ class _Batches(IterableDataset[Item]):
     def _read(self) -> Iterator[Batch]:
         plan, info = self.plan, get_worker_info()
         workers = info.num_workers if info else 1
-        # Workers take turns from the first one on, also where a stopped epoch goes on in the middle.
+        # Workers take turns from the first one on, also when a stopped epoch is resumed in the middle.
         lane = (plan.batches.start + (info.id if info else 0)) % workers
         stream = self.crops.stream.endless(plan.epoch, plan.rank * workers + lane, plan.processes * workers)
         for number in range(lane, plan.batches.stop, workers):
@@ -127,16 +129,16 @@ class _Batches(IterableDataset[Item]):
     def _sample(self, entry: Passing, place: int) -> Sample:
         row, data = entry
         crops = self.crops
-        reader = CropReader(crops.manifest, crops.size, crops.margin, _OnePicture(data), crops.kind)
+        reader = CropReader(crops.manifest, crops.size, crops.margin, _OneImage(data), crops.kind)
         return Crops(reader, crops.augmentation, crops.seed)[(row, self.plan.epoch, place)]
 
 
-class _OnePicture(PictureReader):
-    """Reads the picture that it was given, whatever the path."""
+class _OneImage(ImageReader):
+    """Returns a given image, whatever the path."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__()
         self._data = data
 
-    def picture(self, path: str) -> NDArray[np.uint8]:
+    def image(self, path: str) -> NDArray[np.uint8]:
         return decode_image(self._data, path)

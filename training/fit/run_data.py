@@ -155,7 +155,7 @@ def with_inputs(
         raise UserError(f"none of the {len(manifest)} pictures is there, such as {manifest.paths[0]}: get the data.")
     if recipe.cache is None:
         reader = CropReader(manifest, backbone.preprocess.image_size, margin, kind=recipe.data.crop)
-        reader.pictures.index(manifest.paths)
+        reader.images.index(manifest.paths)
         return Rows(manifest, weights, Crops(reader, augmentation, recipe.seed))
     if depth == 0:
         raise UserError("nothing before the first block is frozen here, so there is nothing to cache: set cache=null.")

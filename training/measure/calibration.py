@@ -1,14 +1,15 @@
-"""Confidences that are honest, and from which confidence on a label is named.
+"""Calibration: temperatures for the confidences, and thresholds below which a label is unknown.
 
-A temperature a task (C. Guo and others, 2017) is fitted on one half of the validation rows, and so is the threshold
-below which a label is left unknown. What they are worth is measured on the other half, and the other way round, so
-that neither a lucky half nor the fitting itself flatters them.
+A temperature per task (C. Guo and others, 2017) is fitted on one half of the validation samples, and so is the
+threshold below which a label is unknown. Both are measured on the other half, and in the other direction, so that
+neither a lucky half nor overfitting makes the metrics too high.
 
-The temperature is the most probable one under a normal prior on its logarithm. Without a prior, rows that are all right
-(or all wrong in the same way) drive it to zero or to infinity, as separable data do the coefficients of a logistic
-regression; a weakly informative prior is the remedy there (A. Gelman and others, 2008, A weakly informative default
-prior distribution for logistic and other regression models) and here. It is centred on 1, no change, and its deviation
-of a factor of 2 spans what networks need (Guo and others report 1.1 to 3). A thousand rows outweigh it; twenty don't.
+The temperature is the most probable one under a normal prior on its logarithm. Without a prior, samples that are all
+predicted correctly (or all wrongly in the same way) drive it to zero or to infinity, as separable data do the
+coefficients of a logistic regression; a weakly informative prior is the remedy there (A. Gelman and others, 2008, A
+weakly informative default prior distribution for logistic and other regression models) and here. It is centred on 1, no
+change, and its standard deviation of a factor of 2 covers what networks need (Guo and others report 1.1 to 3). A
+thousand samples outweigh it; twenty do not.
 """
 
 import math
@@ -34,11 +35,11 @@ from facial_attributes_ros.models.age_bands import BANDS, bands_of, youngest_pla
 from facial_attributes_ros.models.spec import GROUP_MIDDLES
 
 LOWEST, HIGHEST = 0.05, 20.0
-"""Between which temperatures the best is looked for; one that ends at a bound is refused."""
+"""Bounds of the search for the temperature; a result at a bound is refused."""
 PRIOR_DEVIATION: Final = math.log(2)
-"""Of the logarithm of a temperature, around 0."""
+"""Standard deviation of the prior on the logarithm of the temperature; its mean is 0."""
 MIN_ROWS = 20
-"""With fewer labelled rows nothing is fitted."""
+"""With fewer labelled samples nothing is fitted."""
 WANTED_PRECISION: Final[dict[str, float]] = {GENDER: 0.95, EMOTION: 0.70}
 """Share of the named labels that are to be right. About 70 % of the emotion labels that people gave are clearly right
 themselves, so that more can't be shown on such data. Age groups have a certainty instead, see `WANTED_NEAR`."""
@@ -47,26 +48,26 @@ WANTED_NEAR: Final = 0.75
 MOST_CERTAINTY: Final = 0.9
 """Largest certainty that an age needs, however poor the model: a certainty that holds is its own proof."""
 LUCK = 0.8
-"""Two-sided level of the interval whose lower end must reach the wanted precision, so that it holds on other rows too;
-in one of ten halves it would not."""
+"""Two-sided level of the interval whose lower end must reach the wanted precision, so that other samples reach it too,
+in nine of ten cases."""
 
 Logits = Mapping[str, NDArray[np.floating]]
 Labels = Mapping[str, NDArray[np.int64]]
 
 
 class NotFittedError(Exception):
-    """A task can't be calibrated on these rows; the text says why, without a full stop."""
+    """A task can't be calibrated on these samples; the text is the reason, without a full stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """A task's fit, measured on rows that nothing was fitted on.
+    """A task's fit, measured on held-out samples.
 
     Attributes:
-        rows: of the measurement.
+        rows: number of these samples.
         before, after: expected calibration error at temperature 1 and at the fitted one.
         nll, brier: negative log-likelihood and Brier score at both.
-        named: per data set, what is named at the fitted threshold.
+        named: per data set, coverage and precision at the fitted threshold.
     """
 
     rows: int
@@ -97,12 +98,12 @@ def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> f
     """Return the most probable temperature given the labels and the prior.
 
     Args:
-        logits: float (rows, classes), not divided by any temperature; minus infinity for classes that the model was
-            not trained on. Rows of such a class say nothing about the temperature and do not count.
-        truth: int64 (rows,): class indices; rows with `MISSING` do not count.
+        logits: float (samples, classes), not divided by any temperature; minus infinity for classes that the model was
+            not trained on. Samples of such a class do not count.
+        truth: int64 (samples,): class indices; samples with `MISSING` do not count.
 
     Raises:
-        NotFittedError: there are too few rows, or the temperature ends at a bound.
+        NotFittedError: there are too few samples, or the temperature is at a bound.
     """
     labelled = np.flatnonzero(truth != MISSING)
     labelled = labelled[np.isfinite(logits[labelled, truth[labelled]])]
@@ -119,61 +120,61 @@ def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> f
     # The search never ends exactly at a bound.
     if not low + 0.01 < best < high - 0.01:
         raise NotFittedError(
-            f"the temperature that fits {len(classes)} rows is at its bound of {LOWEST if best < 0 else HIGHEST:g}, so "
-            "the confidences there have little to do with being right"
+            f"the temperature that fits {len(classes)} samples is at its bound of {LOWEST if best < 0 else HIGHEST:g}, "
+            "so the confidences hardly depend on whether the label is correct"
         )
     return float(np.exp(best))
 
 
 def fit_threshold(confidence: NDArray[np.floating], right: NDArray[np.bool_], wanted: float) -> float:
-    """Return the lowest confidence from which on labels are right often enough.
+    """Return the lowest confidence above which labels have the wanted precision.
 
-    Often enough is where the lower end of an interval of level `LUCK` reaches the wanted precision; if it never does,
-    where the precision itself does; and 1 if that never does.
+    That is where the lower end of an interval of level `LUCK` reaches the wanted precision; if it never does, where the
+    precision itself does; and 1 if that never does.
 
     Args:
-        confidence: float (rows,): highest probability, calibrated.
-        right: bool (rows,): whether the most probable label is right.
+        confidence: float (samples,): highest probability, calibrated.
+        right: bool (samples,): whether the most probable label is correct.
         wanted: precision, 0 to 1.
 
     Raises:
-        NotFittedError: there are too few rows to show that precision, even if all of them were right.
+        NotFittedError: there are too few samples to show that precision, even if all labels were correct.
     """
     _check_rows(len(right), rows_to_show(wanted))
     order = np.argsort(-confidence, kind="stable")
     hits, named = np.cumsum(right[order]), np.arange(1, len(order) + 1)
     for precision in (wilson(hits, named, LUCK)[0], hits / named):
         if len(enough := np.flatnonzero(precision >= wanted)):
-            # Rounded down, so that the row that the threshold was read from is named itself.
+            # Rounded down, so that the sample at the threshold is known itself.
             return float(np.floor(confidence[order][enough[-1]] * 1000) / 1000)
     return 1.0
 
 
 def rows_to_show(wanted: float) -> int:
-    """Return with how many rows, all of them right, an interval of level `LUCK` lies above a precision."""
+    """Return the number of samples, all correct, for which an interval of level `LUCK` is above a precision."""
     z = float(norm.ppf((1 + LUCK) / 2))
     return max(MIN_ROWS, math.ceil(z**2 * wanted / (1 - wanted)))
 
 
 def rows_needed(task: str) -> int:
-    """Return how many labelled rows a task needs to be calibrated."""
+    """Return the number of labelled samples that a task needs to be calibrated."""
     return rows_to_show(WANTED_PRECISION[task]) if task in WANTED_PRECISION else MIN_ROWS
 
 
 def _check_rows(there: int, needed: int = MIN_ROWS) -> None:
     if there < needed:
-        raise NotFittedError(f"there are {there} labelled rows to fit on, and {needed} are needed")
+        raise NotFittedError(f"there are {there} labelled samples to fit on, and {needed} are needed")
 
 
 def calibrate(
     logits: Logits, manifest: Manifest, rows: NDArray[np.bool_], centroids: Sequence[float] = GROUP_MIDDLES
 ) -> Fit:
-    """Fit temperatures and thresholds on some rows.
+    """Fit temperatures and thresholds on some samples.
 
     Args:
-        logits: float (rows, classes) per task.
-        manifest: labels, sources and origins of the rows.
-        rows: bool (rows,): which to fit on.
+        logits: float (samples, classes) per task.
+        manifest: labels, sources and origins of the samples.
+        rows: bool (samples,): which to fit on.
         centroids: (9,) mean age of every age group in years.
     """
     fit = Fit({}, {}, age_centroids=tuple(centroids))
@@ -245,9 +246,9 @@ def _strictest(
     known: NDArray[np.bool_],
     wanted: float,
 ) -> float:
-    """Return the highest threshold that any source and origin of pictures needs by itself for a precision.
+    """Return the highest threshold that any source and origin of images needs by itself for a precision.
 
-    It would otherwise hold on the average of an accidental mix. Those with too few rows count together.
+    It would otherwise hold on the average of an accidental mix. Those with too few samples count together.
     """
     needed, counts = rows_to_show(wanted), np.bincount(groups[known])
     large = [known & (groups == group) for group in np.flatnonzero(counts >= needed)]
@@ -257,11 +258,11 @@ def _strictest(
 
 
 def both_ways(logits: Logits, manifest: Manifest, centroids: Sequence[float] = GROUP_MIDDLES) -> tuple[Way, Way]:
-    """Fit on each half of the rows and measure on the other; the fit of the first way is the one that is shipped.
+    """Fit on each half of the samples and measure on the other; the first fit is the one that is used.
 
     Args:
-        logits: float (rows, classes) per task.
-        manifest: labels, sources and origins of the rows.
+        logits: float (samples, classes) per task.
+        manifest: labels, sources and origins of the samples.
         centroids: (9,) mean age of every age group in years.
     """
     half = first_half(manifest)
@@ -313,6 +314,6 @@ def _held_out(logits: Logits, manifest: Manifest, task: str, rows: NDArray[np.bo
 def _confidence(
     logits: NDArray[np.floating], temperature: float, truth: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the highest probability, float64 (rows,), and whether it is the truth's, bool (rows,)."""
+    """Return the highest probability, float64 (samples,), and whether it is the true class's, bool (samples,)."""
     probabilities = softmax(np.asarray(logits, np.float64) / temperature, axis=1)
     return probabilities.max(axis=1), probabilities.argmax(axis=1) == truth

@@ -135,10 +135,10 @@ def _draws(rows: int, random: np.random.Generator) -> Iterator[NDArray[np.float6
     A thousand resamples at once would take kilobytes per sample.
     """
     yield np.ones((1, rows))
-    shares = np.full(rows, 1 / rows)
+    uniform = np.full(rows, 1 / rows)
     for start in range(0, BOOTSTRAP_SAMPLES, _DRAWS_AT_ONCE):
         count = min(_DRAWS_AT_ONCE, BOOTSTRAP_SAMPLES - start)
-        yield random.multinomial(rows, shares, count).astype(np.float64)
+        yield random.multinomial(rows, uniform, count).astype(np.float64)
 
 
 @dataclass(slots=True, eq=False)
@@ -186,10 +186,10 @@ class _ClassCounts:
         if not balanced:
             wrong, right = wrong.sum(axis=1, keepdims=True), right.sum(axis=1, keepdims=True)
         total = wrong + right
-        shares = np.divide(right, total, out=np.full_like(total, np.nan), where=total > 0)
-        there = ~np.isnan(shares)
+        rates = np.divide(right, total, out=np.full_like(total, np.nan), where=total > 0)
+        there = ~np.isnan(rates)
         # A rare class that is missing in a resample does not count in it.
-        sums = np.nansum(shares, axis=1)
+        sums = np.nansum(rates, axis=1)
         means = np.divide(sums, there.sum(axis=1), out=np.full_like(sums, np.nan), where=there.any(axis=1))
         return np.asarray(means, np.float64)
 

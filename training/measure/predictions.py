@@ -1,4 +1,4 @@
-"""A model's answers for every row of a manifest, and the CSV that keeps them."""
+"""A model's predictions for every sample of a manifest, and their CSV."""
 
 import csv
 import logging
@@ -11,11 +11,11 @@ from types import MappingProxyType
 from typing import Literal, Self
 
 import numpy as np
-from facial_attributes_training.data.archive import PictureError, PictureReader, is_remote
+from facial_attributes_training.data.archive import ImageError, ImageReader, is_remote
 from facial_attributes_training.data.manifest import LABEL_COLUMNS, Manifest, Row
 from facial_attributes_training.measure.corruptions import Cut
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.faces import FoundFace, face_at, main_face
-from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.scan import Scanned, face_numbers
 from numpy.typing import NDArray
 from scipy.special import softmax
@@ -31,11 +31,11 @@ from facial_attributes_ros.models.spec import LANDMARKS, ModelSpec
 from facial_attributes_ros.models.untrained import without_untrained
 
 CropMode = Literal["detect", "box", "none"]
-"""Find the face anew, take the manifest's box, or take the whole picture."""
+"""Detect the face, use the manifest's box, or use the whole image."""
 Progress = Callable[[int, int], None]
 
-_Cut = tuple[int, NDArray[np.uint8] | LeftOut]
-"""A row's place in the manifest, and its crop or why there is none."""
+_Cut = tuple[int, NDArray[np.uint8] | Excluded]
+"""A sample's index in the manifest, and its crop or why there is none."""
 _LOGGER = logging.getLogger(__name__)
 _BATCH = 64
 _READERS = 2
@@ -43,19 +43,19 @@ _READERS = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """What a model says of the rows of a manifest.
+    """A model's predictions for the samples of a manifest.
 
     Attributes:
-        manifest: the rows that were predicted.
-        logits: float32 (rows, classes) per task, not divided by any temperature; minus infinity for labels that the
+        manifest: the samples that were predicted.
+        logits: float32 (samples, classes) per task, not divided by any temperature; minus infinity for labels that the
             model was never trained on.
-        skipped: rows that could not be predicted, and why.
-        years: float64 (rows,): ages in years as the model tells them, None where it tells age groups alone.
+        skipped: samples that could not be predicted, and why.
+        years: float64 (samples,): predicted ages in years, None if the model predicts age groups alone.
     """
 
     manifest: Manifest
     logits: dict[str, NDArray[np.float32]]
-    skipped: list[LeftOut]
+    skipped: list[Excluded]
     years: NDArray[np.float64] | None = None
 
     @classmethod
@@ -64,24 +64,24 @@ class Predictions:
         manifest: Manifest,
         outputs: dict[str, NDArray[np.float32]],
         ages: AgeRegression | None = None,
-        skipped: Sequence[LeftOut] = (),
+        skipped: Sequence[Excluded] = (),
         untrained: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> Self:
-        """Return predictions from what `Engine.logits` gives.
+        """Return predictions from the outputs of `Engine.logits`.
 
-        An age in years gets its groups, and labels that were never trained get no probability.
+        An age in years gets its group probabilities, and labels that were never trained have probability 0.
         """
         years = None if ages is None or AGE not in outputs else ages.years(outputs[AGE][:, 0].astype(np.float64))
         logits = without_untrained(class_logits(outputs, ages), untrained)
         return cls(manifest, logits, list(skipped), years)
 
     def take(self, rows: NDArray[np.bool_]) -> Self:
-        """Return the predictions of some rows, bool (rows,)."""
+        """Return the predictions of some samples, bool (samples,)."""
         logits = {task: values[rows] for task, values in self.logits.items()}
         return type(self)(self.manifest.take(rows), logits, [], None if self.years is None else self.years[rows])
 
     def probabilities(self, task: str, temperature: float = 1.0) -> NDArray[np.float64]:
-        """Return float64 (rows, classes): the distributions of a task at a temperature."""
+        """Return float64 (samples, classes): the class probabilities of a task at a temperature."""
         return np.asarray(softmax(self.logits[task].astype(np.float64) / temperature, axis=1))
 
 
@@ -93,18 +93,18 @@ def predict_manifest(
     progress: Progress | None = None,
     cut: Cut | None = None,
 ) -> Predictions:
-    """Run a model over every row's face.
+    """Predict every sample's face with a model.
 
     Args:
         engine: the model.
-        manifest: the rows.
-        crop: which part of the pictures is the face.
-        detector: finds the faces for the mode `detect`.
-        progress: told after every batch how many rows are done and how many there are.
-        cut: cuts the faces out, such as a degradation; as at run time by default.
+        manifest: the samples.
+        crop: which part of an image is the face.
+        detector: detects the faces for the mode `detect`.
+        progress: called after every batch with the number of finished samples and of all.
+        cut: crops the faces, such as a corruption; as at run time by default.
 
     Raises:
-        UserError: no row can be predicted, or an archive can't be read.
+        UserError: no sample can be predicted, or an archive can't be read.
     """
     if crop == "box" and engine.spec.crop == LANDMARKS and not manifest.has_landmarks:
         _LOGGER.warning(
@@ -112,7 +112,7 @@ def predict_manifest(
             "follow the boxes, and the figures are worse than the model's.",
             engine.spec.name,
         )
-    reader = PictureReader()
+    reader = ImageReader()
     reader.index(manifest.paths)
     cutter = _Cutter(
         reader=reader,
@@ -124,11 +124,11 @@ def predict_manifest(
     )
     parts: list[dict[str, NDArray[np.float32]]] = []
     kept: list[int] = []
-    skipped: list[LeftOut] = []
+    skipped: list[Excluded] = []
     done = 0
     for batch in _batches(cutter, len(manifest), 1 if detector else _READERS):
-        crops = [(row, entry) for row, entry in batch if not isinstance(entry, LeftOut)]
-        skipped += [entry for _, entry in batch if isinstance(entry, LeftOut)]
+        crops = [(row, entry) for row, entry in batch if not isinstance(entry, Excluded)]
+        skipped += [entry for _, entry in batch if isinstance(entry, Excluded)]
         if crops:
             kept += [row for row, _ in crops]
             parts.append(engine.logits(np.stack([entry for _, entry in crops])))
@@ -137,7 +137,7 @@ def predict_manifest(
             progress(done, len(manifest))
     if not parts:
         why = f"; the first: {skipped[0].path}: {skipped[0].detail}" if skipped else ""
-        raise UserError(f"none of the {len(manifest)} rows can be predicted{why}.")
+        raise UserError(f"none of the {len(manifest)} samples can be predicted{why}.")
     outputs = {task: np.concatenate([part[task] for part in parts]) for task in engine.spec.tasks}
     spec = engine.spec
     kept_rows = manifest.take(np.array(kept))
@@ -146,9 +146,9 @@ def predict_manifest(
 
 @dataclass(frozen=True, slots=True)
 class _Cutter:
-    """Cuts the face out of one row's picture."""
+    """Crops the face of one sample."""
 
-    reader: PictureReader
+    reader: ImageReader
     rows: list[Row]
     mode: CropMode
     detector: FaceDetector | None
@@ -158,13 +158,13 @@ class _Cutter:
     def __call__(self, index: int) -> _Cut:
         row = self.rows[index]
         try:
-            picture = self.reader.picture(row.path)
-        except PictureError as error:
-            return index, LeftOut.of(row, "unreadable", str(error))
+            picture = self.reader.image(row.path)
+        except ImageError as error:
+            return index, Excluded.of(row, "unreadable", str(error))
         face = self._face(picture, row)
         if face is None:
             reason = "no face" if self.mode == "detect" else "no box"
-            return index, LeftOut.of(row, reason, "the detector finds none" if self.mode == "detect" else "not given")
+            return index, Excluded.of(row, reason, "the detector finds none" if self.mode == "detect" else "not given")
         landmarks = None if face.landmarks is None else np.reshape(face.landmarks, (1, 5, 2))
         return index, self.cut(picture, face_frames(self.spec, [face.box], landmarks)[0], self.spec.image_size)
 
@@ -180,7 +180,7 @@ class _Cutter:
 
 
 def _batches(cutter: _Cutter, rows: int, readers: int) -> Iterator[list[_Cut]]:
-    """Yield batches of crops; the next is cut while the model works on the last."""
+    """Yield batches of crops; the next is cropped while the model computes the last."""
     starts = range(0, rows, _BATCH)
     with ThreadPoolExecutor(readers) as pool:
 
@@ -200,14 +200,14 @@ def write_predictions(
     ages: NDArray[np.float64] | None,
     first_half: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Write one line a row: the truth, the predicted label, the probability of every class, and further columns.
+    """Write one line per sample: the truth, the predicted label, the probability of every class, and further columns.
 
     Args:
-        path: of the CSV; pictures are named relative to it.
+        path: of the CSV; image paths are relative to it.
         predictions: what to write.
         temperatures: per task; the probabilities are calibrated with them.
-        ages: float64 (rows,): expected ages in years, None if the model does not tell ages.
-        first_half: bool (rows,): which rows are of the half that calibrations are fitted on, for the column `half`.
+        ages: float64 (samples,): expected ages in years, None if the model does not predict ages.
+        first_half: bool (samples,): the half that calibrations are fitted on, for the column `half`.
 
     Raises:
         UserError: the file can't be written.

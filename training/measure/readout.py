@@ -1,9 +1,9 @@
-"""Fitting the last layer of emotion: two experts, and how much each counts on a source that neither has seen.
+"""Fit the last layer of emotion: a product of two experts, weighted by their accuracy on unseen sources.
 
-What a network says of the sources that it was trained on is right so often that a layer fitted there leans on it, and
-fails elsewhere. So each expert is a softmax regression of its own, on rows that the network was not trained on; their
-product is taken (Hinton 2002), with exponents that are fitted to what both say of sources that neither the network nor
-they have seen (stacking, Wolpert 1992).
+On the sources that it was trained on, a network is correct so often that a layer fitted there relies on it, and fails
+elsewhere. So each expert is a softmax regression of its own, on samples that the network was not trained on. The result
+is their product (Hinton 2002), with exponents that are fitted to both experts' predictions for sources that neither the
+network nor they have seen (stacking, Wolpert 1992).
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from facial_attributes_ros.attributes import EMOTION, LABELS
 
 CLASSES = len(LABELS[EMOTION])
 BALANCE = 0.8
-"""Power of the inverse number of rows of a source and class that a row counts by."""
+"""Power of the inverse number of samples of a source and class that a sample counts by."""
 _LIMITS = {"maxiter": 60, "ftol": 1e-7}
 PIXEL_PENALTY, EXPRESSION_PENALTY = 3e-3, 3e-3
 """Weights of the squared distance from doing nothing, for a mean cross-entropy."""
@@ -32,11 +32,11 @@ class ReadoutRows:
     """What a last layer is fitted on.
 
     Attributes:
-        log_probabilities: float64 (rows, classes): of the emotion head, from pixels.
-        expressions: float64 (rows, expressions): the second output; no columns for a network without it.
-        labels: int64 (rows,): classes.
-        sources: str (rows,): where the rows come from.
-        unseen: bool (rows,): whether the network was not trained on other rows of that source.
+        log_probabilities: float64 (samples, classes): of the emotion head, from pixels.
+        expressions: float64 (samples, expressions): the second output; no columns for a network without it.
+        labels: int64 (samples,): classes.
+        sources: str (samples,): where the samples come from.
+        unseen: bool (samples,): whether the network was not trained on other samples of that source.
     """
 
     log_probabilities: Array
@@ -46,7 +46,7 @@ class ReadoutRows:
     unseen: NDArray[np.bool_]
 
     def take(self, rows: NDArray[np.bool_]) -> Self:
-        """Return some of the rows."""
+        """Return some of the samples."""
         return type(self)(
             self.log_probabilities[rows],
             self.expressions[rows],
@@ -57,7 +57,7 @@ class ReadoutRows:
 
     @property
     def weights(self) -> Array:
-        """Float64 (rows,), with sum 1: classes of a source nearly alike; unseen sources and the others half each."""
+        """Float64 (samples,), with sum 1: classes of a source nearly alike; unseen sources and the others half each."""
         cells = np.unique(np.char.add(self.sources, self.labels.astype(str)), return_inverse=True)[1]
         weights = np.bincount(cells)[cells] ** -BALANCE
         for part in (self.unseen, ~self.unseen):
@@ -81,37 +81,37 @@ class Readout:
     bias: Array
 
     def __call__(self, rows: ReadoutRows) -> Array:
-        """Return logits (rows, classes)."""
+        """Return logits (samples, classes)."""
         return rows.log_probabilities @ self.pixels.T + rows.expressions @ self.expression.T + self.bias
 
 
 def fit_readout(rows: ReadoutRows, together: Sequence[Sequence[str]] = ()) -> Readout:
-    """Return the last layer that does best on sources left out.
+    """Return the last layer with the lowest loss on held-out sources.
 
-    The experts are fitted on all rows. How much each counts is fitted on the unseen sources, each of which is left out
-    of experts of its own for that; where there are not two of them, both count alike.
+    The experts are fitted on all samples. Their exponents are fitted on the unseen sources, each held out of experts of
+    its own; with fewer than two unseen sources, both exponents are 1.
 
     Args:
-        rows: of several sources.
-        together: groups of unseen sources that are left out together; every other one is left out alone.
+        rows: samples of several sources.
+        together: groups of unseen sources that are held out together; every other source is held out alone.
     """
-    shares = _fit_shares(rows, folds(rows, together))
+    exponents = _fit_exponents(rows, folds(rows, together))
     pixels, expression = _experts(rows)
-    bias = shares[0] * pixels.bias + shares[1] * expression.bias
-    return Readout(shares[0] * pixels.pixels, shares[1] * expression.expression, bias)
+    bias = exponents[0] * pixels.bias + exponents[1] * expression.bias
+    return Readout(exponents[0] * pixels.pixels, exponents[1] * expression.expression, bias)
 
 
 def folds(rows: ReadoutRows, together: Sequence[Sequence[str]]) -> NDArray[np.str_]:
-    """Return str (rows,): the source of every row, or the group of sources that it is left out with."""
+    """Return str (samples,): the source of every sample, or the group of sources that it is held out with."""
     group = {source: "+".join(names) for names in together for source in names}
     return np.array([group.get(source, source) for source in rows.sources.tolist()], np.str_)
 
 
-def left_out(rows: ReadoutRows, together: Sequence[Sequence[str]]) -> Array:
-    """Return logits (rows, classes) of every row from a last layer that was fitted without its source.
+def held_out(rows: ReadoutRows, together: Sequence[Sequence[str]]) -> Array:
+    """Return logits (samples, classes) of every sample from a last layer that was fitted without its source.
 
     Args:
-        rows: all of them.
+        rows: all samples.
         together: as in `fit_readout`.
     """
     logits, parts = np.empty((len(rows.labels), CLASSES)), folds(rows, together)
@@ -152,8 +152,8 @@ def _softmax_regression(inputs: Array, rows: ReadoutRows, start: Array, penalty:
     return found.x[:-CLASSES].reshape(start.shape), found.x[-CLASSES:]
 
 
-def _fit_shares(rows: ReadoutRows, parts: NDArray[np.str_]) -> Array:
-    """Return how much each expert's logits count on unseen sources, float64 (2,), none below 0."""
+def _fit_exponents(rows: ReadoutRows, parts: NDArray[np.str_]) -> Array:
+    """Return the exponents of the two experts on unseen sources, float64 (2,), none below 0."""
     unseen = np.unique(parts[rows.unseen])
     if len(unseen) < 2:
         return np.ones(2)
@@ -164,8 +164,8 @@ def _fit_shares(rows: ReadoutRows, parts: NDArray[np.str_]) -> Array:
     judged, scores = rows.take(rows.unseen), scores[:, rows.unseen]
     truth, weights = np.eye(CLASSES)[judged.labels], judged.weights
 
-    def objective(shares: Array) -> tuple[float, Array]:
-        loss, slopes = _cross_entropy(np.tensordot(shares, scores, 1), truth, weights)
+    def objective(exponents: Array) -> tuple[float, Array]:
+        loss, slopes = _cross_entropy(np.tensordot(exponents, scores, 1), truth, weights)
         return loss, (slopes * scores).sum(axis=(1, 2))
 
     found = minimize(objective, np.full(2, 0.5), jac=True, method="L-BFGS-B", bounds=[(0, None)] * 2, options=_LIMITS)

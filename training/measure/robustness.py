@@ -87,8 +87,8 @@ def measure_robustness(
     kinds: tuple[Corruption | None, ...] = (None, *corruptions())
     total, conditions = len(manifest) * len(kinds), []
     for number, kind in enumerate(kinds):
-        tell = _shifted(progress, number * len(manifest), total)
-        predictions = predict_manifest(engine, manifest, crop, detector, tell, kind)
+        report = _shifted(progress, number * len(manifest), total)
+        predictions = predict_manifest(engine, manifest, crop, detector, report, kind)
         name, label = (kind.kind, kind.label) if kind else (CLEAN, "")
         ages = expected_ages(predictions, engine.spec, temperatures.get(AGE, 1.0))
         conditions.append(Condition(name, label, _figures(predictions, ages, fit or Fit.of(engine.spec))))

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from facial_attributes_training.data.manifest import Row
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.faces import Box, is_same_face
-from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.scan import Scanned
 from facial_attributes_training.prepare.splits import held_out_rank
 
 
-def drop_duplicates(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tuple[list[Row], list[LeftOut]]:
+def drop_duplicates(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tuple[list[Row], list[Excluded]]:
     """Keep one sample of every face, and list the excluded ones.
 
     An image in several splits stays in the held-out one (test before val before the others, by any of their names), so
@@ -21,7 +21,7 @@ def drop_duplicates(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tupl
         scanned: findings by path.
     """
     keepers: dict[str, list[Row]] = {}
-    left_out: dict[int, LeftOut] = {}
+    excluded: dict[int, Excluded] = {}
     for index in sorted(range(len(rows)), key=lambda index: held_out_rank(rows[index].split)):
         row = rows[index]
         rivals = keepers.setdefault(scanned[row.path].fingerprint, [])
@@ -29,9 +29,9 @@ def drop_duplicates(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tupl
         if keeper is None:
             rivals.append(row)
         else:
-            left_out[index] = LeftOut.of(row, _reason(row, keeper), f"same image as {keeper.path}")
-    kept = [row for index, row in enumerate(rows) if index not in left_out]
-    return kept, [left_out[index] for index in sorted(left_out)]
+            excluded[index] = Excluded.of(row, _reason(row, keeper), f"same image as {keeper.path}")
+    kept = [row for index, row in enumerate(rows) if index not in excluded]
+    return kept, [excluded[index] for index in sorted(excluded)]
 
 
 def _is_same(box: Box | None, other: Box | None) -> bool:

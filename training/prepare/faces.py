@@ -1,4 +1,4 @@
-"""Which of the faces that the detector found is the one that a row's labels speak of."""
+"""Select the detected face that a sample's labels belong to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ _NUMBERS = 15
 """Numbers of a found face: its box, its score and five landmarks."""
 
 SAME_FACE = 0.3
-"""Boxes that overlap by at least this (intersection over union) hold the same face; data sets cut tighter or wider."""
+"""Smallest intersection over union of two boxes of the same face; data sets crop tighter or wider."""
 SECOND_FACE = 0.5
-"""A further face counts when its side is at least this share of the main face's; smaller ones are bystanders."""
+"""A further face counts if its side is at least this fraction of the main face's; smaller ones are bystanders."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFace:
-    """A face that the detector found.
+    """A detected face.
 
     Attributes:
         box: x, y, width, height in pixels.
@@ -33,10 +33,10 @@ class FoundFace:
 
 
 def main_face(scanned: Scanned) -> tuple[FoundFace | None, int]:
-    """Return the face that an image shows, None if there is none, and the number of faces that count.
+    """Return the main face of an image, None without one, and the number of faces that count.
 
-    The main face is large, near the centre and sure: the largest product of area, score, and a bell over the distance
-    from the centre, for pictures that their makers cut around one face.
+    The main face is large, near the centre and detected with confidence: it has the largest product of area, score, and
+    a Gaussian of the distance from the centre. This is for images that were cropped around one face.
     """
     faces = _array(scanned.faces)
     if not len(faces):
@@ -50,17 +50,17 @@ def main_face(scanned: Scanned) -> tuple[FoundFace | None, int]:
 
 
 def face_at(scanned: Scanned, place: Sequence[float]) -> FoundFace | None:
-    """Return the found face that overlaps a given box most, None if none is the same face."""
+    """Return the detected face that overlaps a given box most, None if none is the same face."""
     faces = _array(scanned.faces)
     if not len(faces):
         return None
-    shared = overlaps(faces[:, :4], np.asarray([place], np.float64))[:, 0]
-    best = int(np.argmax(shared))
-    return _face(faces[best]) if shared[best] >= SAME_FACE else None
+    found = overlaps(faces[:, :4], np.asarray([place], np.float64))[:, 0]
+    best = int(np.argmax(found))
+    return _face(faces[best]) if found[best] >= SAME_FACE else None
 
 
 def is_same_face(box: Box, other: Box) -> bool:
-    """Return whether two boxes of one picture hold the same face."""
+    """Return whether two boxes of one image are of the same face."""
     return bool(overlaps(np.array([box]), np.array([other]))[0, 0] >= SAME_FACE)
 
 

@@ -1,4 +1,4 @@
-"""Pictures that two sets of rows share, so that nothing is measured on what was trained on."""
+"""Images that two sets of samples have in common, so that no model is measured on what it was trained on."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from facial_attributes_training.data.archive import is_remote
 from facial_attributes_training.data.manifest import Row, read_manifest
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.perceptual_hash import ImageHashes, near_copies
 from facial_attributes_training.prepare.scan import Progress, Scanned, recorded_fingerprints, scan
 from facial_attributes_training.prepare.splits import held_out_rank
@@ -16,21 +16,21 @@ from facial_attributes_training.prepare.splits import held_out_rank
 _LOGGER = logging.getLogger(__name__)
 
 SCAN_FILE = "scan.jsonl"
-"""Where `prepare` keeps what it found in the pictures, beside the manifests."""
+"""Where `prepare` keeps what it found in the images, beside the manifests."""
 AGAINST_FILE = "scan-against.jsonl"
-"""What was found in pictures of other manifests that have no such file."""
+"""What was found in images of other manifests that have no such file."""
 NEAR_COPY_OF = "near_copy_of"
 """Further column that names the split which holds a near copy of an image, as the owner of a data set has found out."""
-SAME_FILE, SAME_PIXELS, NEAR_COPY = "same file", "same picture", "near copy"
-"""How two pictures are the same, as in "near copy as"."""
+SAME_FILE, SAME_PIXELS, NEAR_COPY = "same file", "same image", "near copy"
+"""How two images are the same, as in "near copy as"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A picture that is in another set too.
+    """An image that is in another set too.
 
     Attributes:
-        other: path of the picture there.
+        other: path of the image there.
         how: one of `SAME_FILE`, `SAME_PIXELS` and `NEAR_COPY`.
     """
 
@@ -38,31 +38,31 @@ class Match:
     how: str
 
 
-def drop_marked_copies(rows: Sequence[Row]) -> tuple[list[Row], list[LeftOut]]:
-    """Drop rows that the data set itself calls a near copy of an image in a split that is held out more than theirs."""
-    kept, left_out = [], []
+def drop_marked_copies(rows: Sequence[Row]) -> tuple[list[Row], list[Excluded]]:
+    """Exclude samples that the data set itself marks as near copies of an image in a split held out before theirs."""
+    kept, excluded = [], []
     for row in rows:
         split = row.extra.get(NEAR_COPY_OF, "")
         if split and held_out_rank(split) < held_out_rank(row.split):
-            left_out.append(LeftOut.of(row, NEAR_COPY, f"the data set calls it a near copy of an image of {split}"))
+            excluded.append(Excluded.of(row, NEAR_COPY, f"the data set calls it a near copy of an image of {split}"))
         else:
             kept.append(row)
-    return kept, left_out
+    return kept, excluded
 
 
-def looked_at(
+def findings_of(
     paths: Iterable[str], manifests: Iterable[Path], log: Path, workers: int = 1, progress: Progress | None = None
 ) -> dict[str, Scanned]:
-    """Return what is known of pictures, by path; those that `prepare` has not looked at are looked at now.
+    """Return the findings of images by path; those that `prepare` has not scanned are scanned now.
 
-    Those on other machines are missing, and those that can't be read have their error.
+    Images on other machines are missing, and those that can't be read have their error.
 
     Args:
-        paths: of the pictures.
-        manifests: CSV files; what `prepare` has found stands beside them.
-        log: where to keep what is found now, so that a stopped run goes on.
+        paths: of the images.
+        manifests: CSV files; the findings of `prepare` are beside them.
+        log: where to keep new findings, so that a stopped run can be resumed.
         workers: number of processes.
-        progress: told how far the looking is.
+        progress: called with the number of scanned images and of all.
 
     Raises:
         UserError: the log can't be written.
@@ -77,13 +77,13 @@ def looked_at(
     return {path: known[path] for path in wanted if path in known}
 
 
-def same_pictures(paths: Sequence[str], rivals: Iterable[str], known: Mapping[str, Scanned]) -> dict[str, Match]:
-    """Return the pictures that are among others too, by path: the same file, the same pixels, or a near copy.
+def same_images(paths: Sequence[str], rivals: Iterable[str], known: Mapping[str, Scanned]) -> dict[str, Match]:
+    """Return the images that are among others too, by path: the same file, the same pixels, or a near copy.
 
     Args:
-        paths: of the pictures.
-        rivals: to look among.
-        known: what `looked_at` returns for both; pictures of which it has no look are compared by their paths alone.
+        paths: of the images.
+        rivals: paths of the others.
+        known: what `findings_of` returns for both; images without findings are compared by their paths alone.
     """
     known = {path: scanned for path, scanned in known.items() if not scanned.error}
     candidates = list(dict.fromkeys(rivals))
@@ -104,56 +104,56 @@ def same_pictures(paths: Sequence[str], rivals: Iterable[str], known: Mapping[st
     return matches
 
 
-def look_at_manifests(
+def findings_of_manifests(
     manifests: Sequence[Path], out: Path, workers: int = 1, progress: Progress | None = None
 ) -> dict[str, Scanned]:
-    """Return what is known of the pictures of some manifests by path; pictures not scanned yet are decoded.
+    """Return the findings of the images of some manifests by path; images not scanned yet are decoded.
 
-    A warning tells how many can't be read, for nothing is compared with them.
+    A warning gives the number of those that can't be read, since they are not compared.
 
     Args:
         manifests: the CSV files.
         out: folder to keep new findings in.
         workers: number of processes.
-        progress: told how far the decoding is.
+        progress: called with the number of scanned images and of all.
 
     Raises:
         UserError: a manifest can't be read, or the folder can't be written to.
     """
     paths = list(dict.fromkeys(path for file in manifests for path in read_manifest(file).paths.tolist()))
-    known = looked_at(paths, manifests, out / AGAINST_FILE, workers, progress)
+    known = findings_of(paths, manifests, out / AGAINST_FILE, workers, progress)
     errors = [scanned.error for scanned in known.values() if scanned.error]
     if errors:
         files = ", ".join(map(str, manifests))
-        _LOGGER.warning("%d pictures of %s are not compared, as in: %s", len(errors), files, errors[0])
+        _LOGGER.warning("%d images of %s are not compared, such as: %s", len(errors), files, errors[0])
     return known
 
 
 def drop_known(
     rows: Sequence[Row], scanned: Mapping[str, Scanned], known: Mapping[str, Scanned]
-) -> tuple[list[Row], list[LeftOut]]:
-    """Leave out the rows whose picture is known, be it as a near copy.
+) -> tuple[list[Row], list[Excluded]]:
+    """Exclude the samples whose image is known, also as a near copy.
 
     Args:
-        rows: to choose from.
+        rows: the samples.
         scanned: findings by path.
-        known: the same of every known picture.
+        known: the same of every known image.
     """
-    matches = same_pictures([row.path for row in rows], known, {**scanned, **known})
+    matches = same_images([row.path for row in rows], known, {**scanned, **known})
     kept = [row for row in rows if row.path not in matches]
-    left_out = [
-        LeftOut.of(row, "in another manifest", f"{match.how} as {match.other}")
+    excluded = [
+        Excluded.of(row, "in another manifest", f"{match.how} as {match.other}")
         for row in rows
         if (match := matches.get(row.path))
     ]
-    return kept, left_out
+    return kept, excluded
 
 
-def drop_near_copies(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tuple[list[Row], list[LeftOut]]:
-    """Leave out the rows whose picture is a near copy of one in a split that is held out before theirs.
+def drop_near_copies(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tuple[list[Row], list[Excluded]]:
+    """Exclude the samples whose image is a near copy of one in a split that is held out before theirs.
 
-    Within a split near copies stay: they don't flatter any figure, and a series of photographs of a person is a way in
-    which data sets are made. The same pixels are left to `drop_duplicates`, which looks at the boxes too.
+    Within a split near copies stay: they don't make metrics too high, and many data sets contain series of photographs
+    of a person. Images with the same pixels are left to `drop_duplicates`, which compares the boxes too.
 
     Args:
         rows: in the order to keep.
@@ -172,14 +172,14 @@ def drop_near_copies(rows: Sequence[Row], scanned: Mapping[str, Scanned]) -> tup
             found = near_copies(looks, others, groups, other_groups).tolist()
             copies |= {(split, path): kept[place] for path, place in zip(own, found, strict=True) if place >= 0}
         kept += [path for path in own if (split, path) not in copies]
-    left_out = [
-        LeftOut.of(row, "near copy in another split", f"a near copy of {copies[row.split, row.path]}")
+    excluded = [
+        Excluded.of(row, "near copy in another split", f"a near copy of {copies[row.split, row.path]}")
         for row in rows
         if (row.split, row.path) in copies
     ]
-    return [row for row in rows if (row.split, row.path) not in copies], left_out
+    return [row for row in rows if (row.split, row.path) not in copies], excluded
 
 
 def _held_out(rows: Sequence[Row]) -> list[str]:
-    """Return the splits in the order in which they keep their rows."""
+    """Return the splits in the order in which they keep their samples."""
     return sorted(dict.fromkeys(row.split for row in rows), key=held_out_rank)

@@ -1,7 +1,7 @@
-"""Look at every picture once: decode it, take its fingerprint, find its faces; in parallel, and resumable.
+"""Scan every image once: decode it, hash it, detect its faces; in parallel, and resumable.
 
-What is found goes line by line into a JSON-lines file. A run that was stopped reads that file and goes on with the
-pictures that are not in it.
+The findings go line by line to a JSON-lines file. A resumed run reads that file and continues with the images that are
+not in it.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from facial_attributes_training.data.archive import PictureReader, file_of, file_state, split_member
+from facial_attributes_training.data.archive import ImageReader, file_of, file_state, split_member
 from facial_attributes_training.prepare.perceptual_hash import describe, is_description
 from numpy.typing import NDArray
 
@@ -40,27 +40,27 @@ _LENGTHS = (_FACE_BEFORE, _FACE)
 DetectorFactory = Callable[[], FaceDetector]
 """Makes the detector in every worker process; must survive pickling, such as a `functools.partial`."""
 Progress = Callable[[int, int], None]
-"""Takes how many pictures are done and how many there are."""
+"""Called with the number of finished images and of all."""
 
 _LOGGER = logging.getLogger(__name__)
 _CHUNK = 64
 _CHUNKS_AHEAD = 4
-_worker: tuple[PictureReader, FaceDetector | None]
+_worker: tuple[ImageReader, FaceDetector | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What one look at a picture gave.
+    """The findings of one image.
 
     Attributes:
-        path: of the picture.
+        path: of the image.
         width, height: in pixels, 0 if it could not be decoded.
-        fingerprint: the same for pictures with the same pixels.
-        look: nearly the same for near copies, see `perceptual_hash`.
+        fingerprint: the same for images with the same pixels.
+        look: perceptual hash, nearly the same for near copies, see `perceptual_hash`.
         faces: x, y, width, height in pixels, score, and x, y of the five landmarks of every face, best score first;
-            which are None if the detector gives none; None if no faces were looked for.
-        error: why the picture could not be decoded, empty if it could.
-        state: size in bytes and time in nanoseconds of the file at that time, by which a changed one is known.
+            which are None if the detector has none; None without a detector.
+        error: why the image could not be decoded, empty if it could.
+        state: size in bytes and time in nanoseconds of the file at that time, to notice changes.
     """
 
     path: str
@@ -74,17 +74,17 @@ class Scanned:
 
 
 def fingerprint(picture: NDArray[np.uint8]) -> str:
-    """Return a text that is the same for pictures with the same pixels, whatever their files say."""
+    """Return a hash of the pixels, which does not depend on the file."""
     size = np.asarray(picture.shape, np.int64).tobytes()
     return hashlib.blake2b(size + np.ascontiguousarray(picture).tobytes(), digest_size=12).hexdigest()
 
 
-def scan_picture(reader: PictureReader, detector: FaceDetector | None, path: str) -> Scanned:
-    """Decode one picture and find its faces, if there is a detector to find them."""
+def scan_image(reader: ImageReader, detector: FaceDetector | None, path: str) -> Scanned:
+    """Decode one image and detect its faces, if there is a detector."""
     state = file_state(path)
     try:
-        picture = reader.picture(path)
-    except UserError as error:  # an archive may go or change while it is read
+        picture = reader.image(path)
+    except UserError as error:  # an archive may vanish or change while it is read
         return Scanned(path, error=str(error), state=state)
     height, width = picture.shape[:2]
     faces = None if detector is None else [face_numbers(face) for face in detector.detect(picture)]
@@ -107,13 +107,13 @@ def recorded_fingerprints(log: Path) -> dict[str, Scanned]:
     try:
         return {entry.path: entry for entry in _entries(_whole_lines(log)[1:]) if _holds(entry)}
     except (OSError, ValueError) as error:
-        _LOGGER.warning("%s is damaged (%s), so its pictures are looked at again.", log, error)
+        _LOGGER.warning("%s is damaged (%s), so its images are scanned again.", log, error)
         return {}
 
 
 def _holds(scanned: Scanned) -> bool:
-    """Return whether a finding still says all that there is to say of its picture."""
-    # Logs of before near copies were looked for lack the look.
+    """Return whether a finding is complete and its image has not changed."""
+    # Logs of older versions have no perceptual hash.
     return not scanned.error and is_description(scanned.look) and scanned.state == file_state(scanned.path)
 
 
@@ -130,19 +130,19 @@ def scan(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Scanned]:
-    """Scan pictures, or take from the log what an earlier run has scanned.
+    """Scan images, or read from the log what an earlier run has scanned.
 
     Args:
-        paths: of the pictures, each once.
+        paths: of the images, each once.
         log: JSON-lines file that the findings are appended to.
-        settings: everything that changes the findings; the log of other settings is refused.
+        settings: everything that changes the findings; a log of other settings is refused.
         make_detector: None to decode only.
         workers: number of processes; 1 works in this one.
-        progress: told after every chunk of pictures.
+        progress: called after every chunk of images.
 
     Returns:
-        The findings by path. Pictures that failed earlier or have changed since are looked at again; those
-        in an archive that can't be read have its error.
+        The findings by path. Images that failed earlier or have changed since are scanned again; those in an archive
+        that can't be read have its error.
 
     Raises:
         UserError: the log belongs to other settings or can't be written, or a worker died.
@@ -150,12 +150,12 @@ def scan(
     found = _read_log(log, settings)
     wanted = set(paths)
     found = {path: entry for path, entry in found.items() if path in wanted and _holds(entry) and _is_whole(entry)}
-    reader = PictureReader()
+    reader = ImageReader()
     missing = [path for path in paths if path not in found]
     found |= _in_broken_archives(reader, missing)
     missing = [path for path in missing if path not in found]
-    tell = progress or _tell_nobody
-    tell(len(found), len(paths))
+    report = progress or _ignore
+    report(len(found), len(paths))
     if not missing:
         return found
     chunks = (missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK))
@@ -165,7 +165,7 @@ def scan(
                 file.writelines(json.dumps(asdict(scanned)) + "\n" for scanned in results)
                 file.flush()
                 found |= {scanned.path: scanned for scanned in results}
-                tell(len(found), len(paths))
+                report(len(found), len(paths))
     except BrokenProcessPool as error:
         raise UserError("a worker process was killed, perhaps for memory; run again with fewer workers.") from error
     except OSError as error:
@@ -173,14 +173,14 @@ def scan(
     return found
 
 
-def _in_broken_archives(reader: PictureReader, paths: Sequence[str]) -> dict[str, Scanned]:
-    """Index every archive, and return the pictures of those that can't be read, with the reason, by path."""
+def _in_broken_archives(reader: ImageReader, paths: Sequence[str]) -> dict[str, Scanned]:
+    """Index every archive, and return the images of those that can't be read, with the reason, by path."""
     first = {file_of(path): path for path in paths if split_member(path)}
     errors = {}
     for archive, path in first.items():
         try:
             reader.index([path])
-        except (UserError, ValueError) as error:  # ValueError: a name that no file can have
+        except (UserError, ValueError) as error:  # ValueError: an invalid file name
             errors[archive] = str(error)
     return {
         path: Scanned(path, error=errors[archive], state=file_state(path))
@@ -189,16 +189,16 @@ def _in_broken_archives(reader: PictureReader, paths: Sequence[str]) -> dict[str
     }
 
 
-def _tell_nobody(_done: int, _total: int) -> None:
+def _ignore(_done: int, _total: int) -> None:
     pass
 
 
 def _scan_chunks(
-    chunks: Iterator[list[str]], reader: PictureReader, make_detector: DetectorFactory | None, workers: int
+    chunks: Iterator[list[str]], reader: ImageReader, make_detector: DetectorFactory | None, workers: int
 ) -> Iterator[list[Scanned]]:
     if workers <= 1:
         detector = make_detector() if make_detector else None
-        yield from ([scan_picture(reader, detector, path) for path in chunk] for chunk in chunks)
+        yield from ([scan_image(reader, detector, path) for path in chunk] for chunk in chunks)
         return
     # OpenCV's threads do not survive a fork, hence spawned workers.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (reader, make_detector))
@@ -213,16 +213,16 @@ def _scan_chunks(
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker(reader: PictureReader, make_detector: DetectorFactory | None) -> None:
+def _start_worker(reader: ImageReader, make_detector: DetectorFactory | None) -> None:
     global _worker
-    # Ctrl-C is the main process's to handle; a worker outlives none that was killed.
+    # The main process handles Ctrl-C; a worker ends with it, also when it was killed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _worker = (reader, make_detector() if make_detector else None)
 
 
-def _die_with_parent() -> None:
+def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -230,7 +230,7 @@ def _die_with_parent() -> None:
 
 
 def _scan_in_worker(paths: list[str]) -> list[Scanned]:
-    return [scan_picture(*_worker, path) for path in paths]
+    return [scan_image(*_worker, path) for path in paths]
 
 
 def _read_log(log: Path, settings: Mapping[str, Any]) -> dict[str, Scanned]:
@@ -271,7 +271,7 @@ def _fits(name: str, value: object) -> bool:
 
 
 def _whole_lines(log: Path) -> list[str]:
-    """Return the lines that were written to their end; none without a file."""
+    """Return the complete lines; none without a file."""
     if not log.exists():
         return []
     with log.open(encoding="utf-8") as file:
@@ -279,7 +279,7 @@ def _whole_lines(log: Path) -> list[str]:
 
 
 def _open_log(log: Path, settings: Mapping[str, Any]) -> Any:
-    """Open the log to append to it, behind the last whole line."""
+    """Open the log to append to it, behind the last complete line."""
     log.parent.mkdir(parents=True, exist_ok=True)
     whole = log.read_bytes().rfind(b"\n") + 1 if log.exists() else 0
     file = log.open("a", encoding="utf-8")

@@ -16,8 +16,8 @@ from facial_attributes_training.prepare.overlap import (
     NEAR_COPY,
     SAME_FILE,
     SAME_PIXELS,
-    looked_at,
-    same_pictures,
+    findings_of,
+    same_images,
 )
 from facial_attributes_training.prepare.scan import Progress
 
@@ -127,10 +127,10 @@ def compare_splits(
         UserError: the log can't be written.
     """
     paths = list(dict.fromkeys(path for rows in splits.values() for path in rows.paths.tolist()))
-    known = looked_at(paths, manifests, log, workers if len(paths) > _ALONE else 1, progress)
+    known = findings_of(paths, manifests, log, workers if len(paths) > _ALONE else 1, progress)
     overlaps = []
     for (other, before), (name, rows) in combinations(splits.items(), 2):
-        matches = same_pictures(rows.paths.tolist(), before.paths.tolist(), known)
+        matches = same_images(rows.paths.tolist(), before.paths.tolist(), known)
         found = [match for path in rows.paths.tolist() if (match := matches.get(path))]
         example = next(((path, match.other) for path, match in matches.items()), ())
         people = int(np.isin(rows.people, sorted(set(before.people.tolist()) - {""})).sum())

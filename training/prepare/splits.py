@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from facial_attributes_training.data.manifest import IDENTITY, Row
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 
 from facial_attributes_ros.errors import UserError
 
@@ -63,12 +63,12 @@ def parse_fractions(text: str) -> dict[str, float]:
 
 
 def assign_splits(
-    found: Iterable[Row | LeftOut],
+    found: Iterable[Row | Excluded],
     fractions: Mapping[str, float] | None = None,
     keep: float = 1.0,
     seed: int = 0,
     base: Path = Path("/"),
-) -> list[Row | LeftOut]:
+) -> list[Row | Excluded]:
     """Assign every sample to a random split, and exclude a fraction of them; excluded samples stay as they are.
 
     Randomness is a hash of the seed and the identity, or of the path where the identity is not known: images of one
@@ -81,13 +81,13 @@ def assign_splits(
         seed: another number gives another draw.
         base: folder of the data set; the splits do not depend on its place.
     """
-    result: list[Row | LeftOut] = []
+    result: list[Row | Excluded] = []
     for row in found:
-        who = "" if isinstance(row, LeftOut) else row.extra.get(IDENTITY) or os.path.relpath(row.path, base)
-        if isinstance(row, LeftOut):
+        who = "" if isinstance(row, Excluded) else row.extra.get(IDENTITY) or os.path.relpath(row.path, base)
+        if isinstance(row, Excluded):
             result.append(row)
         elif _uniform(f"keep {seed} {who}") >= keep:
-            result.append(LeftOut.of(row, "not sampled", f"a fraction of {keep:g} is kept"))
+            result.append(Excluded.of(row, "not sampled", f"a fraction of {keep:g} is kept"))
         else:
             place = _uniform(f"split {seed} {who}")
             result.append(row if fractions is None else replace(row, split=_draw(fractions, place)))

@@ -1,7 +1,7 @@
 """A teacher's word on the visible expressions of a manifest's faces: MediaPipe's face landmarker.
 
 It runs in an environment of its own, since it asks for other versions of OpenCV and NumPy than this package, and it
-needs no network once that is installed. What it says of an image is kept line by line, so that a stopped run goes on.
+needs no network once that is installed. Its estimates are kept line by line, so that a stopped run can be resumed.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-from facial_attributes_training.data.archive import PictureError, PictureReader, split_member
+from facial_attributes_training.data.archive import ImageError, ImageReader, split_member
 from facial_attributes_training.data.manifest import Manifest
 from numpy.typing import NDArray
 
@@ -61,7 +61,7 @@ def write_expressions(manifest: Manifest, model: Path, out: Path, progress: Prog
         manifest: with face boxes; images without a box are taken whole.
         model: `face_landmarker.task`.
         out: the folder.
-        progress: told after every image.
+        progress: called after every image.
 
     Raises:
         UserError: the file is another one, the teacher can't be installed or fails, or there is no space.
@@ -127,8 +127,8 @@ def _kept(log: Path) -> dict[str, dict[str, Any]]:
 def _answers(
     python: Path, model: Path, manifest: Manifest, rows: Sequence[int]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield rows and what the teacher says of them: `scores` by name and `pose`, or nothing where it sees no face."""
-    reader = PictureReader()
+    """Yield samples with the teacher's estimates: `scores` by name and `pose`, or nothing where it detects no face."""
+    reader = ImageReader()
     command = [str(python), "-I", str(_PROGRAM), str(model), str(SIDE)]
     with child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         for row in rows:
@@ -139,7 +139,7 @@ def _answers(
 
 
 def _ask(process: "subprocess.Popen[Any]", square: NDArray[np.uint8]) -> dict[str, Any]:
-    """Return what the running teacher says of one image.
+    """Return the running teacher's estimates of one image.
 
     Raises:
         UserError: it has ended.
@@ -158,11 +158,11 @@ def _ask(process: "subprocess.Popen[Any]", square: NDArray[np.uint8]) -> dict[st
     return answer
 
 
-def _square(reader: PictureReader, manifest: Manifest, row: int) -> NDArray[np.uint8] | None:
-    """Return what the teacher is given of a row, uint8 (SIDE, SIDE, 3), RGB; None if the image can't be read."""
+def _square(reader: ImageReader, manifest: Manifest, row: int) -> NDArray[np.uint8] | None:
+    """Return the teacher's crop of a sample, uint8 (SIDE, SIDE, 3), RGB; None if the image can't be read."""
     try:
-        image = reader.picture(str(manifest.paths[row]))
-    except PictureError:
+        image = reader.image(str(manifest.paths[row]))
+    except ImageError:
         return None
     box = manifest.boxes[row]
     if np.isnan(box).any():

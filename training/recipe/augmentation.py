@@ -1,4 +1,4 @@
-"""How far and how often crops are augmented: a part of a recipe."""
+"""The augmentation settings of a recipe."""
 
 from typing import Annotated
 
@@ -6,46 +6,46 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 Margin = Annotated[float, Field(ge=-0.4, le=4)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Augmentation:
-    """How far and how often crops are changed. Shares of crops are from 0 to 1.
+    """Strengths and probabilities of augmentation. Probabilities are per crop, from 0 to 1.
 
     Attributes:
-        flip: share of crops mirrored.
-        shift: largest move of the box in shares of its longer side, along each axis: off-centre detections.
-        scale: largest change of the box's size as a share of it.
+        flip: probability of mirroring.
+        shift: largest shift of the box as a fraction of its longer side, along each axis: off-centre detections.
+        scale: largest change of the box's size as a fraction of it.
         tilt: largest rotation in degrees, to both sides.
-        margins: the crop's margin is drawn between these two, instead of the recipe's `crop_margin`; None leaves it.
-        mirrored_border: share of crops in which the image goes on mirrored past its border, instead of black: data sets
-            that are cut tightly have borders where others have surroundings.
-        colour: largest change of brightness, contrast and saturation as a share of each.
-        colour_cast: share of crops with a gain of its own on every channel.
-        grey: share of crops without colour.
-        low_light: share of crops darkened, with the noise of a small sensor.
-        low_resolution: share of crops reduced to fewer pixels and enlarged again.
-        smallest_side: pixels a side that `low_resolution` goes down to.
-        blur: share of crops out of focus.
-        compression: share of crops with JPEG's traces.
+        margins: bounds of a random margin of the crop, instead of the recipe's `crop_margin`; None for that.
+        mirrored_border: probability of mirroring the image beyond its border, instead of black: tightly cropped data
+            sets have borders where others have surroundings.
+        colour: largest change of brightness, contrast and saturation as a fraction of each.
+        colour_cast: probability of a random gain per channel.
+        grey: probability of removing the colour.
+        low_light: probability of darkening, with the noise of a small sensor.
+        low_resolution: probability of downscaling and upscaling.
+        smallest_side: smallest side in pixels of `low_resolution`.
+        blur: probability of defocus blur.
+        compression: probability of JPEG compression.
         lowest_quality: of the JPEG, 1 to 100.
-        occlusion: share of crops with a covered rectangle.
+        occlusion: probability of an occluding rectangle.
     """
 
-    flip: Share = 0.5
+    flip: Fraction = 0.5
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
     tilt: Annotated[float, Field(ge=0, le=180)] = 12.0
     margins: tuple[Margin, Margin] | None = None
-    mirrored_border: Share = 0.0
+    mirrored_border: Fraction = 0.0
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.25
-    colour_cast: Share = 0.2
-    grey: Share = 0.1
-    low_light: Share = 0.15
-    low_resolution: Share = 0.2
+    colour_cast: Fraction = 0.2
+    grey: Fraction = 0.1
+    low_light: Fraction = 0.15
+    low_resolution: Fraction = 0.2
     smallest_side: Annotated[int, Field(ge=1)] = 24
-    blur: Share = 0.15
-    compression: Share = 0.25
+    blur: Fraction = 0.15
+    compression: Fraction = 0.25
     lowest_quality: Annotated[int, Field(ge=1, le=90)] = 25
-    occlusion: Share = 0.15
+    occlusion: Fraction = 0.15

@@ -1,4 +1,4 @@
-"""What a training run is made of, as a typed schema; `recipe_file` reads it from YAML.
+"""The typed schema of a training run; `recipe.file` reads it from YAML.
 
 Folders and files are relative to the working directory.
 """
@@ -17,12 +17,12 @@ from facial_attributes_ros.models.provenance import Licence
 
 Task = Literal["age", "gender", "emotion"]
 _NEVER_TASKS = frozenset({"ethnicity", "race", "ethnic_group", "skin_colour", "skin_color", "skin_tone"})
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Section(BaseModel):
-    """A part of a recipe: unknown keys are mistakes, and nothing changes after it is read."""
+    """A part of a recipe: unknown keys are errors, and it is immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -32,7 +32,7 @@ class BackboneRecipe(Section):
 
     Attributes:
         start: a model (a name, a folder, a hub reference) or a stopped run's checkpoint (`….pt`) whose backbone and
-            heads training goes on from; the trained model is still stored as what differs from `weights`.
+            heads training starts from; the trained model is still stored as its difference from `weights`.
         architecture: arguments of the constructor that `models.backbones.architecture` allows, for small or changed
             networks.
     """
@@ -54,9 +54,9 @@ class LicenceRecipe(Section):
 
     Attributes:
         spdx: an SPDX expression, `LicenseRef-NAME` for terms without an identifier.
-        commercial_use: yes, no or unknown; a text that says non-commercial means no by itself.
-        sources: names of what the terms are of.
-        text: the terms, for people to read.
+        commercial_use: yes, no or unknown; a text with "non-commercial" means no by itself.
+        sources: names of the data or weights.
+        text: the terms in words.
     """
 
     spdx: str = ""
@@ -82,17 +82,16 @@ class LicenceRecipe(Section):
 
 
 class DataSetRecipe(Section):
-    """Rows of one manifest.
+    """The samples of one manifest.
 
     Attributes:
         manifest: the CSV.
         splits: only these splits, all if empty.
         sources: only these sources, all if empty.
-        weight: how often its rows are drawn compared with those of other sets.
-        address: where its tar shards are on a web server, such as https://host/folder, for a manifest whose paths are
-            relative to it; its pictures then come as a stream.
-        licence: the terms that its rows were given out under; by default those that are known of their sources, see
-            `data_licences`, and unknown for all others.
+        weight: factor on the sampling weights of its samples.
+        address: of its tar shards on a web server, such as https://host/folder, for a manifest whose paths are relative
+            to it; its images then come as a stream.
+        licence: of its data; by default those of known sources, see `data.licences`, and unknown for all others.
     """
 
     manifest: Path
@@ -104,17 +103,17 @@ class DataSetRecipe(Section):
 
 
 class DataRecipe(Section):
-    """The pictures.
+    """The data.
 
     Attributes:
-        train, validation: the sets; epochs are chosen and temperatures fitted on one half of the validation rows,
-            and the figures of the model are measured on the other.
-        test: what the figures are measured on instead, if given; then all validation rows are chosen and fitted on.
-        crop: which square is cut out: `landmarks`, upright and of one scale, or `box`; see `imaging.crop`.
+        train, validation: the data sets; one half of the validation samples chooses the epoch and fits the
+            temperatures, the metrics of the model are measured on the other.
+        test: data sets for the metrics instead, if given; then all validation samples choose and fit.
+        crop: how faces are cropped: by `landmarks`, upright and to one scale, or by the `box`; see `imaging.crop`.
         crop_margin: as in `imaging.crop`.
-        expressions: what a teacher says of the visible expressions, an `.npz` file as in `expressions`; the network
-            then learns them as a second output. None to learn none.
-        rows: take so many rows of each, spread evenly, to try things out; all by default.
+        expressions: a teacher's estimates of the visible expressions, an `.npz` file as in `data.expressions`, which
+            the network learns as a second output; None for none.
+        rows: use only so many samples of each, evenly spread, for trials; all by default.
     """
 
     train: Annotated[tuple[DataSetRecipe, ...], Field(min_length=1)]
@@ -127,30 +126,31 @@ class DataRecipe(Section):
 
 
 class SamplerRecipe(Section):
-    """How rows are drawn; `sampler: NAME` is short for `sampler: {name: NAME}`.
+    """How samples are drawn; `sampler: NAME` is short for `sampler: {name: NAME}`.
 
     Attributes:
-        name: `balanced` draws as the fields below say, class by class; `reference` as the reference's code does, by
-            `sampling.reference_sampling`, where only `epoch_rows` and `stream_share` can be chosen.
-        balance: 1 draws by the mean of the inverse class frequencies of a row's labels; 0 draws the rows of a task
-            alike, and every task as often; in between the frequencies are raised to that power. One number, or one
-            per task.
-        within: a column of the manifest, or several; classes are then balanced within each of its values. Where a class
-            comes mostly from one source, the network would otherwise learn the source's style for the class.
-        emotion_rows: rows with an emotion are repeated until they are this share of all rows, before classes are
-            counted; None leaves them.
-        emotion_share: share of the draws of an epoch that are rows with an emotion, instead; None leaves it.
-        most_draws: how often a row is drawn in an epoch at most, so that people of small sources are not learned by
-            heart; None for no limit.
-        epoch_rows: rows of an epoch; as many as there are by default, of a stream as many as one round accepts.
-        stream_share: share of a stream's rows that is accepted as they pass; lower balances better, and reads more.
+        name: `balanced` draws by the fields below, stratified by class; `sessa` (before: `reference`) as the public
+            code of Sessa's thesis, by `sampling.sessa_sampling`, where only `epoch_rows` and `stream_share` can be set.
+        balance: 1 for sampling weights by the mean of the inverse class frequencies of a sample's labels; 0 for equal
+            weights within a task, and tasks in equal parts; in between the frequencies are raised to that power. One
+            number, or one per task.
+        within: a column of the manifest, or several; classes are then balanced within each of its values. Where most
+            samples of a class have one source, the network would otherwise learn the source's style for the class.
+        emotion_rows: samples with an emotion are repeated up to this fraction of all samples, before classes are
+            counted; None does not repeat them.
+        emotion_share: fraction of the draws of an epoch that are samples with an emotion, instead; None does not set
+            it.
+        most_draws: largest number of draws of a sample in an epoch, against overfitting to the people of small sources;
+            None for no limit.
+        epoch_rows: samples of an epoch; all by default, of a stream as many as one pass accepts.
+        stream_share: fraction of a stream's samples that is accepted; lower balances better, and reads more.
     """
 
-    name: Literal["balanced", "reference"] = "balanced"
-    balance: Share | dict[Task, Share] = 1.0
+    name: Literal["balanced", "sessa"] = "balanced"
+    balance: Fraction | dict[Task, Fraction] = 1.0
     within: str | tuple[str, ...] | None = None
     emotion_rows: Annotated[float, Field(ge=0, lt=1)] | None = None
-    emotion_share: Share | None = None
+    emotion_share: Fraction | None = None
     most_draws: PositiveFloat | None = None
     epoch_rows: PositiveInt | None = None
     stream_share: Annotated[float, Field(gt=0, le=1)] = 0.3
@@ -158,15 +158,17 @@ class SamplerRecipe(Section):
     @model_validator(mode="before")
     @classmethod
     def _named(cls, value: object) -> object:
-        return {"name": value} if isinstance(value, str) else value
+        values = {"name": value} if isinstance(value, str) else value
+        # The name in older recipes and runs.
+        return values | {"name": "sessa"} if isinstance(values, dict) and values.get("name") == "reference" else values
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.emotion_rows is not None and self.emotion_share is not None:
-            raise ValueError("emotion_rows is a share of the rows, emotion_share one of the draws; give one of them")
+            raise ValueError("emotion_rows is a fraction of samples, emotion_share one of draws: set only one of them")
         chosen = [name for name in ("balance", "within", "emotion_rows", "emotion_share") if self._is_chosen(name)]
-        if self.name == "reference" and chosen:
-            raise ValueError(f"the sampler reference has its own {', '.join(chosen)}; leave it out, or the name")
+        if self.name == "sessa" and chosen:
+            raise ValueError(f"the sampler sessa has its own {', '.join(chosen)}; remove it, or the name")
         return self
 
     def _is_chosen(self, name: str) -> bool:
@@ -174,11 +176,11 @@ class SamplerRecipe(Section):
 
 
 class CacheRecipe(Section):
-    """Features of the frozen part, kept on disk.
+    """Features of the frozen part, cached on disk.
 
     Attributes:
-        folder: where.
-        variants: copies of every picture: the picture itself and augmented ones, which epochs take in turn.
+        folder: of the cache.
+        variants: copies of every image: the plain image and augmented ones, which epochs use in turn.
     """
 
     folder: Path = Path("work/features")
@@ -186,24 +188,24 @@ class CacheRecipe(Section):
 
 
 class LossRecipe(Section):
-    """What is minimised.
+    """The losses.
 
     Attributes:
-        combine: how the tasks' losses are added: `uncertainty` weights (Kendall et al. 2018), `running-means`
-            divides each by its running mean, `sum` just adds.
+        combine: how the tasks' losses are combined: `uncertainty` weighting (Kendall et al. 2018), `running-means`
+            divides each by its running mean, `sum` adds them.
         class_weights: `inverse` weights classes by their inverse frequency; for data that is not balanced otherwise.
-        label_smoothing: share of the probability spread over all classes.
-        neighbour_smoothing: share of an age group's probability given to the groups beside it, since being wrong by
-            one is less wrong; a person of 29 and one of 31 hardly differ.
+        label_smoothing: fraction of the probability spread over all classes.
+        neighbour_smoothing: fraction of an age group's probability for the neighbouring groups, since an error by one
+            group is a smaller error: people of 29 and 31 hardly differ.
         expression: factor on the loss of the visible expressions.
-        years: of an age told in years, in units of the training ages' deviation: `smooth-l1` is squared up to one unit
+        years: loss of an age in years, in standard deviations of the training ages: `smooth-l1` is squared up to one
             and linear beyond, so that wrong labels weigh less; `squared` everywhere.
     """
 
     combine: Literal["uncertainty", "running-means", "sum"] = "uncertainty"
     class_weights: Literal["none", "inverse"] = "none"
-    label_smoothing: Share = 0.0
-    neighbour_smoothing: Share = 0.0
+    label_smoothing: Fraction = 0.0
+    neighbour_smoothing: Fraction = 0.0
     expression: PositiveFloat = 1.0
     years: Literal["smooth-l1", "squared"] = "smooth-l1"
 
@@ -212,11 +214,11 @@ class OptimiserRecipe(Section):
     """AdamW.
 
     Attributes:
-        lr: rate of the heads.
-        backbone_rate: the backbone's share of it.
-        pooling_adapters: rate of the adapters in the attention pooling, task streams included: `adapter`, as that of
-            all others, or `head`, as in the reference's code.
-        layer_decay: every block of a fully trained part learns so many times as fast as the block behind it.
+        lr: learning rate of the heads.
+        backbone_rate: factor on it for the backbone.
+        pooling_adapters: learning rate of the adapters in the attention pooling, task streams included: `adapter`, as
+            of all other adapters, or `head`, as in Sessa's code.
+        layer_decay: layer-wise learning-rate decay: each block's rate is that of the block after it times this factor.
         weight_decay: of matrices.
         clip: largest norm of the gradient; None for no limit.
     """
@@ -230,12 +232,12 @@ class OptimiserRecipe(Section):
 
 
 class ScheduleRecipe(Section):
-    """How the learning rate goes.
+    """The learning-rate schedule.
 
     Attributes:
-        name: `plateau` multiplies it by `factor` after `patience` epochs without a better validation loss, `cosine`
-            lets it fall to nothing over the epochs, `constant` leaves it.
-        warmup_epochs: in which it rises from nothing; parts of an epoch are fine.
+        name: `plateau` multiplies the rate by `factor` after `patience` epochs without a better validation loss,
+            `cosine` lowers it to 0 over the epochs, `constant` keeps it.
+        warmup_epochs: epochs in which the rate rises from 0; may be fractional.
     """
 
     name: Literal["plateau", "cosine", "constant"] = "plateau"
@@ -250,21 +252,21 @@ class Recipe(Section):
     Attributes:
         name: of the model.
         output: folder of the run; `runs/NAME` by default.
-        adaptation: a name of the ladder, or an object with a name and the fields to change.
-        head_dropout: share of features that the heads drop in training.
-        tasks: what is learned.
-        age_as: whether age is learned as a distribution over age groups or as a number of years; the latter only from
-            rows that have one.
-        one_after_another: train task by task, each on the rows with its label, instead of all together.
-        augmentation: None leaves the crops as they are.
-        cache: None computes everything anew; only possible where something before the heads is frozen.
-        batch_size: rows of one optimiser step, over all processes.
-        accumulate: parts that a step is computed in, to save memory.
+        adaptation: a name, or an object with a name and the fields to change.
+        head_dropout: dropout rate of the heads' features.
+        tasks: to learn.
+        age_as: whether age is learned as class probabilities of age groups or as a number of years; the latter only
+            from samples with an age in years.
+        one_after_another: train task by task, each on the samples with its label, instead of all together.
+        augmentation: None for none.
+        cache: None for no cache; only possible if leading blocks are frozen.
+        batch_size: samples of one optimiser step, over all processes.
+        accumulate: number of partial batches of a step, to save memory.
         early_stopping: epochs without a better validation loss after which a run ends.
         precision: of the computation; weights stay in float32.
         gradient_checkpointing: recompute blocks in the backward pass to save memory.
-        workers: processes that read pictures; 0 reads in the main one.
-        checkpoint_minutes: at most so much work is lost; every epoch ends with a checkpoint too.
+        workers: processes that read images; 0 reads in the main process.
+        checkpoint_minutes: time between checkpoints; every epoch ends with one too.
         stored_rank: fully trained matrices are stored as a difference of this rank from the starting weights; None
             stores them whole.
         licence: of the trained weights, beside those of the starting weights and of the data, see `provenance`.
@@ -275,7 +277,7 @@ class Recipe(Section):
     output: Path | None = None
     backbone: BackboneRecipe = BackboneRecipe()
     adaptation: dict[str, Any] = {"name": "lp"}
-    head_dropout: Share = 0.5
+    head_dropout: Fraction = 0.5
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)] = ("age", "gender", "emotion")
     age_as: Literal["groups", "years"] = "groups"
     one_after_another: bool = False
@@ -332,11 +334,11 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.batch_size % self.accumulate:
-            raise ValueError(f"batch_size {self.batch_size} can't be computed in {self.accumulate} equal parts")
+            raise ValueError(f"batch_size {self.batch_size} can't be divided into {self.accumulate} equal parts")
         if self.cache and self.cache.variants > 1 and self.augmentation is None:
-            raise ValueError("cache.variants above 1 need an augmentation to differ by")
+            raise ValueError("cache.variants above 1 need an augmentation")
         if self.cache and self.cache.variants == 1 and self.augmentation is not None:
-            raise ValueError("with a cache, augmentation needs cache.variants of 2 or more; or leave one of them out")
+            raise ValueError("with a cache, augmentation needs cache.variants of 2 or more; or remove one of them")
         return self
 
     @model_validator(mode="after")
@@ -344,7 +346,7 @@ class Recipe(Section):
         low_rank = Adaptation.from_dict(self.adaptation).rank
         if low_rank and self.backbone.start:
             raise ValueError(
-                "backbone.start suits lp, ft-K and full; adapters would be stored without what they stand on"
+                "backbone.start suits lp, ft-K and full; adapters would be stored without their starting weights"
             )
         if low_rank and self.stored_rank:
             raise ValueError("stored_rank suits ft-K and full; adapters have a rank of their own")

@@ -1,4 +1,4 @@
-"""Pictures out of folders and tar archives."""
+"""Images out of folders and tar archives."""
 
 import io
 import multiprocessing
@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from facial_attributes_training.data.archive import MAX_OPEN, PictureError, PictureReader, decode_image, split_member
+from facial_attributes_training.data.archive import MAX_OPEN, ImageError, ImageReader, decode_image, split_member
 from PIL import Image
 
 from facial_attributes_ros.errors import UserError
@@ -27,7 +27,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def saved(form: str, mode: str = "RGB", **options: Any) -> bytes:
-    """A grey picture of 24 x 8 pixels as Pillow saves it."""
+    """A grey image of 24 x 8 pixels as Pillow saves it."""
     file = io.BytesIO()
     Image.new("RGB", (24, 8), (100, 100, 100)).convert(mode).save(file, form, **options)
     return file.getvalue()
@@ -35,7 +35,7 @@ def saved(form: str, mode: str = "RGB", **options: Any) -> bytes:
 
 @pytest.fixture
 def shard(tmp_path: Path) -> Path:
-    """A tar archive with ten pictures, each of another shade, in a folder with a long name."""
+    """A tar archive with ten images, each of another shade, in a folder with a long name."""
     path = tmp_path / "shard.tar"
     with tarfile.open(path, "w") as archive:
         for index in range(10):
@@ -50,18 +50,18 @@ def member(shard: Path, index: int) -> str:
     return f"{shard}#{'long' * 40}/{index}.jpg"
 
 
-def shade(reader: PictureReader, path: str) -> float:
-    return float(reader.picture(path).mean())
+def shade(reader: ImageReader, path: str) -> float:
+    return float(reader.image(path).mean())
 
 
 def test_members_are_read_in_any_order(shard: Path) -> None:
-    reader = PictureReader()
+    reader = ImageReader()
     for index in (9, 0, 5, 5, 1):
         assert shade(reader, member(shard, index)) == pytest.approx(20 * index, abs=2)
 
 
 def test_a_reader_survives_a_fork_and_a_pickle(shard: Path) -> None:
-    reader = PictureReader()
+    reader = ImageReader()
     reader.index([member(shard, 0)])
     assert shade(reader, member(shard, 3)) == pytest.approx(60, abs=2)
     with multiprocessing.get_context("fork").Pool(2) as pool:
@@ -74,14 +74,14 @@ def test_a_reader_survives_a_fork_and_a_pickle(shard: Path) -> None:
 def test_a_hash_in_a_file_name_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "a#1.jpg").write_bytes(jpeg(100))
     assert split_member("a#1.jpg") is None
-    assert shade(PictureReader(), str(tmp_path / "a#1.jpg")) == pytest.approx(100, abs=2)
+    assert shade(ImageReader(), str(tmp_path / "a#1.jpg")) == pytest.approx(100, abs=2)
 
 
 def test_what_is_missing_or_broken_gets_a_sentence(shard: Path, tmp_path: Path) -> None:
-    reader = PictureReader()
-    with pytest.raises(PictureError, match="has no member"):
+    reader = ImageReader()
+    with pytest.raises(ImageError, match="has no member"):
         reader.read(f"{shard}#nothing.jpg")
-    with pytest.raises(PictureError, match="can't be read"):
+    with pytest.raises(ImageError, match="can't be read"):
         reader.read(str(tmp_path / "nothing.jpg"))
     with pytest.raises(UserError, match="can't be read"):
         reader.read(f"{tmp_path}/nothing.tar#0.jpg")
@@ -91,12 +91,12 @@ def test_what_is_missing_or_broken_gets_a_sentence(shard: Path, tmp_path: Path) 
 
 
 def test_an_archive_that_was_cut_off_is_not_read_past_its_end(shard: Path) -> None:
-    reader = PictureReader()
+    reader = ImageReader()
     reader.index([member(shard, 9)])
     offset, _ = reader._index_of(str(shard))["long" * 40 + "/9.jpg"]
     with shard.open("r+b") as file:
         file.truncate(offset + 10)
-    with pytest.raises(PictureError, match="ends inside its member"):
+    with pytest.raises(ImageError, match="ends inside its member"):
         reader.read(member(shard, 9))
 
 
@@ -111,15 +111,15 @@ def test_an_archive_that_was_cut_off_is_not_read_past_its_end(shard: Path) -> No
         (saved("GIF", save_all=True, append_images=[Image.new("RGB", (24, 24), "white")])[:40], "cut short"),
     ],
 )
-def test_broken_pictures_are_refused(data: bytes, sentence: str) -> None:
-    with pytest.raises(PictureError, match=sentence):
+def test_broken_images_are_refused(data: bytes, sentence: str) -> None:
+    with pytest.raises(ImageError, match=sentence):
         decode_image(data, "x.jpg")
 
 
 def test_a_few_bytes_that_would_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "SPARSE_PIXELS", 100 * 100)
     assert decode_image(png(np.zeros((100, 100), np.uint8)), "x.png").shape == (100, 100, 3)
-    with pytest.raises(PictureError, match="too few"):
+    with pytest.raises(ImageError, match="too few"):
         decode_image(png(np.zeros((1000, 1000), np.uint8)), "x.png")
 
 
@@ -145,13 +145,13 @@ UPSIDE_RIGHT[0x112] = 6
     ],
     ids=["16 bits", "16 bits grey", "alpha", "palette", "cmyk", "progressive", "animated", "webp", "tiff"],
 )
-def test_pictures_of_every_kind_come_as_colour(data: bytes) -> None:
+def test_images_of_every_kind_come_as_colour(data: bytes) -> None:
     picture = decode_image(data, "x")
     assert (picture.shape, picture.dtype) == ((8, 24, 3), np.uint8)
     assert picture.mean() == pytest.approx(100, abs=3)
 
 
-def test_a_picture_is_turned_upright() -> None:
+def test_an_image_is_turned_upright() -> None:
     assert decode_image(saved("JPEG", exif=UPSIDE_RIGHT), "x.jpg").shape == (24, 8, 3)
 
 
@@ -160,20 +160,20 @@ def test_any_name_is_read(tmp_path: Path, name: str) -> None:
     (tmp_path / "elsewhere.jpg").write_bytes(jpeg(100))
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / name).symlink_to(tmp_path / "elsewhere.jpg")
-    assert shade(PictureReader(), str(tmp_path / "tree" / name)) == pytest.approx(100, abs=2)
+    assert shade(ImageReader(), str(tmp_path / "tree" / name)) == pytest.approx(100, abs=2)
 
 
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "endless.jpg").symlink_to("/dev/zero")
     for name in ("pipe.jpg", "endless.jpg", ""):
-        with pytest.raises(PictureError, match="is not a file"):
-            PictureReader().read(str(tmp_path / name))
-    with pytest.raises(PictureError, match="null byte"):
-        PictureReader().read("a\0b.jpg")
+        with pytest.raises(ImageError, match="is not a file"):
+            ImageReader().read(str(tmp_path / name))
+    with pytest.raises(ImageError, match="null byte"):
+        ImageReader().read("a\0b.jpg")
 
 
-def test_rubbish_behind_a_whole_picture_does_no_harm() -> None:
+def test_rubbish_behind_a_whole_image_does_no_harm() -> None:
     assert decode_image(jpeg(50) + b"rubbish", "x.jpg").shape == (24, 24, 3)
 
 
@@ -189,7 +189,7 @@ def test_few_archives_are_open_at_a_time_however_many_are_read(tmp_path: Path) -
             entry.size = len(data := jpeg(2 * number))
             archive.addfile(entry, io.BytesIO(data))
         paths.append(f"{tmp_path}/{number}.tar#0.jpg")
-    reader, before = PictureReader(), open_files()
+    reader, before = ImageReader(), open_files()
     assert [shade(reader, path) for path in paths] == pytest.approx([2 * number for number in range(100)], abs=2)
     assert open_files() - before == MAX_OPEN
     reader.close()

@@ -49,7 +49,7 @@ def test_targets_are_found_by_the_image_and_averaged_over_both_sides(teacher: Pa
 
 
 def test_a_file_of_other_images_is_refused(teacher: Path) -> None:
-    with pytest.raises(UserError, match="says nothing of any of the 1 images"):
+    with pytest.raises(UserError, match="has none of the 1 images"):
         expression_targets(teacher, ["/b.tar#x/0.jpg"])
 
 

@@ -39,7 +39,7 @@ def backbone():
 def test_a_crop_is_that_of_the_running_system(manifest):
     rows = read_manifest(manifest)
     reader = CropReader(rows, 24, 0.1)
-    expected = crop_face(reader.pictures.picture(str(rows.paths[2])), rows.boxes[2], 24, 0.1)
+    expected = crop_face(reader.images.image(str(rows.paths[2])), rows.boxes[2], 24, 0.1)
     np.testing.assert_array_equal(reader.crop(2).numpy(), expected[..., ::-1].transpose(2, 0, 1))
 
 
@@ -49,7 +49,7 @@ def test_a_crop_may_follow_the_landmarks_and_be_framed_differently(manifest):
     points = np.array([[-0.17, -0.12], [0.17, -0.12], [0, 0.05], [-0.14, 0.22], [0.14, 0.22]]) * width
     rows.landmarks[2] = points @ [[0.9, 0.3], [-0.3, 0.9]] + [x + width / 2, y + width / 2]
     reader = CropReader(rows, 24, 0.1, kind="landmarks")
-    image = reader.pictures.picture(str(rows.paths[2]))
+    image = reader.images.image(str(rows.paths[2]))
     frame = crop_frame(rows.boxes[2], 0.0, rows.landmarks[2])
     assert frame[3] > 0.2
     here = crop_face(image, rows.boxes[2], 24, 0.1, rows.landmarks[2])
@@ -179,7 +179,7 @@ def test_no_file_stays_open_however_many_shards_there_are(manifest, backbone, tm
     assert open_files() == before
 
 
-def test_a_damaged_shard_is_told(manifest, backbone, tmp_path):
+def test_a_damaged_shard_is_reported(manifest, backbone, tmp_path):
     rows = read_manifest(manifest)
     cached_features(backbone, rows, FeatureOptions(), tmp_path / "cache")
     (shard,) = (tmp_path / "cache").glob("*.npy")
@@ -190,14 +190,14 @@ def test_a_damaged_shard_is_told(manifest, backbone, tmp_path):
             cached_features(backbone, rows, FeatureOptions(), tmp_path / "cache")
 
 
-def test_an_unreadable_picture_is_listed_and_the_rest_computed(manifest, backbone, tmp_path):
+def test_an_unreadable_image_is_listed_and_the_rest_computed(manifest, backbone, tmp_path):
     (manifest.parent / "7.png").write_bytes(b"no picture")
     found = cached_features(backbone, read_manifest(manifest), FeatureOptions(), tmp_path / "cache")
     assert found.broken() == [7]
 
 
 @pytest.mark.parametrize("adaptation", ["lp", "ft-1"])
-def test_training_on_cached_features_equals_training_on_pictures(make_recipe, tmp_path, adaptation):
+def test_training_on_cached_features_equals_training_on_images(make_recipe, tmp_path, adaptation):
     ends = []
     for name, cache in (("cached", {"folder": str(tmp_path / "cache")}), ("plain", None)):
         train(make_recipe(name, adaptation=adaptation, cache=cache, head_dropout=0.0))

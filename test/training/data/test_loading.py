@@ -22,7 +22,7 @@ ROWS = np.arange(12)
 
 
 class Numbers(Dataset[Sample]):
-    """Samples that hold their row's number; what is given happens in a worker before row 6."""
+    """Samples that hold their sample's number; what is given happens in a worker before sample 6."""
 
     def __init__(self, happens: Callable[[], object] = lambda: None) -> None:
         self.happens = happens
@@ -65,7 +65,7 @@ def test_shared_memory_is_used_where_it_is_large(caplog):
     assert not caplog.text
 
 
-def test_little_shared_memory_is_told_of_once_and_loses_nothing(caplog, monkeypatch):
+def test_little_shared_memory_is_reported_once_and_loses_nothing(caplog, monkeypatch):
     monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_blocks=64, f_bavail=8, f_frsize=2**20))
     assert received(Numbers()) == received(Numbers()) == EXPECTED
     assert caplog.text.count("/dev/shm has 64 MB") == 1

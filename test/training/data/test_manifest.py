@@ -83,15 +83,15 @@ def test_shard_and_file_are_read_as_well(tmp_path: Path) -> None:
         ("a.jpg,,,old,,,,,,,", "age_years 'old' is not a number"),
         ("a.jpg,,,nan,,,,,,,", "age_years 'nan' is not a number"),
         ("a.jpg,,,-1,,,,,,,", "age_years -1 is outside 0 to 120"),
-        ("a.jpg,,,35,20-29,,,,,,", "age_years 35 does not lie in age_group 20-29"),
+        ("a.jpg,,,35,20-29,,,,,,", "age_years 35 is not in age_group 20-29"),
         ("a.jpg,,,,,,,1,2,,", "the box is only partly given"),
         ("a.jpg,,,,,,,1,2,0,5", "the box is 0 by 5 pixels"),
-        (",,,,,,,,,,", "it names no picture"),
-        ("a.jpg,train", "it has not as many cells as the first line"),
-        ("a.jpg,,,,,,,,,,,,", "it has not as many cells as the first line"),
+        (",,,,,,,,,,", "it names no image"),
+        ("a.jpg,train", "it does not have as many cells as the first line"),
+        ("a.jpg,,,,,,,,,,,,", "it does not have as many cells as the first line"),
     ],
 )
-def test_a_wrong_value_is_named_with_its_line(tmp_path: Path, cells: str, sentence: str) -> None:
+def test_a_wrong_value_is_reported_with_its_line(tmp_path: Path, cells: str, sentence: str) -> None:
     path = write(tmp_path / "m.csv", HEADER, "good.jpg,,,,,,,,,,", cells)
     with pytest.raises(UserError, match="line 3: ") as error:
         read_manifest(path)
@@ -100,7 +100,7 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path: Path, cells: str, senten
 
 def test_many_wrong_lines_are_counted(tmp_path: Path) -> None:
     path = write(tmp_path / "m.csv", "path,gender", *["a.jpg,x"] * 9)
-    with pytest.raises(UserError, match="and 6 more lines are wrong"):
+    with pytest.raises(UserError, match="and 6 more lines have errors"):
         read_manifest(path)
 
 

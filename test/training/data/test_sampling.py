@@ -5,8 +5,8 @@ from facial_attributes_training.data.sampling import (
     distribution_table,
     draw_independently,
     draw_rows,
-    reference_sampling,
     row_probabilities,
+    sessa_sampling,
     spread_subset,
 )
 from hypothesis import given
@@ -19,7 +19,7 @@ EMOTION = np.array([MISSING] * 100 + [3] * 15 + [5] * 5)
 LABELS = {"gender": GENDER, "emotion": EMOTION}
 
 
-def test_a_rows_weight_is_the_mean_of_its_inverse_class_frequencies():
+def test_a_samples_weight_is_the_mean_of_its_inverse_class_frequencies():
     gender, age = np.array([0, 0, 0, 1]), np.array([2, 2, 4, MISSING])
     chances = row_probabilities({"gender": gender, "age": age})
     expected = np.array([(1 / 3 + 1 / 2) / 2, (1 / 3 + 1 / 2) / 2, (1 / 3 + 1) / 2, 1])
@@ -32,25 +32,25 @@ def test_classes_come_equally_often():
     assert abs(counts[0] - counts[1]) <= 2
 
 
-def test_without_balance_every_row_comes_once():
+def test_without_balance_every_sample_comes_once():
     labels = {"gender": np.arange(50) % 2}
     drawn = draw_rows(row_probabilities(labels, balance=0), 50, seed=1, epoch=0)
     assert sorted(drawn) == list(range(50))
 
 
 @given(share=st.floats(0.05, 0.95), seed=st.integers(0, 1000), epoch=st.integers(0, 50))
-def test_emotions_have_their_share_of_the_draws(share, seed, epoch):
+def test_emotions_have_their_fraction_of_the_draws(share, seed, epoch):
     drawn = draw_rows(row_probabilities(LABELS, emotion_share=share), 400, seed, epoch, LABELS)
     assert (EMOTION[drawn] != MISSING).sum() == pytest.approx(400 * share, abs=1)
 
 
-def test_emotions_are_repeated_to_a_share_of_the_rows_before_classes_are_counted():
-    # 20 of 120 rows have an emotion; as a third of all rows they count 2.5 times each.
+def test_emotions_are_repeated_to_a_fraction_of_the_samples_before_classes_are_counted():
+    # 20 of 120 samples have an emotion; as a third of all samples they count 2.5 times each.
     probabilities = row_probabilities(LABELS, emotion_rows=1 / 3)
     repeated = 2.5 / np.bincount(EMOTION[100:], minlength=7)[EMOTION[100:]] / 2.5
     expected = np.concatenate([[1 / 90] * 90, [1 / 10] * 10, repeated])
     np.testing.assert_allclose(probabilities, expected / expected.sum())
-    # Where a row has both, gender is counted with the copies.
+    # Where a sample has both, gender is counted with the copies.
     labels = {"gender": np.array([0, 0, 0, 1]), "emotion": np.array([3, MISSING, MISSING, MISSING])}
     found = row_probabilities(labels, emotion_rows=0.5)
     weights = np.array([3 * (1 / 5 + 1 / 3) / 2, 1 / 5, 1 / 5, 1])
@@ -62,7 +62,7 @@ def test_emotions_are_repeated_to_a_share_of_the_rows_before_classes_are_counted
     st.lists(st.floats(1e-6, 1) | st.just(0.0), min_size=2, max_size=30).filter(lambda chances: sum(chances) > 0),
     st.floats(0.001, 1),
 )
-def test_no_row_is_drawn_more_often_than_the_limit(chances, most):
+def test_no_sample_is_drawn_more_often_than_the_limit(chances, most):
     before = np.array(chances) / np.sum(chances)
     after = capped(before, most)
     possible = (before > 0).sum() * most >= 1
@@ -80,11 +80,11 @@ def test_a_limit_keeps_the_share_of_emotions():
     assert chances.max() > 0.035
 
 
-def test_the_reference_weighs_classes_by_the_rows_of_their_task():
-    """Worked by hand: w = N_t / (K_t n_tc), the mean over a row's labels, and 1e-4 without any."""
+def test_the_thesis_code_weighs_classes_by_the_samples_of_their_task():
+    """Worked by hand: w = N_t / (K_t n_tc), the mean over a sample's labels, and 1e-4 without any."""
     gender = np.array([0, 0, 0, 1, MISSING, MISSING])
     emotion = np.array([2, MISSING, MISSING, 4, 4, MISSING])
-    probabilities, epoch_rows = reference_sampling({"gender": gender, "emotion": emotion}, seed=0)
+    probabilities, epoch_rows = sessa_sampling({"gender": gender, "emotion": emotion}, seed=0)
     male, female, disgust, sad = 4 / (2 * 3), 4 / (2 * 1), 3 / (2 * 1), 3 / (2 * 2)
     weights = np.array([(male + disgust) / 2, male, male, (female + sad) / 2, sad, 1e-4])
     assert epoch_rows == 6, "half of the rows have an emotion, so none is repeated"
@@ -92,16 +92,16 @@ def test_the_reference_weighs_classes_by_the_rows_of_their_task():
 
 
 @given(others=st.integers(60, 400), emotional=st.integers(1, 29), seed=st.integers(0, 99))
-def test_the_reference_repeats_emotions_to_a_third_of_the_rows_once(others, emotional, seed):
+def test_the_thesis_code_repeats_emotions_to_a_third_of_the_samples_once(others, emotional, seed):
     rows = others + emotional
     emotion = np.array([MISSING] * others + [index % 3 for index in range(emotional)])
     labels = {"gender": np.array([index % 2 for index in range(others)] + [MISSING] * emotional), "emotion": emotion}
-    probabilities, epoch_rows = reference_sampling(labels, seed)
+    probabilities, epoch_rows = sessa_sampling(labels, seed)
     assert epoch_rows == rows + int((0.334 * rows - emotional) / (1 - 0.334))
     assert (epoch_rows - others) / epoch_rows == pytest.approx(0.334, abs=1 / epoch_rows)
-    # Every task has its rows' weight: N_t / K_t for each class of t that is there.
+    # Every task has its samples' weight: N_t / K_t for each class of t that is there.
     assert probabilities[others:].sum() == pytest.approx((epoch_rows - others) / epoch_rows)
-    np.testing.assert_array_equal(probabilities, reference_sampling(labels, seed)[0])
+    np.testing.assert_array_equal(probabilities, sessa_sampling(labels, seed)[0])
 
 
 def test_independent_draws_are_those_of_chance():
@@ -122,7 +122,7 @@ def test_independent_draws_are_those_of_chance():
     count=st.integers(1, 200),
     epoch=st.integers(0, 20),
 )
-def test_every_group_of_rows_comes_as_often_as_it_should(rows, count, epoch):
+def test_every_group_of_samples_comes_as_often_as_it_should(rows, count, epoch):
     table = np.array(rows)
     labels = {"gender": np.where(table[:, 1] < 0, MISSING, table[:, 1])}
     labels["emotion"] = np.where(table[:, 0] < 0, MISSING, table[:, 0])
@@ -138,8 +138,8 @@ def test_every_group_of_rows_comes_as_often_as_it_should(rows, count, epoch):
         assert abs(often[mask].sum() - count * probabilities[mask].sum()) < 1 + 1e-6
 
 
-def test_rows_of_a_group_take_turns():
-    """Over many epochs every row is drawn as often as its probability says, not always the same ones."""
+def test_samples_of_a_group_take_turns():
+    """Over many epochs every sample is drawn as often as its probability says, not always the same ones."""
     probabilities = np.array([0.02] * 40 + [0.01] * 20)
     counts = sum(np.bincount(draw_rows(probabilities, 10, 0, epoch), minlength=60) for epoch in range(600))
     assert (np.abs(counts - 6000 * probabilities) < 6 * np.sqrt(6000 * probabilities)).all()
@@ -170,10 +170,10 @@ def test_a_task_of_its_own_power_is_left_as_it_is_by_the_others():
     np.testing.assert_allclose(chances, 1 / 40)
 
 
-def test_rows_without_a_label_are_never_drawn():
+def test_samples_without_a_label_are_never_drawn():
     labels = {"gender": np.array([MISSING, 0, 1, MISSING])}
     assert set(draw_rows(row_probabilities(labels), 100, 0, 0).tolist()) == {1, 2}
-    with pytest.raises(ValueError, match="no row has a label"):
+    with pytest.raises(ValueError, match="no sample has a label"):
         row_probabilities({"gender": np.array([MISSING])})
 
 
@@ -185,14 +185,14 @@ def test_an_epoch_depends_on_seed_and_number_alone():
     assert (first != draw_rows(chances, 60, seed=4, epoch=2)).any()
 
 
-def test_the_table_tells_shares_before_and_after():
+def test_the_table_has_proportions_before_and_after():
     table = distribution_table(LABELS, draw_rows(row_probabilities(LABELS), 120, 0, 0))
     female = next(row for row in table if row["label"] == "female")
     assert female["share"] == pytest.approx(0.1)
     assert female["drawn_share"] == pytest.approx(0.5, abs=0.03)
 
 
-def test_a_subset_is_spread_over_all_rows():
+def test_a_subset_is_spread_over_all_samples():
     assert spread_subset(10, 4).tolist() == [0, 3, 6, 9]
     assert spread_subset(5, None).tolist() == [0, 1, 2, 3, 4]
     assert len(spread_subset(5, 100)) == 5

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from facial_attributes_training.data import streaming
-from facial_attributes_training.data.archive import PictureReader, decode_image
+from facial_attributes_training.data.archive import ImageReader, decode_image
 from facial_attributes_training.data.manifest import Manifest, Row
 from facial_attributes_training.data.streaming import ShardStream, acceptance
 from hypothesis import given
@@ -34,7 +34,7 @@ def make_shard(path: Path, first: int) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Four shards of 25 pictures; every picture's shade is its number."""
+    """Four shards of 25 images; every image's shade is its number."""
     for shard in range(SHARDS):
         make_shard(tmp_path / f"{shard}.tar", EACH * shard)
     return tmp_path
@@ -52,7 +52,7 @@ def rows(stream: ShardStream, number: int = 0, **share: int) -> list[int]:
     return found
 
 
-def test_every_row_comes_once_and_mixed(folder: Path) -> None:
+def test_every_sample_comes_once_and_mixed(folder: Path) -> None:
     stream = ShardStream(manifest(folder), buffer=20)
     first = rows(stream)
     assert sorted(first) == list(range(SHARDS * EACH))
@@ -62,14 +62,14 @@ def test_every_row_comes_once_and_mixed(folder: Path) -> None:
     assert first != rows(ShardStream(manifest(folder), seed=1, buffer=20))
 
 
-def test_readers_share_the_shards_or_the_rows_and_accept_the_same(folder: Path) -> None:
+def test_readers_share_the_shards_or_the_samples_and_accept_the_same(folder: Path) -> None:
     stream = ShardStream(manifest(folder), np.full(SHARDS * EACH, 0.5))
     for readers in (3, 7):
         parts = [rows(stream, reader=reader, readers=readers) for reader in range(readers)]
         assert sorted(row for part in parts for row in part) == sorted(rows(stream))
 
 
-def test_rows_are_accepted_by_their_chance(folder: Path) -> None:
+def test_samples_are_accepted_by_their_probability(folder: Path) -> None:
     chances = np.where(np.arange(SHARDS * EACH) % 2, 0.9, 0.1)
     stream = ShardStream(manifest(folder), chances)
     counts = Counter(row for number in range(40) for row in rows(stream, number))
@@ -79,7 +79,7 @@ def test_rows_are_accepted_by_their_chance(folder: Path) -> None:
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=30), st.floats(0.01, 1))
-def test_chances_are_proportional_and_have_the_share_for_their_mean(weights: list[float], share: float) -> None:
+def test_probabilities_are_proportional_and_have_the_wanted_mean(weights: list[float], share: float) -> None:
     chances = acceptance(weights, share)
     assert chances.mean() == pytest.approx(share, rel=1e-6)
     assert (chances <= 1).all()
@@ -89,7 +89,7 @@ def test_chances_are_proportional_and_have_the_share_for_their_mean(weights: lis
 
 
 @pytest.mark.parametrize(("weights", "share"), [([0, 0], 0.5), ([-1, 1], 0.5), ([1], 0), ([1], 1.5)])
-def test_weights_and_shares_that_make_no_sense_are_refused(weights: list[float], share: float) -> None:
+def test_weights_and_fractions_that_make_no_sense_are_refused(weights: list[float], share: float) -> None:
     with pytest.raises(ValueError, match="weights must"):
         acceptance(weights, share)
 
@@ -124,7 +124,7 @@ def server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingH
         server.shutdown()
 
 
-def test_a_shard_that_broke_off_goes_on_where_it_was(server: ThreadingHTTPServer) -> None:
+def test_a_shard_that_broke_off_resumes_where_it_stopped(server: ThreadingHTTPServer) -> None:
     remote = manifest(f"http://127.0.0.1:{server.server_port}")
     assert sorted(rows(ShardStream(remote.take(np.arange(2 * EACH))))) == list(range(2 * EACH))
     with pytest.raises(UserError, match="can't be read to its end"):
@@ -155,6 +155,6 @@ def test_what_can_not_be_streamed_gets_a_sentence(folder: Path) -> None:
         with pytest.raises(UserError, match=sentence):
             ShardStream(Manifest.from_rows([Row(path)]))
     with pytest.raises(UserError, match="on another machine"):
-        PictureReader().read("http://127.0.0.1/a.tar#b.jpg")
+        ImageReader().read("http://127.0.0.1/a.tar#b.jpg")
     with pytest.raises(UserError, match="can't be read to its end"):
         rows(ShardStream(Manifest.from_rows([Row(f"{folder}/none.tar#a.jpg")])))

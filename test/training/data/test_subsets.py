@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 
 def manifest(names: list[tuple[str, str, str]], folder: str = "/data") -> Manifest:
-    """Rows of pictures, sources and origins."""
+    """Rows of images, sources and origins."""
     rows = [Row(f"{folder}/{name}", source=source, extra={"origin": origin}) for name, source, origin in names]
     return Manifest.from_rows(rows)
 
@@ -30,7 +30,7 @@ PICTURES = st.lists(
 
 
 @given(PICTURES, st.randoms(use_true_random=False))
-def test_a_picture_is_in_the_same_half_wherever_it_lies(names: list[tuple[str, str, str]], random: object) -> None:
+def test_an_image_is_in_the_same_half_in_any_folder(names: list[tuple[str, str, str]], random: object) -> None:
     shuffled = list(names)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     here = dict(zip(names, first_half(manifest(names)).tolist(), strict=True))
@@ -39,7 +39,7 @@ def test_a_picture_is_in_the_same_half_wherever_it_lies(names: list[tuple[str, s
 
 
 @given(PICTURES)
-def test_every_source_and_origin_is_halved_by_pictures(names: list[tuple[str, str, str]]) -> None:
+def test_every_source_and_origin_is_halved_by_images(names: list[tuple[str, str, str]]) -> None:
     rows = manifest(names)
     half, groups = first_half(rows), strata(rows)
     for group in set(groups.tolist()):
@@ -50,7 +50,7 @@ def test_every_source_and_origin_is_halved_by_pictures(names: list[tuple[str, st
 
 
 @pytest.mark.parametrize("form", ["{}/face.png", "{}/shard.tar#face.png", "a/{}/face.png"])
-def test_pictures_that_differ_in_their_folder_alone_are_halved(form: str) -> None:
+def test_images_that_differ_in_their_folder_alone_are_halved(form: str) -> None:
     half = first_half(manifest([(form.format(person), "a", "") for person in range(48)]))
     assert half.sum() == 24
 
@@ -61,7 +61,7 @@ def test_pictures_that_differ_in_their_folder_alone_are_halved(form: str) -> Non
     ),
     st.randoms(use_true_random=False),
 )
-def test_people_and_pictures_are_in_one_half(entries: list[tuple[int, str, str]], random: Random) -> None:
+def test_people_and_images_are_in_one_half(entries: list[tuple[int, str, str]], random: Random) -> None:
     rows = [Row(f"/data/{n}.png", source=source, extra={"identity": person}) for n, person, source in entries]
     halves = dict(zip(map(str, rows), first_half(Manifest.from_rows(rows)).tolist(), strict=True))
     for what in ({row.path for row in rows}, {row.extra["identity"] for row in rows} - {""}):
@@ -72,7 +72,7 @@ def test_people_and_pictures_are_in_one_half(entries: list[tuple[int, str, str]]
     assert dict(zip(map(str, rows), first_half(Manifest.from_rows(rows)).tolist(), strict=True)) == halves
 
 
-def test_people_of_many_pictures_leave_halves_of_about_one_size() -> None:
+def test_people_of_many_images_leave_halves_of_about_one_size() -> None:
     counts = [40, 1, 1, 1, 7, 30, 2, 5, 12, 1]
     rows = [
         Row(f"{person}/{n}.png", extra={"identity": str(person)})
@@ -96,12 +96,12 @@ def test_origins_are_measured_by_themselves_where_a_source_has_several() -> None
     assert [name for name, _ in data_sets(manifest([("1", "", "")]))] == ["unnamed"]
 
 
-def test_origins_of_a_single_picture_are_halved_together() -> None:
+def test_origins_of_a_single_image_are_halved_together() -> None:
     rows = manifest([(str(n), "a", f"o{n}") for n in range(8)])
     assert first_half(rows).sum() == 4
 
 
-def test_a_column_with_a_value_for_every_picture_tells_no_origins() -> None:
+def test_a_column_with_a_value_for_every_image_is_no_origin() -> None:
     rows = manifest([(str(n), "a", f"https://pictures/{n}") for n in range(40)])
     assert [name for name, _ in data_sets(rows)] == ["a"]
     assert first_half(rows).sum() == 20

@@ -1,4 +1,4 @@
-"""What an engine loses is counted row by row against another one on the same faces."""
+"""What an engine loses is counted sample by sample against another one on the same faces."""
 
 from dataclasses import replace
 
@@ -23,12 +23,13 @@ def predictions(genders: np.ndarray) -> Predictions:
         labels={AGE: unknown, GENDER: np.where(np.arange(ROWS) < 30, truth, MISSING), EMOTION: unknown},
         age_years=np.full(ROWS, np.nan, np.float32),
         boxes=np.ones((ROWS, 4), np.float32),
+        landmarks=np.full((ROWS, 5, 2), np.nan, np.float32),
         extra={},
     )
     return Predictions(manifest, {GENDER: np.eye(2, dtype=np.float32)[genders]}, [])
 
 
-def test_lost_points_are_those_of_the_rows_with_a_label() -> None:
+def test_lost_points_are_those_of_the_samples_with_a_label() -> None:
     right = np.arange(ROWS) % 2
     corrupted = right.copy()
     corrupted[:3] = 1 - corrupted[:3]
@@ -41,7 +42,7 @@ def test_lost_points_are_those_of_the_rows_with_a_label() -> None:
     assert agreement_rows([found])[0]["points_gained"].startswith("-10.00 [")
 
 
-def test_other_rows_are_refused() -> None:
+def test_other_samples_are_refused() -> None:
     one = predictions(np.zeros(ROWS, np.int64))
     fewer = replace(one, manifest=one.manifest.take(np.arange(5)))
     with pytest.raises(ValueError, match="different samples"):

@@ -62,15 +62,15 @@ def test_too_few_labels_are_refused_and_say_so() -> None:
         fit = calibrate(logits, labelled(GENDER, truth), np.ones(30, np.bool_))
         assert (fit.temperatures, fit.thresholds) == ({}, {})
         assert fit.warnings() == [
-            f"gender was not calibrated: there are {there} labelled rows to fit on, and 20 are needed."
+            f"gender was not calibrated: there are {there} labelled samples to fit on, and 20 are needed."
         ]
     # Were all of 31 right, that would not show a precision of 95 %, however sure the model is.
-    with pytest.raises(NotFittedError, match="31 labelled rows to fit on, and 32 are needed"):
+    with pytest.raises(NotFittedError, match="31 labelled samples to fit on, and 32 are needed"):
         fit_threshold(np.full(31, 0.9), np.ones(31, np.bool_), 0.95)
     assert fit_threshold(np.full(32, 0.9), np.ones(32, np.bool_), 0.95) <= 0.9
 
 
-def test_few_rows_come_with_a_warning() -> None:
+def test_few_samples_come_with_a_warning() -> None:
     logits, truth = honest_rows(100, 2)
     for rows, told in ((99, 1), (100, 0)):
         fit = calibrate({GENDER: logits}, labelled(GENDER, truth), np.arange(100) < rows)
@@ -79,19 +79,19 @@ def test_few_rows_come_with_a_warning() -> None:
 
 
 @pytest.mark.parametrize("rows", [20, 25, 60])
-def test_rows_that_are_all_right_do_not_drive_the_temperature_to_its_bound(rows: int) -> None:
+def test_samples_that_are_all_right_do_not_drive_the_temperature_to_its_bound(rows: int) -> None:
     random = np.random.default_rng(2)
     truth = random.integers(2, size=rows)
     logits = random.normal(size=(rows, 2))
     logits[np.arange(rows), truth] = logits.max(axis=1) + random.uniform(0.1, 4, rows)
     temperature = fit_temperature(logits, truth)
-    # Lower, as the rows say, but within what networks need.
+    # Lower, as the samples say, but within what networks need.
     assert 0.15 < temperature < 1
-    # The prior is on the logarithm: what is wrong with the rows turned round is wrong by the same factor or less.
+    # The prior is on the logarithm: what is wrong with the samples turned round is wrong by the same factor or less.
     assert 1 < fit_temperature(-logits, truth) < HIGHEST
 
 
-def test_a_thousand_rows_outweigh_the_prior() -> None:
+def test_a_thousand_samples_outweigh_the_prior() -> None:
     logits, truth = honest_rows(1000)
     assert fit_temperature(logits * 3, truth) == pytest.approx(3, rel=0.15)
 
@@ -106,7 +106,7 @@ def test_a_temperature_at_its_bound_is_refused(scale: float) -> None:
     assert "bound" in fit.refused[EMOTION]
 
 
-def test_a_class_that_was_not_trained_says_nothing_of_the_temperature() -> None:
+def test_a_class_that_was_not_trained_does_not_count_for_the_temperature() -> None:
     logits, truth = honest_rows(2000)
     masked = logits.copy()
     masked[:, 3] = -np.inf
@@ -115,7 +115,7 @@ def test_a_class_that_was_not_trained_says_nothing_of_the_temperature() -> None:
 
 
 def test_small_groups_count_together() -> None:
-    """Twenty origins of a few rows each name as if they were one, not everything."""
+    """Twenty origins of a few samples each name as if they were one, not everything."""
     logits, truth = honest_rows(400, 2)
     origins = np.array([f"origin {number % 20}" for number in range(400)])
     rows = labelled(GENDER, truth, origins)
@@ -135,7 +135,7 @@ def test_from_the_threshold_on_labels_are_right_often_enough() -> None:
     assert result.precision.value > 0.95
     # The true precision above t is (1 + t) / 2; the margin for luck may not cost much.
     assert 0.9 < threshold < 0.93
-    # On rows that it was not chosen on it holds as well.
+    # On samples that it was not chosen on it holds as well.
     other = random.uniform(0.5, 1, 5000)
     again = named(other, random.random(5000) < other, threshold)
     assert again.precision is not None
@@ -148,7 +148,7 @@ def test_a_precision_that_is_never_reached_leaves_everything_unknown() -> None:
     assert named(confidence, np.ones(100, np.bool_), 1.0).precision is None
 
 
-def test_if_all_is_right_all_is_named() -> None:
+def test_if_all_labels_are_correct_all_are_known() -> None:
     confidence = np.linspace(0.6, 0.9, 200)
     threshold = fit_threshold(confidence, np.ones(200, np.bool_), 0.95)
     assert named(confidence, np.ones(200, np.bool_), threshold).coverage.value == 1
@@ -184,6 +184,6 @@ def test_each_half_is_measured_with_the_fit_of_the_other() -> None:
     assert second.fit.temperatures[GENDER] == pytest.approx(1, rel=0.15)
     assert first.tasks[GENDER].rows == (~half).sum()
     assert second.tasks[GENDER].rows == half.sum()
-    # Measured on honest rows, and on the others.
+    # Measured on honest samples, and on the others.
     assert first.tasks[GENDER].before < 0.03 < first.tasks[GENDER].after
     assert second.tasks[GENDER].before > 0.05

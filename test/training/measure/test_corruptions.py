@@ -38,7 +38,7 @@ def test_a_tilt_of_nothing_is_the_crop(picture: NDArray[np.uint8]) -> None:
     assert np.abs(Corruption("tilt", 0)(picture, FRAME, SIZE) - crop).max() <= 1
 
 
-def test_darkness_leaves_the_share_of_the_light(picture: NDArray[np.uint8]) -> None:
+def test_darkness_leaves_the_fraction_of_the_light(picture: NDArray[np.uint8]) -> None:
     crop = cut_frame(picture, FRAME, SIZE)
     assert Corruption("darkness", 0.5)(picture, FRAME, SIZE).mean() == pytest.approx(crop.mean() / 2, rel=0.02)
 

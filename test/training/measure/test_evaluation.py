@@ -1,4 +1,4 @@
-"""From pictures to figures and a report."""
+"""From images to figures and a report."""
 
 import csv
 import json
@@ -41,7 +41,7 @@ class Everywhere(Nobody):
         return [Detection(np.array([4, 4, 16, 16], np.float32), 0.9)]
 
 
-def test_every_row_is_predicted_in_its_place(engine: "ShadeEngine", faces: Manifest) -> None:
+def test_every_sample_is_predicted_in_its_place(engine: "ShadeEngine", faces: Manifest) -> None:
     told: list[int] = []
     predictions = predict_manifest(engine, faces, progress=lambda done, _: told.append(done))
     assert told[-1] == len(faces)
@@ -81,11 +81,11 @@ def test_small_groups_do_not_count_for_the_gap() -> None:
     assert worst_group_gap({"a": small, "b": large}) is None
 
 
-def test_a_column_that_tells_every_row_apart_is_no_group(faces: Manifest) -> None:
+def test_a_column_that_identifies_every_sample_is_no_group(faces: Manifest) -> None:
     assert set(group_columns(faces, GENDER)) == {"age_group", "camera"}
 
 
-def test_temperatures_are_fitted_on_rows_that_are_not_measured(engine: "ShadeEngine", faces: Manifest) -> None:
+def test_temperatures_are_fitted_on_samples_that_are_not_measured(engine: "ShadeEngine", faces: Manifest) -> None:
     predictions = predict_manifest(engine, faces)
     before = evaluate(predictions, engine.spec).results["all"][GENDER].calibration
     assert before.temperature == 1
@@ -100,20 +100,20 @@ def test_temperatures_are_fitted_on_rows_that_are_not_measured(engine: "ShadeEng
     assert after.rows == (~first_half(faces)).sum()
 
 
-def test_rows_that_can_not_be_predicted_are_counted(engine: "ShadeEngine", faces: Manifest, tmp_path: Path) -> None:
+def test_samples_that_can_not_be_predicted_are_counted(engine: "ShadeEngine", faces: Manifest, tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes(b"x")
     odd = Manifest.concatenate([faces.take([0, 1]), Manifest.from_rows([Row(str(tmp_path / "2.png"), labels={})])])
     predictions = predict_manifest(engine, odd)
     assert evaluate(predictions, engine.spec).skipped == {"no box": 1, "unreadable": 1}
     assert predictions.manifest.paths.tolist() == [str(tmp_path / "1.png")]
-    with pytest.raises(UserError, match="none of the 200 rows"):
+    with pytest.raises(UserError, match="none of the 200 samples"):
         predict_manifest(engine, faces, "detect", Nobody())
 
 
 def test_faces_are_cut_as_asked(engine: "ShadeEngine", faces: Manifest) -> None:
     boxed = predict_manifest(engine, faces).logits[AGE]
     np.testing.assert_array_equal(predict_manifest(engine, faces, "detect", Everywhere()).logits[AGE], boxed)
-    # The whole picture has a black border, which makes it darker.
+    # The whole image has a black border, which makes it darker.
     whole = predict_manifest(engine, faces, "none").logits[AGE].argmax(axis=1)
     assert (whole <= boxed.argmax(axis=1)).all()
     assert whole.mean() < boxed.argmax(axis=1).mean()

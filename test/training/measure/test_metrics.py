@@ -24,7 +24,7 @@ CLASSES = 5
 
 @st.composite
 def predictions(draw: st.DrawFn) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """True classes and distributions of 2 to 60 rows; not every class has rows."""
+    """True classes and distributions of 2 to 60 samples; not every class has samples."""
     random = np.random.default_rng(draw(st.integers(0, 10_000)))
     rows = draw(st.integers(2, 60))
     truth = random.integers(0, draw(st.integers(1, CLASSES)), rows)
@@ -72,7 +72,7 @@ def test_a_certain_prediction_is_in_the_last_bin() -> None:
 
 
 def test_figures_of_a_matrix_worked_out_by_hand() -> None:
-    # Class 0: 3 of 4 right, class 1: 1 of 2 right, class 2: no rows but one wrong answer.
+    # Class 0: 3 of 4 right, class 1: 1 of 2 right, class 2: no samples but one wrong answer.
     truth, predicted = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 2])
     confusion = confusion_matrix(truth, predicted, 3)
     assert confusion.tolist() == [[3, 1, 0], [0, 1, 1], [0, 0, 0]]
@@ -86,12 +86,12 @@ def test_off_by_one_counts_the_neighbouring_groups() -> None:
     assert off_by_one_accuracy(confusion_matrix(truth, predicted, CLASSES)) == 0.75
 
 
-def test_bootstrap_intervals_hold_the_value_and_shrink_with_rows() -> None:
+def test_bootstrap_intervals_hold_the_value_and_shrink_with_samples() -> None:
     few, many = (bootstrap_confusion(np.array([[8, 2], [2, 8]]) * factor, accuracy) for factor in (1, 100))
     for estimate in (few, many):
         assert estimate.value == 0.8
         assert estimate.low < 0.8 < estimate.high
-    # A share of 0.8 over 2000 rows has a standard error of 0.0089.
+    # A fraction of 0.8 over 2000 samples has a standard error of 0.0089.
     assert many.high - many.low == pytest.approx(2 * 1.96 * 0.0089, rel=0.15)
     assert few.high - few.low > 5 * (many.high - many.low)
 

@@ -10,7 +10,7 @@ from facial_attributes_training.measure.paired import Outcomes, measure
 
 
 def random_outcomes(rows: int, share: float, seed: int = 0) -> Outcomes:
-    """A run that is right in a share of its rows; of some the class is not known."""
+    """A run that is right in a fraction of its samples; of some the class is not known."""
     random = np.random.default_rng(seed)
     truth = random.integers(-1, 7, rows)
     predicted = np.where(random.random(rows) < share, truth, 0).clip(0)
@@ -30,7 +30,7 @@ def test_draws_in_parts_are_those_of_all_at_once(balanced: bool, monkeypatch: py
 
 
 @pytest.mark.parametrize("balanced", [False, True])
-def test_every_draw_is_measured_as_if_its_rows_were_there_so_often(balanced: bool) -> None:
+def test_every_draw_is_measured_as_if_its_samples_were_there_so_often(balanced: bool) -> None:
     run = random_outcomes(30, 0.5)
     mine = [place for place, (source, _) in enumerate(run.rows) if source == "b"]
     truth, predicted = run.truth["emotion"][mine], run.predicted["emotion"][mine]
@@ -47,7 +47,7 @@ def test_every_draw_is_measured_as_if_its_rows_were_there_so_often(balanced: boo
     np.testing.assert_allclose(found.draws[:50], expected)
 
 
-def test_memory_is_less_than_a_kilobyte_a_row() -> None:
+def test_memory_is_less_than_a_kilobyte_a_sample() -> None:
     runs = [random_outcomes(6000, share) for share in (0.6, 0.7)]
     tracemalloc.start()
     measure(runs)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from facial_attributes_training.measure.readout import CLASSES, ReadoutRows, fit_readout, folds, left_out
+from facial_attributes_training.measure.readout import CLASSES, ReadoutRows, fit_readout, folds, held_out
 from scipy.special import log_softmax
 
 SHAPES = 5
@@ -25,7 +25,7 @@ def accuracy(logits: np.ndarray, rows: ReadoutRows, chosen: np.ndarray) -> float
 
 def test_what_is_right_elsewhere_counts_more_than_what_is_right_at_home() -> None:
     rows = make_rows(0, known=4.0, unseen=0.3, expressive=2.0)
-    found = left_out(rows, [])
+    found = held_out(rows, [])
     assert accuracy(rows.log_probabilities, rows, rows.unseen) < 0.3
     assert accuracy(found, rows, rows.unseen) > 0.75
     assert accuracy(fit_readout(rows)(rows), rows, ~rows.unseen) > 0.75
@@ -34,7 +34,7 @@ def test_what_is_right_elsewhere_counts_more_than_what_is_right_at_home() -> Non
 def test_expressions_that_say_nothing_do_not_count() -> None:
     rows = make_rows(0, known=3.0, unseen=3.0, expressive=0.0)
     readout = fit_readout(rows)
-    before, after = (accuracy(logits, rows, rows.unseen) for logits in (rows.log_probabilities, left_out(rows, [])))
+    before, after = (accuracy(logits, rows, rows.unseen) for logits in (rows.log_probabilities, held_out(rows, [])))
     assert after > before - 0.05
     assert np.abs(readout.expression).max() < 0.3 * np.abs(readout.pixels).max()
 

@@ -81,6 +81,7 @@ def predictions_of(samples):
         labels={task: samples.emotions if task == EMOTION else np.full(count, MISSING) for task in TASKS},
         age_years=np.full(count, np.nan, np.float32),
         boxes=np.full((count, 4), np.nan, np.float32),
+        landmarks=np.full((count, 5, 2), np.nan, np.float32),
         extra={"identity": samples.people},
     )
     return Predictions(manifest, {EMOTION: samples.logits.astype(np.float32)}, [])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from conftest import ShadeEngine
 
 
-def test_every_condition_is_measured_on_the_same_rows(engine: "ShadeEngine", faces: Manifest) -> None:
+def test_every_condition_is_measured_on_the_same_samples(engine: "ShadeEngine", faces: Manifest) -> None:
     told: list[tuple[int, int]] = []
     part = faces.take(range(40))
     conditions = measure_robustness(engine, part, {AGE: 1.0}, progress=lambda *done: told.append(done))

@@ -1,4 +1,4 @@
-"""Which face of a picture is meant."""
+"""Which face of an image is meant."""
 
 from random import Random
 

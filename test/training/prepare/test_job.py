@@ -1,4 +1,4 @@
-"""From rows to manifests: duplicates, faces, splits, and the list of what is left out."""
+"""From samples to manifests: duplicates, faces, splits, and the list of what is excluded."""
 
 import csv
 import json
@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from facial_attributes_training.data.manifest import Row, read_manifest
 from facial_attributes_training.prepare.duplicates import drop_duplicates
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.job import FacePolicy, Prepared, choose, prepare
-from facial_attributes_training.prepare.left_out import LeftOut
 from facial_attributes_training.prepare.overlap import (
     SAME_FILE,
     SAME_PIXELS,
     drop_marked_copies,
-    looked_at,
-    same_pictures,
+    findings_of,
+    same_images,
 )
 from facial_attributes_training.prepare.people import describe_people
 from facial_attributes_training.prepare.scan import Scanned, recorded_fingerprints
@@ -35,7 +35,7 @@ MALE, FEMALE = {"gender": "male"}, {"gender": "female"}
 
 
 class OneFace:
-    """Finds one face in the middle of pictures that are not black."""
+    """Finds one face in the middle of images that are not black."""
 
     options = DetectorOptions()
 
@@ -49,24 +49,24 @@ def picture(folder: Path, name: str, shade: int) -> str:
     return path
 
 
-def run(rows: list[Row | LeftOut], out: Path, policy: FacePolicy | None = None) -> Prepared:
+def run(rows: list[Row | Excluded], out: Path, policy: FacePolicy | None = None) -> Prepared:
     return prepare(rows, out, policy or FacePolicy(), OneFace, {})
 
 
 def reasons(prepared: Prepared) -> Counter[str]:
-    return Counter(entry.reason for entry in prepared.left_out)
+    return Counter(entry.reason for entry in prepared.excluded)
 
 
-def test_every_row_is_in_a_manifest_or_in_the_list(tmp_path: Path) -> None:
+def test_every_sample_is_in_a_manifest_or_in_the_list(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"x")
-    rows: list[Row | LeftOut] = [
+    rows: list[Row | Excluded] = [
         Row(picture(tmp_path, "a.png", 10), "train", "s", MALE),
         Row(picture(tmp_path, "copy.png", 10), "train", "s", MALE),
         Row(picture(tmp_path, "b.png", 20), "val", "s", FEMALE, extra={"origin": "x"}),
         Row(picture(tmp_path, "black.png", 0), "train", "s", MALE),
         Row(str(tmp_path / "broken.png"), "train", "s", MALE),
         Row(str(tmp_path / "missing.png"), "train", "s", MALE),
-        LeftOut("c.png", "train", "s", "label outside the range"),
+        Excluded("c.png", "train", "s", "label outside the range"),
     ]
     prepared = run(rows, tmp_path / "out")
     assert reasons(prepared) == {"duplicate": 1, "no face": 1, "unreadable": 2, "label outside the range": 1}
@@ -74,58 +74,58 @@ def test_every_row_is_in_a_manifest_or_in_the_list(tmp_path: Path) -> None:
     assert train.paths.tolist() == [str(tmp_path / "a.png")]
     assert train.boxes.tolist() == [[8, 8, 16, 16]]
     assert read_manifest(tmp_path / "out" / "manifest-val.csv").extra["origin"].tolist() == ["x"]
-    with prepared.left_out_file.open(newline="") as file:
+    with prepared.excluded_file.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == sum(reasons(prepared).values())
 
 
-def test_pictures_of_other_manifests_are_left_out(tmp_path: Path) -> None:
+def test_images_of_other_manifests_are_excluded(tmp_path: Path) -> None:
     held_out, copy = picture(tmp_path, "held-out.png", 50), picture(tmp_path, "copy.png", 50)
     new, known = Row(picture(tmp_path, "new.png", 60), "train", "s", MALE), Row(copy, "train", "s", MALE)
     run([Row(held_out, "val", "s", MALE)], tmp_path / "val")
     scanned = tmp_path / "val" / "manifest-val.csv"
-    # The same manifest without a record of what is in the pictures.
+    # The same manifest without a record of what is in the images.
     unscanned = tmp_path / "plain.csv"
     unscanned.write_text("path\nheld-out.png\ngone.png\n")
     for number, manifest in enumerate((scanned, unscanned)):
         out = tmp_path / f"train-{number}"
         prepared = prepare([new, known], out, FacePolicy(), OneFace, {}, against=[manifest])
-        assert [(entry.path, entry.reason) for entry in prepared.left_out] == [(copy, "in another manifest")]
-        assert held_out in prepared.left_out[0].detail
+        assert [(entry.path, entry.reason) for entry in prepared.excluded] == [(copy, "in another manifest")]
+        assert held_out in prepared.excluded[0].detail
         assert read_manifest(out / "manifest-train.csv").paths.tolist() == [new.path]
 
 
-def test_pictures_that_nothing_can_be_compared_with_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_that_cannot_be_read_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "plain.csv").write_text("path\ngone.tar#a.png\ngone.tar#b.png\n")
     row = Row(picture(tmp_path, "new.png", 60), "train", "s", MALE)
     prepare([row], tmp_path / "out", FacePolicy(), OneFace, {}, against=[tmp_path / "plain.csv"])
-    assert "2 pictures of" in caplog.text
+    assert "2 images of" in caplog.text
     assert "gone.tar can't be read" in caplog.text
 
 
-def test_shared_pictures_are_known_by_their_paths_and_pixels(tmp_path: Path) -> None:
+def test_common_images_are_known_by_their_paths_and_pixels(tmp_path: Path) -> None:
     files = []
     for split, shades in (("train", {"a": 10, "b": 20, "c": 30}), ("val", {"d": 40, "e": 20, "c": 30})):
-        rows: list[Row | LeftOut] = [
+        rows: list[Row | Excluded] = [
             Row(picture(tmp_path, f"{name}.png", shade), split, "s", MALE) for name, shade in shades.items()
         ]
         files += list(run(rows, tmp_path / split).manifests)
     train, val = (read_manifest(file).paths.tolist() for file in files)
-    known = looked_at([*train, *val], files, tmp_path / "unused.jsonl")
+    known = findings_of([*train, *val], files, tmp_path / "unused.jsonl")
     assert not (tmp_path / "unused.jsonl").exists(), "all of it is recorded beside the manifests"
-    found = same_pictures(val, train, known)
+    found = same_images(val, train, known)
     assert {Path(path).stem: (Path(match.other).stem, match.how) for path, match in found.items()} == {
         "e": ("b", SAME_PIXELS),
         "c": ("c", SAME_FILE),
     }
     (tmp_path / "val" / "scan.jsonl").unlink()
-    again = looked_at([*train, *val], files, tmp_path / "looked.jsonl")
-    assert same_pictures(val, train, again) == found, "what is not recorded is looked at"
-    assert [Path(path).stem for path in same_pictures(val, train, {})] == ["c"], "names are compared without any look"
+    again = findings_of([*train, *val], files, tmp_path / "looked.jsonl")
+    assert same_images(val, train, again) == found, "what is not recorded is looked at"
+    assert [Path(path).stem for path in same_images(val, train, {})] == ["c"], "names are compared without any look"
 
 
 @pytest.fixture
 def noisy(tmp_path: Path) -> Callable[..., Row]:
-    """Write a noisy picture of a seed, changed as asked, and return its row."""
+    """Write a noisy image of a seed, changed as asked, and return its sample."""
 
     def make(seed: int, split: str, size: int = 64, mirrored: bool = False) -> Row:
         cells = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
@@ -142,33 +142,33 @@ def test_near_copies_stay_in_the_split_that_is_held_out(noisy: Callable[..., Row
     originals = [noisy(0, "test"), noisy(1, "val"), noisy(2, "test"), noisy(3, "train")]
     series = noisy(3, "train", size=48)
     prepared = prepare([*copies, *originals, series], tmp_path / "out", FacePolicy("none"), None, {})
-    left_out = {entry.path: entry for entry in prepared.left_out}
-    assert set(left_out) == {row.path for row in copies}
-    assert {entry.reason for entry in prepared.left_out} == {"near copy in another split"}
-    assert originals[0].path in left_out[copies[0].path].detail
+    excluded = {entry.path: entry for entry in prepared.excluded}
+    assert set(excluded) == {row.path for row in copies}
+    assert {entry.reason for entry in prepared.excluded} == {"near copy in another split"}
+    assert originals[0].path in excluded[copies[0].path].detail
     kept = read_manifest(tmp_path / "out" / "manifest-train.csv").paths.tolist()
     assert kept == [originals[3].path, series.path], "a series within a split is kept"
 
 
-def test_near_copies_of_other_manifests_are_left_out(noisy: Callable[..., Row], tmp_path: Path) -> None:
+def test_near_copies_of_other_manifests_are_excluded(noisy: Callable[..., Row], tmp_path: Path) -> None:
     prepare([noisy(0, "test"), noisy(1, "test")], tmp_path / "test", FacePolicy("none"), None, {})
     copies, new = [noisy(0, "train", size=50), noisy(1, "train", mirrored=True)], noisy(2, "train")
     against = [tmp_path / "test" / "manifest-test.csv"]
     prepared = prepare([*copies, new], tmp_path / "out", FacePolicy("none"), None, {}, against=against)
-    assert [(entry.path, entry.reason) for entry in prepared.left_out] == [
+    assert [(entry.path, entry.reason) for entry in prepared.excluded] == [
         (row.path, "in another manifest") for row in copies
     ]
-    assert all(entry.detail.startswith("near copy as") for entry in prepared.left_out)
+    assert all(entry.detail.startswith("near copy as") for entry in prepared.excluded)
 
 
-def test_the_faces_of_one_picture_may_be_in_two_splits(noisy: Callable[..., Row], tmp_path: Path) -> None:
+def test_the_faces_of_one_image_may_be_in_two_splits(noisy: Callable[..., Row], tmp_path: Path) -> None:
     row = noisy(0, "train")
     rows = [replace(row, box=(0, 0, 20, 20)), replace(row, box=(40, 40, 20, 20), split="test")]
     prepared = prepare(rows, tmp_path / "out", FacePolicy("given"), None, {})
-    assert prepared.left_out == []
+    assert prepared.excluded == []
 
 
-def test_a_log_without_looks_is_made_anew(noisy: Callable[..., Row], tmp_path: Path) -> None:
+def test_a_log_without_looks_is_made_again(noisy: Callable[..., Row], tmp_path: Path) -> None:
     prepare([noisy(0, "test")], tmp_path / "test", FacePolicy("none"), None, {})
     log = tmp_path / "test" / "scan.jsonl"
     whole = log.read_text().splitlines()
@@ -180,21 +180,21 @@ def test_a_log_without_looks_is_made_anew(noisy: Callable[..., Row], tmp_path: P
 
 
 def test_two_commands_do_not_prepare_one_folder_at_once(tmp_path: Path) -> None:
-    rows: list[Row | LeftOut] = [Row(picture(tmp_path, "a.png", 9), "train", "s", MALE)]
-    with locked(tmp_path / "out" / "prepare"), pytest.raises(UserError, match="another command prepares"):
+    rows: list[Row | Excluded] = [Row(picture(tmp_path, "a.png", 9), "train", "s", MALE)]
+    with locked(tmp_path / "out" / "prepare"), pytest.raises(UserError, match="another command is preparing"):
         run(rows, tmp_path / "out")
     assert run(rows, tmp_path / "out").manifests
 
 
-def test_a_name_that_is_no_text_is_left_out(tmp_path: Path) -> None:
+def test_a_name_that_is_no_text_is_excluded(tmp_path: Path) -> None:
     row = Row(str(tmp_path / "J\udcf6rg.png"), "train", "s", MALE)
     prepared = run([row, Row(picture(tmp_path, "脸\n.png", 9), "train", "s", MALE)], tmp_path / "out")
-    assert "not UTF-8" in prepared.left_out[0].detail
+    assert "not UTF-8" in prepared.excluded[0].detail
     assert read_manifest(tmp_path / "out" / "manifest-train.csv").paths.tolist() == [str(tmp_path / "脸\n.png")]
 
 
 def test_running_again_writes_the_same(tmp_path: Path) -> None:
-    rows: list[Row | LeftOut] = [Row(picture(tmp_path, f"{shade}.png", shade), "train", "s", MALE) for shade in (9, 8)]
+    rows: list[Row | Excluded] = [Row(picture(tmp_path, f"{shade}.png", shade), "train", "s", MALE) for shade in (9, 8)]
     run(rows, tmp_path / "out")
     first = (tmp_path / "out" / "manifest-train.csv").read_text()
     run(rows, tmp_path / "out")
@@ -209,10 +209,10 @@ def test_a_duplicate_across_splits_stays_where_it_is_measured() -> None:
         Row("d", "train", labels=MALE),
     ]
     scanned = {name: Scanned(name, fingerprint="same" if name != "d" else "other") for name in "abcd"}
-    kept, left_out = drop_duplicates(rows, scanned)
+    kept, excluded = drop_duplicates(rows, scanned)
     assert [row.path for row in kept] == ["c", "d"]
-    assert {entry.reason for entry in left_out} == {"duplicate in another split, other labels"}
-    assert left_out[0].detail == "same image as c"
+    assert {entry.reason for entry in excluded} == {"duplicate in another split, other labels"}
+    assert excluded[0].detail == "same image as c"
 
 
 def test_what_is_held_out_wins_by_any_of_its_names() -> None:
@@ -225,16 +225,16 @@ def test_what_is_held_out_wins_by_any_of_its_names() -> None:
 
 def test_a_face_whose_box_differs_a_little_is_a_duplicate() -> None:
     rows = [Row("a", "train", box=(10.4, 10, 100, 100)), Row("a", "test", box=(10.6, 10, 100, 100))]
-    kept, left_out = drop_duplicates(rows, {"a": Scanned("a", fingerprint="f")})
+    kept, excluded = drop_duplicates(rows, {"a": Scanned("a", fingerprint="f")})
     assert kept == rows[1:]
-    assert left_out[0].reason == "duplicate in another split"
+    assert excluded[0].reason == "duplicate in another split"
 
 
-def test_a_row_without_a_box_speaks_of_every_face_of_its_picture() -> None:
+def test_a_sample_without_a_box_stands_for_every_face_of_its_image() -> None:
     rows = [Row("a", "train", box=(0, 0, 9, 9)), Row("a", "val"), Row("a", "train", box=(20, 0, 9, 9))]
-    kept, left_out = drop_duplicates(rows, {"a": Scanned("a", fingerprint="f")})
+    kept, excluded = drop_duplicates(rows, {"a": Scanned("a", fingerprint="f")})
     assert kept == rows[1:2]
-    assert len(left_out) == 2
+    assert len(excluded) == 2
 
 
 @pytest.mark.parametrize("boxes", [((7, 8, 16, 16), (9, 8, 16, 16)), ((10, 10, 16, 16), None)])
@@ -242,7 +242,7 @@ def test_given_boxes_of_one_found_face_are_kept_once(
     boxes: tuple[tuple[float, float, float, float], ...], tmp_path: Path
 ) -> None:
     path = picture(tmp_path, "a.png", 10)
-    rows: list[Row | LeftOut] = [
+    rows: list[Row | Excluded] = [
         Row(path, split, "s", MALE, box=box) for split, box in zip(("train", "val"), boxes, strict=True)
     ]
     prepared = run(rows, tmp_path / "out")
@@ -269,22 +269,22 @@ def test_people_in_several_splits_are_counted() -> None:
 
 
 @pytest.mark.parametrize("split", ["../../escape", "a/b", "tr\0ain", "two words", "x" * 65, "train\n"])
-def test_a_split_that_can_name_no_manifest_is_left_out(split: str, tmp_path: Path) -> None:
-    rows: list[Row | LeftOut] = [
+def test_a_split_that_can_name_no_manifest_is_excluded(split: str, tmp_path: Path) -> None:
+    rows: list[Row | Excluded] = [
         Row(picture(tmp_path, f"{index}.png", 9 + index), name, "s", MALE)
         for index, name in enumerate((split, "train_1-b"))
     ]
     prepared = run(rows, tmp_path / "out")
     assert prepared.manifests == {tmp_path / "out" / "manifest-train_1-b.csv": 1}
-    assert reasons(prepared) == {"split not fit for a file's name": 1}
-    assert repr(split) in prepared.left_out[0].detail
+    assert reasons(prepared) == {"split is no file name": 1}
+    assert repr(split) in prepared.excluded[0].detail
 
 
 def test_two_people_in_one_photograph_are_no_duplicates() -> None:
     rows = [Row("a", box=(0, 0, 9, 9)), Row("a", box=(20, 0, 9, 9)), Row("a", box=(0, 0, 9, 9))]
-    kept, left_out = drop_duplicates(rows, {"a": Scanned("a", fingerprint="f")})
+    kept, excluded = drop_duplicates(rows, {"a": Scanned("a", fingerprint="f")})
     assert kept == rows[:2]
-    assert len(left_out) == 1
+    assert len(excluded) == 1
 
 
 TWO = Scanned("a", 100, 100, faces=[[20, 20, 50, 50, 0.9], [60, 60, 40, 40, 0.8]])
@@ -292,19 +292,19 @@ TWO = Scanned("a", 100, 100, faces=[[20, 20, 50, 50, 0.9], [60, 60, 40, 40, 0.8]
 
 def test_the_policy_decides_on_doubtful_faces() -> None:
     row, nobody = Row("a"), Scanned("a", 100, 100, faces=[])
-    assert isinstance(choose(row, TWO, FacePolicy(several="leave-out")), LeftOut)
+    assert isinstance(choose(row, TWO, FacePolicy(several="leave-out")), Excluded)
     assert choose(row, TWO, FacePolicy()) == Row("a", box=(20, 20, 50, 50))
-    assert isinstance(choose(row, nobody, FacePolicy()), LeftOut)
+    assert isinstance(choose(row, nobody, FacePolicy()), Excluded)
     assert choose(row, nobody, FacePolicy(no_face="keep")) == row
 
 
-def test_a_given_box_says_which_face_is_meant() -> None:
+def test_a_given_box_selects_the_face() -> None:
     row = Row("a", box=(58, 58, 44, 44))
     assert choose(row, TWO, FacePolicy(several="leave-out")) == Row("a", box=(60, 60, 40, 40))
     assert choose(row, TWO, FacePolicy(boxes="given")) == row
     assert choose(row, TWO, FacePolicy(boxes="none")) == Row("a")
     nowhere = choose(Row("a", box=(0, 90, 9, 9)), TWO, FacePolicy())
-    assert isinstance(nowhere, LeftOut)
+    assert isinstance(nowhere, Excluded)
     assert nowhere.detail == "none at the given box"
 
 
@@ -315,15 +315,15 @@ def test_the_landmarks_of_the_face_that_is_meant_are_stored() -> None:
     assert choose(Row("a", landmarks=points), found, FacePolicy(boxes="none")) == Row("a")
 
 
-def test_rows_that_the_data_set_calls_near_copies_of_what_is_measured_are_dropped() -> None:
+def test_samples_that_the_data_set_calls_near_copies_of_what_is_measured_are_dropped() -> None:
     marks = {"train": "test", "training": "val", "val": "test", "test": "test", "": "test"}
     rows = [Row(split, split, extra={"near_copy_of": mark}) for split, mark in marks.items()]
-    kept, left_out = drop_marked_copies([*rows, Row("b", "val", extra={"near_copy_of": "val"}), Row("a", "train")])
+    kept, excluded = drop_marked_copies([*rows, Row("b", "val", extra={"near_copy_of": "val"}), Row("a", "train")])
     assert [row.path for row in kept] == ["test", "b", "a"]
-    assert {entry.reason for entry in left_out} == {"near copy"}
+    assert {entry.reason for entry in excluded} == {"near copy"}
 
 
-def test_drawn_splits_have_their_shares_and_keep_people_together() -> None:
+def test_drawn_splits_have_their_fractions_and_keep_people_together() -> None:
     rows = [Row(f"{index}", extra={"identity": str(index // 4)}) for index in range(4000)]
     drawn = [row for row in assign_splits(rows, parse_fractions("train=0.6,val=0.2,test=0.2")) if isinstance(row, Row)]
     counts = Counter(row.split for row in drawn)
@@ -333,7 +333,7 @@ def test_drawn_splits_have_their_shares_and_keep_people_together() -> None:
     assert len(split_of) == 1000
 
 
-def test_a_share_is_kept_and_the_draw_depends_on_the_seed() -> None:
+def test_a_fraction_is_kept_and_the_draw_depends_on_the_seed() -> None:
     rows = [Row(str(index)) for index in range(2000)]
     kept = [
         [row.path for row in assign_splits(rows, keep=0.5, seed=seed) if isinstance(row, Row)] for seed in (0, 0, 1)
@@ -366,6 +366,6 @@ def test_a_data_set_that_moves_keeps_its_splits() -> None:
         "../train=0.5,val=0.5",
     ],
 )
-def test_shares_that_make_no_sense_are_refused(text: str) -> None:
+def test_fractions_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="split"):
         parse_fractions(text)

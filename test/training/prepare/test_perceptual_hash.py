@@ -1,4 +1,4 @@
-"""Near copies of pictures are found, whatever was done to them; other pictures are not taken for copies."""
+"""Near copies of images are found, whatever was done to them; other images are not taken for copies."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ Picture = NDArray[np.uint8]
 
 
 def scene(seed: int, height: int = 240, width: int = 200) -> Picture:
-    """A picture with large and small forms, as photographs have them."""
+    """An image with large and small forms, as photographs have them."""
     random, total = np.random.default_rng(seed), np.zeros((height, width, 3), np.float32)
     for cells, weight in ((4, 60), (10, 30), (40, 12)):
         total += weight * cv2.resize(random.normal(size=(cells, cells, 3)).astype(np.float32), (width, height))
@@ -59,14 +59,14 @@ def looks(*pictures: Picture) -> ImageHashes:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_picture_is_a_near_copy(change: str) -> None:
+def test_a_changed_image_is_a_near_copy(change: str) -> None:
     scenes = [scene(seed) for seed in range(12)]
     changed = looks(*(CHANGES[change](picture) for picture in scenes))
     assert near_copies(changed, looks(*scenes)).tolist() == list(range(12))
     assert near_copies(looks(*scenes), changed).tolist() == list(range(12))
 
 
-def test_other_pictures_are_no_copies() -> None:
+def test_other_images_are_no_copies() -> None:
     scenes = looks(*(scene(seed) for seed in range(150)))
     assert (near_copies(scenes, looks(*(scene(seed) for seed in range(150, 300)))) == -1).all()
 
@@ -81,19 +81,19 @@ def test_studio_portraits_of_one_background_are_no_copies() -> None:
     assert (near_copies(portraits, portraits, np.arange(8), np.arange(8)) == -1).all()
 
 
-def test_flat_pictures_are_compared_with_nothing() -> None:
+def test_flat_images_are_compared_with_nothing() -> None:
     flat = looks(*(np.full((20, 20, 3), shade, np.uint8) for shade in (0, 90, 200)))
     assert (near_copies(flat, flat) == -1).all()
 
 
-def test_a_picture_is_not_compared_with_its_own_group() -> None:
+def test_an_image_is_not_compared_with_its_own_group() -> None:
     one = looks(scene(1), scene(2))
     assert near_copies(one, one).tolist() == [0, 1]
     assert near_copies(one, one, np.array([0, 1]), np.array([0, 9])).tolist() == [-1, 1]
 
 
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 63), min_size=0, max_size=9, unique=True), st.booleans())
-def test_all_hashes_up_to_six_bits_apart_are_looked_at(seed: int, bits: list[int], mirrored: bool) -> None:
+def test_all_hashes_up_to_six_bits_apart_are_compared(seed: int, bits: list[int], mirrored: bool) -> None:
     random = np.random.default_rng(seed)
     thumbnails = random.integers(0, 256, (1, 16, 16), dtype=np.uint8)
     hashes = random.integers(0, 2**64, 30, dtype=np.uint64)
@@ -111,11 +111,11 @@ def test_all_hashes_up_to_six_bits_apart_are_looked_at(seed: int, bits: list[int
         assert distances[found] <= MAX_DISTANCE
 
 
-def test_a_description_is_told_from_other_texts() -> None:
+def test_a_description_is_reported_from_other_texts() -> None:
     assert is_description(describe(scene(0)))
     assert not any(map(is_description, ("", "a", "????", describe(scene(0))[:-4])))
 
 
-def test_pictures_of_any_size_are_described() -> None:
+def test_images_of_any_size_are_described() -> None:
     for height, width in ((1, 1), (1, 300), (7, 5), (500, 3)):
         assert is_description(describe(np.full((height, width, 3), 9, np.uint8)))

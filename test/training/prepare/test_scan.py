@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from facial_attributes_training.data.archive import PictureReader
-from facial_attributes_training.prepare.scan import fingerprint, scan, scan_picture
+from facial_attributes_training.data.archive import ImageReader
+from facial_attributes_training.prepare.scan import fingerprint, scan, scan_image
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
@@ -33,7 +33,7 @@ class SquareFinder:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[str]:
-    """Five pictures; number n has n white squares of 20 pixels."""
+    """Five images; number n has n white squares of 20 pixels."""
     paths = []
     for count in range(5):
         picture = np.full((60, 200, 3), count, np.uint8)
@@ -44,7 +44,7 @@ def pictures(tmp_path: Path) -> list[str]:
     return paths
 
 
-def test_every_picture_is_described(pictures: list[str], tmp_path: Path) -> None:
+def test_every_image_is_described(pictures: list[str], tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     found = scan(pictures, tmp_path / "scan.jsonl", {}, SquareFinder, progress=lambda *state: told.append(state))
     assert [len(found[path].faces or []) for path in pictures] == [0, 1, 2, 3, 4]
@@ -54,7 +54,7 @@ def test_every_picture_is_described(pictures: list[str], tmp_path: Path) -> None
     assert told[-1] == (5, 5)
 
 
-def test_a_stopped_scan_goes_on_where_it_was(pictures: list[str], tmp_path: Path) -> None:
+def test_a_stopped_scan_resumes_where_it_stopped(pictures: list[str], tmp_path: Path) -> None:
     log = tmp_path / "scan.jsonl"
     whole = scan(pictures, log, {"size": 1}, SquareFinder)
     lines = log.read_text().splitlines()
@@ -83,7 +83,7 @@ def test_landmarks_are_kept_and_faces_of_older_logs_are_looked_at_again(pictures
     assert finder.pictures == 1
 
 
-def test_a_picture_that_changed_is_looked_at_again(pictures: list[str], tmp_path: Path) -> None:
+def test_an_image_that_changed_is_scanned_again(pictures: list[str], tmp_path: Path) -> None:
     log = tmp_path / "scan.jsonl"
     before = scan(pictures, log, {}, SquareFinder)
     Path(pictures[0]).write_bytes(Path(pictures[3]).read_bytes())
@@ -101,14 +101,14 @@ def test_a_scan_of_other_settings_is_refused(pictures: list[str], tmp_path: Path
         scan(pictures, tmp_path / "scan.jsonl", {"size": 2}, SquareFinder)
 
 
-def test_a_broken_picture_is_reported_and_tried_again(pictures: list[str], tmp_path: Path) -> None:
+def test_a_broken_image_is_reported_and_tried_again(pictures: list[str], tmp_path: Path) -> None:
     Path(pictures[2]).write_bytes(b"no picture")
     assert "not a whole image" in scan(pictures, tmp_path / "scan.jsonl", {}, SquareFinder)[pictures[2]].error
     cv2.imwrite(pictures[2], np.zeros((8, 8, 3), np.uint8))
     assert not scan(pictures, tmp_path / "scan.jsonl", {}, SquareFinder)[pictures[2]].error
 
 
-def test_pictures_in_an_archive_that_can_not_be_read_are_reported(pictures: list[str], tmp_path: Path) -> None:
+def test_images_in_an_archive_that_can_not_be_read_are_reported(pictures: list[str], tmp_path: Path) -> None:
     (tmp_path / "rubbish.tar").write_bytes(b"rubbish")
     places = {"gone.tar": "can't be read", "rubbish.tar": "not a whole", "n\0.tar": "null byte"}
     inside = {f"{tmp_path / name}#{member}.png": why for name, why in places.items() for member in "ab"}
@@ -118,12 +118,12 @@ def test_pictures_in_an_archive_that_can_not_be_read_are_reported(pictures: list
 
 
 def test_an_archive_that_goes_away_is_reported(pictures: list[str], tmp_path: Path) -> None:
-    reader, path = PictureReader(), f"{tmp_path / 'faces.tar'}#0.png"
+    reader, path = ImageReader(), f"{tmp_path / 'faces.tar'}#0.png"
     with tarfile.open(tmp_path / "faces.tar", "w") as archive:
         archive.add(pictures[0], "0.png")
     reader.index([path])
     (tmp_path / "faces.tar").unlink()
-    assert "can't be read" in scan_picture(reader, None, path).error
+    assert "can't be read" in scan_image(reader, None, path).error
 
 
 def test_two_processes_find_what_one_finds(pictures: list[str], tmp_path: Path) -> None:

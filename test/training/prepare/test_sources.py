@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from facial_attributes_training.data.manifest import Row
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.sources import SOURCES, TableOptions, read_csv, read_folders
 from facial_attributes_training.prepare.sources.imdb_wiki import age_in_years
 from scipy.io import loadmat, savemat
@@ -20,10 +20,10 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
-def read(name: str, folder: Path) -> tuple[list[Row], list[LeftOut]]:
+def read(name: str, folder: Path) -> tuple[list[Row], list[Excluded]]:
     found = list(SOURCES[name].read(folder))
     rows = [entry for entry in found if isinstance(entry, Row)]
-    return rows, [entry for entry in found if isinstance(entry, LeftOut)]
+    return rows, [entry for entry in found if isinstance(entry, Excluded)]
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if name != "manifest"])
@@ -41,7 +41,7 @@ def test_fairface(tmp_path: Path) -> None:
     write(
         tmp_path / "fairface_label_val.csv", header, "val/1.jpg,20-29,Female,White,True", "val/2.jpg,40ish,Male,White,1"
     )
-    rows, left_out = read("fairface", tmp_path)
+    rows, excluded = read("fairface", tmp_path)
     assert rows[0] == Row(
         str(tmp_path / "train/1.jpg"),
         "train",
@@ -50,7 +50,7 @@ def test_fairface(tmp_path: Path) -> None:
         extra={"ethnicity": "East Asian"},
     )
     assert [row.split for row in rows] == ["train", "train", "val"]
-    assert left_out[0].detail == "age '40ish'"
+    assert excluded[0].detail == "age '40ish'"
 
 
 def rafdb(folder: Path) -> None:
@@ -62,13 +62,13 @@ def rafdb(folder: Path) -> None:
 
 def test_rafdb(tmp_path: Path) -> None:
     rafdb(tmp_path)
-    rows, left_out = read("raf-db", tmp_path)
+    rows, excluded = read("raf-db", tmp_path)
     aligned = str(tmp_path / "Image/aligned/train_00001_aligned.jpg")
     labels = {"emotion": "sad", "gender": "female"}
     groups = {"ethnicity": "Asian", "age_range": "40-69"}
     assert rows[0] == Row(aligned, "train", "raf-db", labels, extra=groups)
     assert (rows[1].split, rows[1].labels) == ("test", {"emotion": "surprise"})
-    assert left_out[0].reason == "label outside the range"
+    assert excluded[0].reason == "label outside the range"
     (tmp_path / "Image/original").mkdir(parents=True)
     write(tmp_path / "Annotation/boundingbox/train_00001_boundingbox.txt", "10.5 20 110.5 140 ")
     write(tmp_path / "Annotation/boundingbox/test_0001_boundingbox.txt", "10 20")
@@ -109,23 +109,23 @@ def test_lagenda(tmp_path: Path) -> None:
         "lag_benchmark/a.jpg,-1,-1,80,20,90,50,1,1,99,99",
         "lag_benchmark/b.jpg,20,F,-1,-1,-1,-1,10,10,50,90",
     )
-    rows, left_out = read("lagenda", tmp_path)
+    rows, excluded = read("lagenda", tmp_path)
     assert rows[0].box == (10, 20, 30, 40)
     assert (rows[0].age_years, rows[0].labels) == (30, {"gender": "male", "age": "30-39"})
     assert (rows[1].age_years, rows[1].labels) == (None, {"gender": "female"})
-    assert [entry.reason for entry in left_out] == ["no label", "no face"]
+    assert [entry.reason for entry in excluded] == ["no label", "no face"]
     assert {row.split for row in rows} == {"test"}
 
 
 def test_utkface(tmp_path: Path) -> None:
     for name in ("26_1_2_20170116.jpg.chip.jpg", "100_0_4_20170110.jpg", "61_1_20170109.jpg", "20_3_0_20170109.jpg"):
         write(tmp_path / "part1" / name, "")
-    rows, left_out = read("utkface", tmp_path)
+    rows, excluded = read("utkface", tmp_path)
     by_age = {row.age_years: row for row in rows}
     assert by_age[26].labels == {"gender": "female", "age": "20-29"}
     assert by_age[26].extra == {"ethnicity": "Asian"}
     assert by_age[100].labels == {"gender": "male", "age": "70+"}
-    assert len(left_out) == 2
+    assert len(excluded) == 2
 
 
 def test_affectnet_by_lists(tmp_path: Path) -> None:
@@ -133,39 +133,39 @@ def test_affectnet_by_lists(tmp_path: Path) -> None:
     lists = tmp_path / "Manually_Annotated_file_lists"
     write(lists / "training.csv", header, "689/a.jpg,134,134,899,899,1;2,1,0.7,-0.1", "1/b.jpg,1,1,9,9,1,7,0,0")
     write(lists / "validation.csv", header, "2/c.jpg,1,2,3,4,1;2,6,0,0", "3/d.jpg,1,2,3,4,1,11,0,0")
-    rows, left_out = read("affectnet", tmp_path)
+    rows, excluded = read("affectnet", tmp_path)
     path = str(tmp_path / "Manually_Annotated_Images/689/a.jpg")
     assert rows[0] == Row(path, "train", "affectnet", {"emotion": "happy"}, box=(134, 134, 899, 899))
     assert (rows[1].split, rows[1].labels["emotion"]) == ("val", "angry")
-    assert [entry.reason for entry in left_out] == ["emotion is contempt", "label outside the range"]
+    assert [entry.reason for entry in excluded] == ["emotion is contempt", "label outside the range"]
 
 
-def test_affectnets_lists_without_names_of_columns_and_with_pictures_where_the_archives_unpack(tmp_path: Path) -> None:
+def test_affectnets_lists_without_names_of_columns_and_with_images_where_the_archives_unpack(tmp_path: Path) -> None:
     for name in ("training.csv", "validation.csv"):
         write(tmp_path / "Manually_Annotated_file_lists" / name, "9/a.jpg,1,2,30,40,1;2,0,0.1,0.1", "9/b.jpg,1,2")
     (tmp_path / "Manually_Annotated_compressed/Manually_Annotated_Images").mkdir(parents=True)
-    rows, left_out = read("affectnet", tmp_path)
+    rows, excluded = read("affectnet", tmp_path)
     path = str(tmp_path / "Manually_Annotated_compressed/Manually_Annotated_Images/9/a.jpg")
     assert rows[0] == Row(path, "train", "affectnet", {"emotion": "neutral"}, box=(1, 2, 30, 40))
-    assert [entry.reason for entry in left_out] == ["line with too many or too few cells"] * 2
+    assert [entry.reason for entry in excluded] == ["line with too many or too few cells"] * 2
 
 
 def test_affectnets_lists_without_names_of_columns_but_with_all_landmarks(tmp_path: Path) -> None:
     landmarks = ";".join("20.5" for _ in range(136))
     for name in ("training.csv", "validation.csv"):
         write(tmp_path / "Manually_Annotated_file_lists" / name, f"9/a.jpg,1,2,30,40,{landmarks},6,0.1,0.1")
-    rows, left_out = read("affectnet", tmp_path)
+    rows, excluded = read("affectnet", tmp_path)
     assert [(row.split, row.labels["emotion"]) for row in rows] == [("train", "angry"), ("val", "angry")]
-    assert not left_out
+    assert not excluded
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x03\x00{'(", b"\x93NUMPY\x09\x00"])
 def test_a_damaged_annotation_of_affectnet_is_listed(data: bytes, tmp_path: Path) -> None:
     write(tmp_path / "train_set/images/0.jpg", "")
     write(tmp_path / "train_set/annotations/0_exp.npy", "").write_bytes(data)
-    rows, left_out = read("affectnet", tmp_path)
+    rows, excluded = read("affectnet", tmp_path)
     assert not rows
-    assert "its annotation can't be read" in left_out[0].detail
+    assert "its annotation can't be read" in excluded[0].detail
 
 
 def test_affectnet_by_annotation_files(tmp_path: Path) -> None:
@@ -174,9 +174,9 @@ def test_affectnet_by_annotation_files(tmp_path: Path) -> None:
         (tmp_path / "train_set/annotations").mkdir(exist_ok=True)
         np.save(tmp_path / f"train_set/annotations/{number}_exp.npy", np.array(expression))
     write(tmp_path / "val_set/images/1.jpg", "")
-    rows, left_out = read("affectnet", tmp_path)
+    rows, excluded = read("affectnet", tmp_path)
     assert [row.labels["emotion"] for row in rows] == ["neutral", "fear", "surprise"]
-    assert left_out[0].reason == "no label"
+    assert excluded[0].reason == "no label"
 
 
 def test_appa_real(tmp_path: Path) -> None:
@@ -187,11 +187,11 @@ def test_appa_real(tmp_path: Path) -> None:
         ("test", "2.jpg,1,1,1,"),
     ):
         write(tmp_path / f"gt_avg_{split}.csv", header, line)
-    rows, left_out = read("appa-real", tmp_path)
-    assert left_out[0].detail == "age in years ''"
+    rows, excluded = read("appa-real", tmp_path)
+    assert excluded[0].detail == "age in years ''"
     assert rows[0] == Row(str(tmp_path / "train/000000.jpg_face.jpg"), "train", "appa-real", {"age": "3-9"}, 4.0)
     assert rows[1].split == "val"
-    assert len(left_out) == 1
+    assert len(excluded) == 1
 
 
 def matlab_day(year: int, month: int, day: int) -> float:
@@ -225,7 +225,7 @@ def imdb_wiki(path: Path, cases: list[Case]) -> None:
     savemat(path, {path.stem: record})
 
 
-def test_imdb_and_wiki_side_by_side_even_with_one_picture_each(tmp_path: Path) -> None:
+def test_imdb_and_wiki_side_by_side_even_with_one_image_each(tmp_path: Path) -> None:
     for name in ("imdb", "wiki"):
         imdb_wiki(tmp_path / f"{name}_crop" / f"{name}.mat", [(name, matlab_day(1970, 3, 5), 2000, 0.0, 4.5, np.nan)])
     rows, _ = read("imdb-wiki", tmp_path)
@@ -246,7 +246,7 @@ def test_imdb_wiki_with_the_filters_of_the_second_method(tmp_path: Path) -> None
         ("no-gender", born, 2000, nan, 4.5, nan),
     ]
     imdb_wiki(tmp_path / "imdb.mat", cases)
-    rows, left_out = read("imdb-wiki", tmp_path)
+    rows, excluded = read("imdb-wiki", tmp_path)
     assert rows[0] == Row(
         str(tmp_path / "01/good.jpg"),
         "",
@@ -256,7 +256,7 @@ def test_imdb_wiki_with_the_filters_of_the_second_method(tmp_path: Path) -> None
         extra={"identity": "good"},
     )
     assert [Path(row.path).stem for row in rows] == ["good", "no-gender"]
-    assert {Path(entry.path).stem: entry.reason for entry in left_out} == {
+    assert {Path(entry.path).stem: entry.reason for entry in excluded} == {
         "no-face": "no face",
         "two-faces": "several faces",
         "low-score": "face score too low",
@@ -297,11 +297,11 @@ def test_vggface2(tmp_path: Path) -> None:
     rows, _ = read("vggface2", tmp_path)
     assert [row.labels for row in rows] == [{"gender": "male"}, {"gender": "female"}]
     write(tmp_path / "test.age_detected.csv", "n000001/0001_01.jpg,33.4", "n000002/0002_01.jpg,old")
-    rows, left_out = read("vggface2", tmp_path)
+    rows, excluded = read("vggface2", tmp_path)
     assert rows[0].path == str(tmp_path / "test/n000001/0001_01.jpg")
     assert (rows[0].age_years, rows[0].labels["age"]) == (33.4, "30-39")
     assert rows[0].extra == {"identity": "n000001"}
-    assert (left_out[0].reason, left_out[0].detail) == ("label outside the range", "age in years 'old'")
+    assert (excluded[0].reason, excluded[0].detail) == ("label outside the range", "age in years 'old'")
 
 
 def test_vggface2_with_its_lists_in_folders_of_their_own(tmp_path: Path) -> None:
@@ -325,12 +325,12 @@ def test_the_label_files_of_the_thesis(tmp_path: Path) -> None:
         tmp_path / "labels/UTK/test/labels.csv", header, r"datasets_with_standard_labels\UTK\test\images\7,0,8.0,3,9,"
     )
     (tmp_path / "datasets_with_standard_labels").mkdir()
-    rows, left_out = read("reference", tmp_path / "labels")
+    rows, excluded = read("reference", tmp_path / "labels")
     labels = {"gender": "female", "emotion": "sad"}
     root = tmp_path / "datasets_with_standard_labels"
     assert rows == [Row(str(root / "RAF-DB/train/images_336/0.jpg"), "train", "RAF-DB", labels)]
-    assert [entry.reason for entry in left_out] == ["no label", "label outside the range"]
-    assert left_out[1].path == str(root / "UTK/test/images/7.jpg")
+    assert [entry.reason for entry in excluded] == ["no label", "label outside the range"]
+    assert excluded[1].path == str(root / "UTK/test/images/7.jpg")
 
 
 def test_any_csv_with_its_own_names(tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_any_csv_with_its_own_names(tmp_path: Path) -> None:
         (1.0, 2.0, 30.0, 40.0),
         {"camera": "left"},
     )
-    assert isinstance(found[1], LeftOut)
+    assert isinstance(found[1], Excluded)
     assert found[1].detail == "gender '?'"
     with pytest.raises(UserError, match="a manifest has no column sex"):
         list(read_csv(table, TableOptions({"sex": "Sex"})))
@@ -380,7 +380,7 @@ def test_a_csv_with_every_kind_of_mistake(tmp_path: Path) -> None:
     assert [Path(row.path).name for row in rows] == ["line\nbreak; and mark.jpg", "Jörg.jpg"]
     assert rows[0].path.startswith(str(tmp_path / "pictures"))
     assert rows[1].labels == {"gender": "female", "age": "30-39"}
-    assert [(entry.reason, entry.detail) for entry in found if isinstance(entry, LeftOut)] == [
+    assert [(entry.reason, entry.detail) for entry in found if isinstance(entry, Excluded)] == [
         ("line with too many or too few cells", ""),
         ("label outside the range", "age in years 30 is not in age group '20-29'"),
         ("label outside the range", "age in years '130'"),
@@ -391,7 +391,7 @@ def test_a_csv_with_every_kind_of_mistake(tmp_path: Path) -> None:
         ("no label", ""),
         ("no image named", ""),
     ]
-    assert f"{table}, line 5" in [entry.path for entry in found if isinstance(entry, LeftOut)]
+    assert f"{table}, line 5" in [entry.path for entry in found if isinstance(entry, Excluded)]
 
 
 @pytest.mark.parametrize("after", [["c.jpg,male,ok"], ["c.jpg,male,\"5' tall", "d.jpg,male,ok"]])
@@ -437,8 +437,8 @@ def test_folders_named_as_their_labels(tmp_path: Path) -> None:
     assert rows["0"] == Row(str(tmp_path / "train/angry/0.jpg"), "train", "lab", {"emotion": "angry"})
     assert (rows["1"].split, rows["1"].labels) == ("val", {"emotion": "happy", "gender": "female"})
     assert rows["2"].labels == {"emotion": "neutral"}
-    left_out = [entry for entry in found if isinstance(entry, LeftOut)]
-    assert [(entry.reason, Path(entry.path).stem) for entry in left_out] == [("label outside the range", "3")]
+    excluded = [entry for entry in found if isinstance(entry, Excluded)]
+    assert [(entry.reason, Path(entry.path).stem) for entry in excluded] == [("label outside the range", "3")]
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="contains no images"):
         list(read_folders(tmp_path / "empty", options))

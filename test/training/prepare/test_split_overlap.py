@@ -48,7 +48,7 @@ def test_every_pair_of_splits_is_compared(pictures: Callable[..., Manifest], tmp
     assert {(each.split, each.other): dict(each.images) for each in found.overlaps} == {
         ("validation", "training"): {"near copy": 1},
         ("test", "training"): {"near copy": 1},
-        ("test", "validation"): {"same picture": 1},
+        ("test", "validation"): {"same image": 1},
     }
     assert "1 of 3 test samples show images that are among the training samples too" in found.notes[1]
     assert HELD_OUT not in found.summary

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from facial_attributes_training.data.manifest import Row
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.sources.base import (
     BAD_LABEL,
     NO_LABEL,
@@ -50,7 +50,7 @@ def _read_lists(folder: Path) -> Found:
         yield from read_rows(table, ("expression", *_BOX_COLUMNS), split, AFFECTNET.name, make, _COLUMNS)
 
 
-def _listed(images: Path, split: str, cells: Cells) -> Row | LeftOut:
+def _listed(images: Path, split: str, cells: Cells) -> Row | Excluded:
     x, y, width, height = (number(cells[column]) for column in _BOX_COLUMNS)
     box = (x, y, width, height) if width > 0 and height > 0 else None
     return _row(Row(str(images / cells["subDirectory_filePath"]), split, AFFECTNET.name, box=box), cells["expression"])
@@ -64,17 +64,17 @@ def _read_annotation_files(folder: Path) -> Found:
             try:
                 expression = str(np.load(annotations / f"{path.stem}_exp.npy", allow_pickle=False))
             except Exception as error:  # NumPy raises EOFError, TokenError and more for damaged files
-                yield LeftOut.of(row, NO_LABEL, f"its annotation can't be read: {error}")
+                yield Excluded.of(row, NO_LABEL, f"its annotation can't be read: {error}")
                 continue
             yield _row(row, expression)
 
 
-def _row(row: Row, expression: str) -> Row | LeftOut:
+def _row(row: Row, expression: str) -> Row | Excluded:
     index = int(expression) if expression.isdigit() else -1
     if index in _OTHERS:
-        return LeftOut.of(row, f"emotion is {_OTHERS[index]}")
+        return Excluded.of(row, f"emotion is {_OTHERS[index]}")
     if not 0 <= index < len(_EXPRESSIONS):
-        return LeftOut.of(row, BAD_LABEL, f"expression {expression!r}")
+        return Excluded.of(row, BAD_LABEL, f"expression {expression!r}")
     return labelled(row, classes={EMOTION: _EXPRESSIONS[index]})
 
 

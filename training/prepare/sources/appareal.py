@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from facial_attributes_training.data.manifest import Row
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, read_rows, require
 from facial_attributes_training.prepare.splits import standard_split
 
@@ -18,7 +18,7 @@ def read_appareal(folder: Path) -> Found:
         yield from read_rows(table, ("file_name", "real_age"), split, APPAREAL.name, make)
 
 
-def _row(images: Path, split: str, cells: Cells) -> Row | LeftOut:
+def _row(images: Path, split: str, cells: Cells) -> Row | Excluded:
     row = Row(str(images / f"{cells['file_name']}_face.jpg"), split, APPAREAL.name)
     return labelled(row, years=cells["real_age"])
 

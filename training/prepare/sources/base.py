@@ -1,4 +1,4 @@
-"""What a reader of a data set is, and what all of them share."""
+"""The reader of a data set, and helpers of all readers."""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TextIO
 
 from facial_attributes_training.data.manifest import MAX_AGE, Row
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 
 from facial_attributes_ros.attributes import AGE, LABELS, age_group_of
 from facial_attributes_ros.errors import UserError
 
-Found = Iterator[Row | LeftOut]
+Found = Iterator[Row | Excluded]
 """What a reader yields: samples, and those that it excludes for their labels."""
 
 BAD_LABEL = "label outside the range"
@@ -123,7 +123,7 @@ def read_rows(
     columns: Iterable[str],
     split: str,
     source: str,
-    make: Callable[[Cells], Row | LeftOut],
+    make: Callable[[Cells], Row | Excluded],
     names: Sequence[str] = (),
 ) -> Found:
     """Yield the sample of every line of a CSV file; lines with too many or too few cells are excluded.
@@ -140,7 +140,7 @@ def read_rows(
         UserError: as `read_table` raises it.
     """
     for line, cells in read_table(path, columns, names):
-        yield make(cells) if cells else LeftOut(f"{path}, line {line}", split, source, BAD_LINE)
+        yield make(cells) if cells else Excluded(f"{path}, line {line}", split, source, BAD_LINE)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -157,7 +157,7 @@ def read_lines(path: Path) -> list[str]:
 
 def labelled(
     row: Row, years: float | str | None = None, classes: Mapping[str, str | None] | None = None, problem: str = ""
-) -> Row | LeftOut:
+) -> Row | Excluded:
     """Return a sample with its labels, or why it is excluded: a label is outside the range, or there is none.
 
     Args:
@@ -174,11 +174,11 @@ def labelled(
     elif value is not None and labels.get(AGE, group := LABELS[AGE][age_group_of(value)]) != group:
         problems.append(f"age in years {value:g} is not in age group {labels[AGE]!r}")
     if problem or problems:
-        return LeftOut.of(row, BAD_LABEL, problem or ", ".join(problems))
+        return Excluded.of(row, BAD_LABEL, problem or ", ".join(problems))
     if value is not None:
         labels[AGE] = LABELS[AGE][age_group_of(value)]
     if not labels:
-        return LeftOut.of(row, NO_LABEL)
+        return Excluded.of(row, NO_LABEL)
     return Row(row.path, row.split, row.source, labels, value, row.box, row.extra)
 
 

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from facial_attributes_training.data.manifest import Row
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, read_rows, require
 
 from facial_attributes_ros.attributes import AGE, GENDER
@@ -19,7 +19,7 @@ def read_fairface(folder: Path) -> Found:
         yield from read_rows(table, _COLUMNS, split, FAIRFACE.name, partial(_row, folder, split))
 
 
-def _row(folder: Path, split: str, cells: Cells) -> Row | LeftOut:
+def _row(folder: Path, split: str, cells: Cells) -> Row | Excluded:
     row = Row(str(folder / cells["file"]), split, FAIRFACE.name, extra={"ethnicity": cells["race"]})
     age = "70+" if cells["age"] == "more than 70" else cells["age"]
     return labelled(row, classes={AGE: age, GENDER: cells["gender"].lower()})

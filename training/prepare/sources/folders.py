@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from facial_attributes_training.data.manifest import LABEL_COLUMNS, Row
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.sources.base import BAD_LABEL, Found, labelled, require
 from facial_attributes_training.prepare.sources.table import TableOptions
 from facial_attributes_training.prepare.splits import standard_split
@@ -39,7 +39,7 @@ def read_folders(folder: Path, options: TableOptions) -> Found:
         raise UserError(f"{folder} contains no images.")
 
 
-def _row(path: Path, folders: tuple[str, ...], source: str, options: TableOptions) -> Row | LeftOut:
+def _row(path: Path, folders: tuple[str, ...], source: str, options: TableOptions) -> Row | Excluded:
     split = next((split for name in folders if (split := standard_split(name)) in _SPLITS), "")
     found = [
         (task, label)
@@ -49,5 +49,5 @@ def _row(path: Path, folders: tuple[str, ...], source: str, options: TableOption
     ]
     row = Row(str(path), split, source)
     if len(dict(found)) < len(found):
-        return LeftOut.of(row, BAD_LABEL, f"its folders give several labels: {', '.join(label for _, label in found)}")
+        return Excluded.of(row, BAD_LABEL, f"its folders give several labels: {', '.join(label for _, label in found)}")
     return labelled(row, classes=dict(found))

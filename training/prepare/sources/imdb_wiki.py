@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from facial_attributes_training.data.manifest import Row
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.sources.base import BAD_LABEL, Found, Source, first_there, labelled, require
 
 from facial_attributes_ros.attributes import GENDER
@@ -70,17 +70,17 @@ def age_in_years(born: float, taken: int) -> float:
     return float(taken - birth.year - ((birth.month, birth.day) > _MID_YEAR))
 
 
-def _row(entry: Entry, folder: Path, name: str) -> Row | LeftOut:
+def _row(entry: Entry, folder: Path, name: str) -> Row | Excluded:
     row = Row(str(folder / entry.path), "", f"{name}-crop", extra={"identity": entry.name} if entry.name else {})
     if not math.isfinite(entry.face_score):
-        return LeftOut.of(row, "no face", "by the data set's own detector")
+        return Excluded.of(row, "no face", "by the data set's own detector")
     if not math.isnan(entry.second_face_score):
-        return LeftOut.of(row, "several faces", "by the data set's own detector")
+        return Excluded.of(row, "several faces", "by the data set's own detector")
     if not entry.face_score > MIN_FACE_SCORE:
-        return LeftOut.of(row, "face score too low", f"{entry.face_score:.3g}")
+        return Excluded.of(row, "face score too low", f"{entry.face_score:.3g}")
     years = age_in_years(entry.born, entry.taken)
     if not 0 <= years <= MAX_YEARS:
-        return LeftOut.of(row, BAD_LABEL, f"age in years {years:g}")
+        return Excluded.of(row, BAD_LABEL, f"age in years {years:g}")
     gender = {0.0: "female", 1.0: "male"}.get(entry.gender)
     return labelled(row, years=years, classes={GENDER: gender})
 

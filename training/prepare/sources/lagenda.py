@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from facial_attributes_training.data.manifest import Row
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, number, read_rows, require
 
 from facial_attributes_ros.attributes import GENDER
@@ -27,11 +27,11 @@ def read_lagenda(folder: Path) -> Found:
         yield from read_rows(table, _COLUMNS, split, LAGENDA.name, partial(_row, folder, split))
 
 
-def _row(folder: Path, split: str, cells: Cells) -> Row | LeftOut:
+def _row(folder: Path, split: str, cells: Cells) -> Row | Excluded:
     path = str(folder / cells["img_name"])
     x0, y0, x1, y1 = (number(cells[name]) for name in _CORNERS)
     if not (x1 > x0 and y1 > y0):
-        return LeftOut(path, split, LAGENDA.name, "no face", "the annotation has no face box")
+        return Excluded(path, split, LAGENDA.name, "no face", "the annotation has no face box")
     return labelled(Row(path, split, LAGENDA.name, box=(x0, y0, x1 - x0, y1 - y0)), *_labels(cells))
 
 

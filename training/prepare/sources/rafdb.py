@@ -39,7 +39,7 @@ def read_rafdb(folder: Path) -> Found:
 
 
 def _attributes(path: Path) -> tuple[str | None, dict[str, str], str]:
-    """Return gender, further columns, and what is wrong with them; a missing file leaves all unlabelled."""
+    """Return gender, further columns, and an error in them; a missing file leaves all unlabelled."""
     if not path.exists():
         return None, {}, ""
     lines = [line.strip() for line in read_lines(path)[_ATTRIBUTE_LINES]]

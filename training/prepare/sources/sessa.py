@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 
 from facial_attributes_training.data.manifest import Row
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, number, read_rows, require
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, MISSING
@@ -18,8 +18,8 @@ _DATA_ROOT = "datasets_with_standard_labels"
 def read_sessa(folder: Path) -> Found:
     """Yield the samples of every `labels.csv` below a folder laid out as DATASET/SPLIT/labels.csv.
 
-    Paths in the files begin with `datasets_with_standard_labels`; that folder is looked for here and above, and a path
-    without an ending is a JPEG.
+    Paths in the files begin with `datasets_with_standard_labels`; that folder is searched here and above, and a path
+    without a suffix is a JPEG.
     """
     tables = sorted(folder.rglob("labels.csv")) or [require(folder / "labels.csv", SESSA.title, SESSA.owner)]
     root = next((base for base in (folder, *folder.resolve().parents) if (base / _DATA_ROOT).is_dir()), folder)
@@ -29,9 +29,9 @@ def read_sessa(folder: Path) -> Found:
         yield from read_rows(table, ("Path", *_COLUMNS.values()), split, source, make)
 
 
-def _row(root: Path, split: str, source: str, cells: Cells) -> Row | LeftOut:
+def _row(root: Path, split: str, source: str, cells: Cells) -> Row | Excluded:
     if not cells["Path"].strip():
-        return LeftOut("", split, source, "no path")
+        return Excluded("", split, source, "no path")
     path = Path(*PureWindowsPath(cells["Path"]).parts)
     path = path if path.suffix else path.with_name(path.name + ".jpg")
     extra = {ours: index for theirs, ours in _EXTRA.items() if (index := _index(cells.get(theirs, "")))}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facial_attributes_training.data.manifest import BOX_COLUMNS, COLUMNS, IDENTITY, LABEL_COLUMNS, Row, read_manifest
 from facial_attributes_training.data.subsets import ORIGIN
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.sources.base import Cells, Found, Source, labelled, number, read_rows, require
 from facial_attributes_training.prepare.splits import standard_split
 
@@ -69,18 +69,18 @@ def read_csv(table: Path, options: TableOptions) -> Found:
     yield from read_rows(table, columns, "", source, partial(_row, options.pictures or table.parent, source, options))
 
 
-def _row(folder: Path, source: str, options: TableOptions, cells: Cells) -> Row | LeftOut:
+def _row(folder: Path, source: str, options: TableOptions, cells: Cells) -> Row | Excluded:
     theirs = {name: options.columns.get(name, name) for name in (*COLUMNS, *FURTHER_COLUMNS)}
     text = {name: cells.get(column, "") for name, column in theirs.items()}
     extra = {name: value for name, value in cells.items() if name and name not in {*theirs, *theirs.values()}}
     extra |= {name: text[name] for name in FURTHER_COLUMNS if text[name]}
     row = Row(str(folder / text["path"]), standard_split(text["split"]), text["source"] or source, extra=extra)
     if not text["path"]:
-        return LeftOut.of(row, "no image named")
+        return Excluded.of(row, "no image named")
     numbers = [number(text[name]) for name in BOX_COLUMNS]
     if any(text[name] for name in BOX_COLUMNS):
         if not (all(map(math.isfinite, numbers)) and numbers[2] > 0 and numbers[3] > 0):
-            return LeftOut.of(row, "no box", ", ".join(text[name] for name in BOX_COLUMNS))
+            return Excluded.of(row, "no box", ", ".join(text[name] for name in BOX_COLUMNS))
         x, y, width, height = numbers
         row = replace(row, box=(x, y, width, height))
     classes = {task: options.label(column, text[column]) for task, column in LABEL_COLUMNS.items()}

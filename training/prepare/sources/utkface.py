@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from facial_attributes_training.data.manifest import Row
-from facial_attributes_training.prepare.left_out import LeftOut
+from facial_attributes_training.prepare.excluded import Excluded
 from facial_attributes_training.prepare.sources.base import BAD_LABEL, Found, Source, labelled, require
 
 from facial_attributes_ros.attributes import GENDER
@@ -26,11 +26,11 @@ def read_utkface(folder: Path) -> Found:
         row = Row(str(path), "test", UTKFACE.name)
         match = _NAME.match(path.name)
         if not match:
-            yield LeftOut.of(row, BAD_LABEL, f"the name {path.name} does not give age, gender and ethnicity")
+            yield Excluded.of(row, BAD_LABEL, f"the name {path.name} does not give age, gender and ethnicity")
             continue
         gender, ethnicity = int(match["gender"]), int(match["race"])
         if gender >= len(_GENDERS):
-            yield LeftOut.of(row, BAD_LABEL, f"gender number {gender}")
+            yield Excluded.of(row, BAD_LABEL, f"gender number {gender}")
             continue
         extra = {"ethnicity": _ETHNICITIES[ethnicity]} if ethnicity < len(_ETHNICITIES) else {}
         row = Row(row.path, row.split, row.source, extra=extra)

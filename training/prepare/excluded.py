@@ -11,11 +11,11 @@ from facial_attributes_training.data.manifest import Row
 
 from facial_attributes_ros.files import atomic_target, disk_errors
 
-LEFT_OUT_FILE = "left-out.csv"
+EXCLUDED_FILE = "left-out.csv"
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class Excluded:
     """One sample that is not in the manifest.
 
     Attributes:
@@ -38,7 +38,7 @@ class LeftOut:
         return cls(row.path, row.split, row.source, reason, detail)
 
 
-def write_left_out(path: Path, entries: Iterable[LeftOut]) -> None:
+def write_excluded(path: Path, entries: Iterable[Excluded]) -> None:
     """Write the list as CSV, atomically.
 
     Raises:
@@ -46,10 +46,10 @@ def write_left_out(path: Path, entries: Iterable[LeftOut]) -> None:
     """
     with disk_errors(path), atomic_target(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([entry.name for entry in fields(LeftOut)])
+        writer.writerow([entry.name for entry in fields(Excluded)])
         writer.writerows(astuple(entry) for entry in entries)
 
 
-def count_reasons(entries: Iterable[LeftOut]) -> Counter[tuple[str, str]]:
+def count_reasons(entries: Iterable[Excluded]) -> Counter[tuple[str, str]]:
     """Return the number of excluded samples by (source, reason)."""
     return Counter((entry.source, entry.reason) for entry in entries)
