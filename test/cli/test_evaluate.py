@@ -181,7 +181,7 @@ def test_a_calibration_is_written_over_nothing(
 def test_few_rows_are_told(many: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--manifest", str(many), "--rows", "120", "--calibrate", "--json"]) == 0
     told = capsys.readouterr()
-    assert "emotion was calibrated on 60 rows only" in told.err
+    assert "emotion was calibrated on 60 samples only" in told.err
     document = json.loads(told.out)
     calibration = document["results"]["unnamed"]["emotion"]["calibration"]
     assert len(calibration["nll"]) == len(calibration["brier"]) == 2

@@ -1,4 +1,4 @@
-"""A model that can be understood at a glance, and pictures for it."""
+"""A model that can be understood at a glance, and images for it."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
 
 SIDE = 16
 AGE_SHADES = 25
-"""Pictures of one age group are this much brighter than those of the group before."""
+"""Images of one age group are this much brighter than those of the group before."""
 
 
 class ShadeEngine:
@@ -56,7 +56,7 @@ def engine() -> ShadeEngine:
 
 @pytest.fixture
 def faces(tmp_path: Path) -> Manifest:
-    """200 pictures in two data sets; the engine is right about four of five ages and about every gender."""
+    """200 images in two data sets; the engine is right about four of five ages and about every gender."""
     random = np.random.default_rng(0)
     rows = []
     for index in range(200):
@@ -90,13 +90,13 @@ TINY = {
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
-    """Return the manifest of a few made-up pictures."""
+    """Return the manifest of a few made-up images."""
     return _make_faces(tmp_path / "faces", 24)
 
 
 @pytest.fixture
 def validation_manifest(tmp_path: Path) -> Path:
-    """Return the manifest of other pictures, with other labels in other places, and of another number."""
+    """Return the manifest of other images, with other labels in other places, and of another number."""
     return _make_faces(tmp_path / "validation", 20, first=3)
 
 
@@ -135,7 +135,7 @@ def copied(recipe: Recipe, folder: Path) -> Recipe:
 
 
 def _make_faces(folder: Path, count: int, first: int = 0) -> Path:
-    """Write pictures whose brightness tells the gender, and their manifest; every row has one or two labels."""
+    """Write images whose brightness tells the gender, and their manifest; every sample has one or two labels."""
     random = np.random.default_rng(first)
     rows = []
     folder.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ def read_log(path: Path) -> object:
 
 
 @pytest.mark.parametrize("value", [DEEP, LONG, b'"wide"', b"1.5", b"true", b"\xff"])
-def test_a_damaged_log_of_prepare_is_told(value: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_log_of_prepare_is_reported(value: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     log = tmp_path / "scan.jsonl"
     log.write_bytes(json.dumps({"settings": {}}).encode() + b'\n{"path": "/a.png", "width": ' + value + b"}\n")
     with pytest.raises(UserError, match=r"scan\.jsonl is damaged"):
@@ -35,7 +35,7 @@ def test_a_damaged_log_of_prepare_is_told(value: bytes, tmp_path: Path, caplog: 
 
 
 @pytest.mark.parametrize("line", [b"[]", b'{"settings": 5}', b"{}", DEEP, b"\xff"], ids=repr)
-def test_a_log_with_a_damaged_first_line_is_told(line: bytes, tmp_path: Path) -> None:
+def test_a_log_with_a_damaged_first_line_is_reported(line: bytes, tmp_path: Path) -> None:
     (tmp_path / "scan.jsonl").write_bytes(line + b"\n")
     with pytest.raises(UserError, match=r"scan\.jsonl"):
         scan(["/a.png"], tmp_path / "scan.jsonl", {"boxes": "x"}, None)
@@ -61,13 +61,13 @@ def test_a_log_with_a_damaged_first_line_is_told(line: bytes, tmp_path: Path) ->
         (read_json, b"\xff"),
     ],
 )
-def test_a_damaged_file_is_told(read: Callable[[Path], object], content: bytes, tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(read: Callable[[Path], object], content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(UserError, match="file"):
         read(tmp_path / "file")
 
 
-def test_a_pipe_that_is_named_as_an_archive_is_told_at_once(tmp_path: Path) -> None:
+def test_a_pipe_that_is_named_as_an_archive_is_reported_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "shard.tar")
     with pytest.raises(UserError, match=r"shard\.tar is not an ordinary file"):
         index_archive(tmp_path / "shard.tar")
@@ -81,7 +81,7 @@ def test_a_log_of_steps_may_end_in_the_middle_of_a_line_but_not_hold_anything_el
         read_steps(tmp_path)
 
 
-def test_a_table_without_a_column_is_told(tmp_path: Path) -> None:
+def test_a_table_without_a_column_is_reported(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("a,b\n1,\n")
     with pytest.raises(UserError, match="has no column c"):
         read_table(tmp_path / "table.csv", ("a", "c"))

@@ -1,9 +1,9 @@
-"""What a run depends on, as one hash: a checkpoint is gone on from only where the hash is the same.
+"""The fingerprint of a run, one hash: a checkpoint is resumed only if its fingerprint is the same.
 
-In it is whatever changes what is learned or measured: the recipe, the frozen weights, and of every row its labels, age,
-box, source, sampling weight and place. Not in it is what changes neither: where the data, the cached features and the
-run lie, the ports of servers, how much is saved, read ahead or computed twice, and how the model is named and stored.
-Nor are the contents of pictures in it: mending a broken one is a reason to go on.
+It contains whatever changes what is learned or measured: the recipe, the frozen weights, and of every sample its
+labels, age, box, source, sampling weight and place. It does not contain what changes neither: the folders of the data,
+the cached features and the run, the ports of servers, how often checkpoints are saved, what is read ahead or computed
+twice, and how the model is named and stored. Nor does it contain the images: a repaired image is a reason to resume.
 """
 
 import hashlib
@@ -24,15 +24,23 @@ from facial_attributes_ros.models.spec import LANDMARKS
 
 _INDIFFERENT = ("output", "name", "licence", "version", "checkpoint_minutes", "gradient_checkpointing", "stored_rank")
 
+_LATER: Mapping[str, Mapping[str, Any]] = {
+    "data": {"crop": "box"},
+    "sampler": {"most_draws": None},
+    "losses": {"expression": 1.0},
+    "augmentation": {"margins": None, "mirrored_border": 0.0},
+}
+"""Fields that sections got later, and the values at which they have no effect: runs from before can be resumed."""
+
 
 def fingerprint(recipe: Recipe, tasks: Sequence[str], rows: Mapping[str, Samples], chosen: NDArray[np.bool_]) -> str:
-    """Return the hash of a stage but for the frozen weights, see `with_frozen`.
+    """Return the hash of a stage without the frozen weights, see `with_frozen`.
 
     Args:
         recipe: the run.
         tasks: of the stage.
-        rows: by what they are for.
-        chosen: bool (validation rows,): those that choose the epoch.
+        rows: samples by use.
+        chosen: bool (validation samples,): those that choose the epoch.
     """
     digest = hashlib.sha256(json.dumps([_fields(recipe, rows["training"]), tasks]).encode())
     for name, samples in rows.items():
@@ -44,7 +52,7 @@ def fingerprint(recipe: Recipe, tasks: Sequence[str], rows: Mapping[str, Samples
 
 
 def with_frozen(stage: str, model: nn.Module) -> str:
-    """Return a stage's hash with the tensors that training leaves; those that it changes are in the checkpoint."""
+    """Return a stage's hash with the frozen tensors; the trained ones are in the checkpoint."""
     digest, trained = hashlib.sha256(stage.encode()), trained_tensors(model)
     for name, value in sorted(model.state_dict().items()):
         if name not in trained:
@@ -54,14 +62,24 @@ def with_frozen(stage: str, model: nn.Module) -> str:
 
 
 def _fields(recipe: Recipe, training: Samples) -> dict[str, Any]:
-    left_out: dict[str, Any] = dict.fromkeys(_INDIFFERENT, True)
-    # The rows themselves are hashed, and the frozen weights.
+    excluded: dict[str, Any] = dict.fromkeys(_INDIFFERENT, True)
+    # The samples themselves are hashed, and the frozen weights.
     data = {"train", "validation", "test", "rows", "expressions"}
-    left_out |= {"data": data, "backbone": {"weights"}, "cache": {"folder"}}
+    excluded |= {"data": data, "backbone": {"weights"}, "cache": {"folder"}}
     if not training.streamed:
-        # The readers of a stream share its shards, so the order of its rows hangs on their number.
-        left_out |= {"workers": True, "sampler": {"stream_share"}}
-    return recipe.model_dump(mode="json", exclude=left_out) | {"streamed": training.streamed}
+        # The readers of a stream divide its shards, so the order of its samples depends on their number.
+        excluded |= {"workers": True, "sampler": {"stream_share"}}
+    values = recipe.model_dump(mode="json", exclude=excluded) | {"streamed": training.streamed}
+    return {name: _without_later(name, value) for name, value in values.items()}
+
+
+def _without_later(name: str, value: Any) -> Any:
+    """Return a field as it was before a section had some of its fields, where these have no effect."""
+    if not isinstance(value, dict):
+        return value
+    later = _LATER.get(name, {})
+    kept = {key: entry for key, entry in value.items() if key not in later or entry != later[key]}
+    return kept | {"name": "reference"} if kept.get("name") == "sessa" else kept
 
 
 def _columns(recipe: Recipe, samples: Samples) -> Iterable[NDArray[Any]]:
@@ -79,7 +97,7 @@ def _columns(recipe: Recipe, samples: Samples) -> Iterable[NDArray[Any]]:
 
 
 def _bytes(column: NDArray[Any]) -> bytes:
-    """Return a column's content; texts without the width that numpy keeps them in."""
+    """Return a column's content; texts without numpy's padding."""
     if column.dtype.kind == "U":
         return "\0".join(column.tolist()).encode(errors="surrogateescape")
     return np.ascontiguousarray(column).tobytes()

@@ -1,4 +1,4 @@
-"""Where a fresh head of visible expressions starts: at the least squares of the features that are there already."""
+"""The initial head of visible expressions: a least-squares fit on the features of the starting weights."""
 
 from typing import cast
 
@@ -7,7 +7,7 @@ import torch
 from facial_attributes_training.data.datasets import collate
 from facial_attributes_training.data.sampling import spread_subset
 from facial_attributes_training.fit.network import Forward
-from facial_attributes_training.fit.run_data import Rows
+from facial_attributes_training.fit.run_data import RunData
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,26 +16,26 @@ from facial_attributes_ros.models.heads import TaskHead
 from facial_attributes_ros.models.multitask import MultiTaskModel
 
 ROWS = 1536
-"""Rows that are solved for; more of them change little, and cost what as many rows of training do."""
+"""Number of samples in the regression; more change little, and cost as much as training on them."""
 _BATCH = 64
 _PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 @torch.no_grad()
 def solve_expression_head(
-    model: MultiTaskModel, forward: Forward, rows: Rows, targets: NDArray[np.float32], count: int = ROWS
+    model: MultiTaskModel, forward: Forward, rows: RunData, targets: NDArray[np.float32], count: int = ROWS
 ) -> None:
     """Set the last layer of the expression head to the ridge regression of the targets, in place.
 
-    From a random start it would take a run's first thousands of rows to learn the means alone, while its gradient
-    spoils the trunk. The penalty is chosen on every fourth row.
+    From a random start it would need the first thousands of samples to learn the means alone, while its gradient
+    disturbs the backbone. The penalty is chosen on every fourth sample.
 
     Args:
         model: on its device, left in evaluation mode.
         forward: from inputs to outputs.
-        rows: of the training.
-        targets: float32 (rows, expressions), NaN where a row has none.
-        count: rows to take, spread evenly.
+        rows: the training samples.
+        targets: float32 (samples, expressions), NaN where a sample has none.
+        count: number of samples to use, evenly spread.
     """
     head = cast(TaskHead, model.heads[EXPRESSION])
     known = np.flatnonzero(np.isfinite(targets).all(axis=1))
@@ -59,7 +59,7 @@ def solve_expression_head(
 
 
 def _ridge(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weight (outputs, inputs) and bias (outputs,) with the penalty that does best on every fourth row."""
+    """Return weight (outputs, inputs) and bias (outputs,) with the penalty that does best on every fourth sample."""
     held_out = torch.arange(len(inputs)) % 4 == 0
 
     def error(penalty: float) -> float:

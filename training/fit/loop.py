@@ -1,4 +1,4 @@
-"""The training loop: one stage of a recipe, on any number of processes, that can be killed and resumed at any step."""
+"""The training loop: one stage of a recipe, on any number of processes, resumable at any step."""
 
 import logging
 import math
@@ -22,8 +22,7 @@ from facial_attributes_training.fit.checkpointing import (
     restore_random_states,
     save_checkpoint,
 )
-from facial_attributes_training.fit.losses import CombinedLoss, known_rows
-from facial_attributes_training.fit.objective import Objective
+from facial_attributes_training.fit.losses import CombinedLoss, Objective, known_rows
 from facial_attributes_training.fit.plan import Stage
 from facial_attributes_training.fit.processes import anywhere
 from facial_attributes_training.fit.run_folder import BEST, LAST
@@ -44,11 +43,11 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the loop reads for a stage.
+    """The inputs of a stage.
 
     Attributes:
-        train: inputs of drawn training rows, or a stream that they are taken from.
-        validation: inputs of the stage's validation rows.
+        train: inputs of training samples, or a stream that they are accepted from.
+        validation: inputs of the stage's validation samples.
     """
 
     train: Dataset[Sample]
@@ -59,14 +58,14 @@ class Trainer:
     """Trains one stage.
 
     Args:
-        recipe: how.
-        stage: on what.
-        inputs: of the stage's rows.
+        recipe: the run.
+        stage: its data and tasks.
+        inputs: of the stage's samples.
         objective: model and loss.
         groups: parameter groups of the optimiser.
         accelerator: the processes and devices.
-        report: told a line after every epoch, and how far the run is after every step.
-        limit: after which the run stops between two steps.
+        report: called after every step and every epoch.
+        limit: time limit, after which the run stops between two steps.
     """
 
     def __init__(
@@ -88,17 +87,18 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups)
         self.schedule = Schedule(self.optimizer, recipe.schedule, recipe.epochs)
         self.progress = Progress()
-        self.scaler = accelerator.scaler  # None but in float16
+        self.scaler = accelerator.scaler  # only in float16
         self._saved_at = time.monotonic()
-        # The loader and the schedule stay ours: batches are shared out and resumed by step, see `EpochBatches`.
+        # The loader and the schedule are not prepared: batches are divided and resumed by step, see `EpochBatches`.
         self.wrapped, self.prepared = accelerator.prepare(objective, self.optimizer)
 
     def fit(self, resume: bool) -> Progress:
         """Train to the end and leave the weights of the best epoch in the model.
 
         Raises:
-            UserError: a full disk, a loss that is not finite, a checkpoint of another run, or a killed reader.
-            OutOfTimeError: the time was up, and a checkpoint is written.
+            UserError: the disk is full, the loss is not finite, the checkpoint is of another run, or a worker was
+                killed.
+            OutOfTimeError: the time is up, and a checkpoint is written.
         """
         with worker_errors():
             return self._fit(resume)
@@ -131,7 +131,7 @@ class Trainer:
             now = time.perf_counter()
             self.report.step(progress, means, recipe.batch_size, started - waited, now - started)
             due = time.monotonic() - self._saved_at >= recipe.checkpoint_minutes * 60
-            # Every process has a clock of its own, but they save together.
+            # Every process has its own clock, but all save together.
             up, due = anywhere(self.accelerator, self.limit.is_up, due)
             if up or due:
                 self._save()
@@ -140,7 +140,7 @@ class Trainer:
             waited = time.perf_counter()
 
     def _loader(self) -> tuple[Iterable[Batch], int]:
-        """Return this process's batches of the epoch that are still to do, and the steps of the whole epoch."""
+        """Return this process's remaining batches of the epoch, and the steps of the whole epoch."""
         stage, recipe, accelerator, epoch = self.stage, self.recipe, self.accelerator, self.progress.epoch
         place = (accelerator.process_index, accelerator.num_processes, self.progress.step)
         pinned = accelerator.device.type == "cuda"
@@ -165,7 +165,7 @@ class Trainer:
                 inputs = part.inputs.to(device, non_blocking=True)
                 truth = {task: column.to(device, non_blocking=True) for task, column in truth.items()}
                 loss, sums = self.wrapped(inputs, truth, counts, 1 / (len(parts) * self.accelerator.num_processes))
-                # Gradients are averaged over the processes; the sums were divided by all rows.
+                # Gradients are averaged over the processes; the sums were divided by the number of all samples.
                 self.accelerator.backward(loss * self.accelerator.num_processes)
             total += sums
         total = self.accelerator.reduce(total, "sum")
@@ -174,7 +174,7 @@ class Trainer:
             self._stop_for(parts, means)
         clip = self.recipe.optimiser.clip
         norm = self.accelerator.clip_grad_norm_(self.wrapped.parameters(), math.inf if clip is None else clip)
-        # In half precision the scaler leaves out steps whose gradients are too large, and goes on.
+        # In half precision the scaler skips steps whose gradients are too large.
         if self.scaler is None and norm is not None and not bool(torch.isfinite(norm)):
             self._stop_for(parts, means)
         self.prepared.step()
@@ -184,7 +184,7 @@ class Trainer:
         return dict(zip(tasks, means.tolist(), strict=True))
 
     def _synchronised(self, last: bool) -> Any:
-        """Return a context in which gradients are exchanged only with the last part of a step."""
+        """Return a context in which gradients are synchronised only with the last part of a step."""
         return nullcontext() if last else self.accelerator.no_sync(self.wrapped)
 
     def _add_up(self, total: Tensor, counts: Tensor) -> None:
@@ -195,7 +195,7 @@ class Trainer:
 
     def _note_unreadable(self, part: Batch) -> None:
         for error in part.errors:
-            _LOGGER.warning("A picture is passed over: %s", error)
+            _LOGGER.warning("An image is skipped: %s", error)
         self.progress.skipped += part.rows[~part.usable].tolist()
 
     def _stop_for(self, parts: list[Batch], means: Tensor) -> None:
@@ -208,10 +208,10 @@ class Trainer:
             path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
         losses = ", ".join(f"{task} {mean:g}" for task, mean in zip(self.stage.outputs, means.tolist(), strict=True))
         raise UserError(
-            f"the loss or its gradient is not a finite number any more ({losses}) in epoch {self.progress.epoch + 1}, "
-            f"step {self.progress.step + 1}; the rows of the batch are in {path}. Mend these pictures and go on with "
-            "--resume from the last checkpoint, or begin anew with a lower optimiser.lr or an optimiser.clip and "
-            "another output."
+            f"the loss or its gradient is no longer finite ({losses}) in epoch {self.progress.epoch + 1}, "
+            f"step {self.progress.step + 1}; the samples of the batch are in {path}. Repair these images and "
+            "continue with --resume from the last checkpoint, or start again with a lower optimiser.lr or an "
+            "optimiser.clip and another output."
         )
 
     def _validate(self) -> Validation:
@@ -229,11 +229,11 @@ class Trainer:
         progress, recipe = self.progress, self.recipe
         if not math.isfinite(validation.loss):
             raise UserError(
-                f"the validation loss of epoch {progress.epoch + 1} is not a finite number, so nothing of the epoch is "
-                "kept; begin anew with a lower optimiser.lr or an optimiser.clip and another output."
+                f"the validation loss of epoch {progress.epoch + 1} is not finite, so the epoch is not saved: "
+                "start again with a lower optimiser.lr or an optimiser.clip and another output."
             )
         if not any(rows for _, rows in progress.totals.values()):
-            raise UserError("none of the training pictures of an epoch could be read; the log above says why.")
+            raise UserError("none of the training images of an epoch could be read; see the log above.")
         losses = {f"train_loss_{task}": loss / max(rows, 1) for task, (loss, rows) in progress.totals.items()}
         progress.history.append({"epoch": progress.epoch, **losses, **validation.figures()})
         if validation.loss < progress.best:
@@ -248,7 +248,7 @@ class Trainer:
         self._save()
 
     def _save(self) -> None:
-        """Write the last checkpoint, from which `_load` goes on as if nothing had happened."""
+        """Write the last checkpoint, from which `_load` resumes exactly."""
         content = {
             "fingerprint": self.stage.fingerprint,
             "model": _trained(self.objective),
@@ -280,24 +280,24 @@ class Trainer:
         if len(states) == self.accelerator.num_processes:
             restore_random_states(states[self.accelerator.process_index])
         else:
-            _LOGGER.warning("The run was stopped with %d processes; dropout goes on differently now.", len(states))
+            _LOGGER.warning("The run was stopped with %d processes; dropout differs from now on.", len(states))
 
 
 class StepReport:
-    """What a run tells while it goes on; the base class tells nothing."""
+    """Reports the progress of a stage; the base class does nothing."""
 
     def start_epoch(self, progress: Progress, steps: int) -> None:
-        """An epoch of so many steps begins or goes on."""
+        """An epoch with this number of steps starts or is resumed."""
 
     def step(self, progress: Progress, losses: dict[str, float], rows: int, waited: float, worked: float) -> None:
-        """A step is done: its losses, its rows, the seconds it waited for data, and the seconds it computed."""
+        """A step is finished: its losses, its samples, and the seconds that it waited for data and computed."""
 
     def epoch(self, progress: Progress, lr: float) -> None:
-        """An epoch is done; its figures are the last of the history."""
+        """An epoch is finished; its metrics are the last of the history."""
 
 
 def _variance_group(loss: CombinedLoss, recipe: Recipe) -> dict[str, Any]:
-    # These are few, start at 0 and must reach the losses' scale within the run, so they learn ten times as fast.
+    # These are few, start at 0 and must reach the losses' scale within the run, so their rate is ten times as high.
     return {"name": "loss", "params": [loss.log_variances], "lr": recipe.optimiser.lr * 10, "weight_decay": 0.0}
 
 

@@ -1,6 +1,6 @@
-"""Losses of several tasks of which each row knows only some."""
+"""Losses of several tasks of which each sample knows only some."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,32 +18,32 @@ EMA = 0.95
 def masked_cross_entropy(
     logits: Tensor, labels: Tensor, weights: Tensor | None = None, targets: Tensor | None = None
 ) -> Tensor:
-    """Return the sum of the cross-entropies of the rows that have a label; 0 with a gradient if none has.
+    """Return the sum of the cross-entropies of the labelled samples; 0 with a gradient if there are none.
 
-    The caller divides by the number of labelled rows of the whole step, over all its parts and processes.
+    The caller divides by the number of labelled samples of the whole step, over all its parts and processes.
 
     Args:
         logits: float (N, classes).
-        labels: int64 (N,), `MISSING` where a row has none.
-        weights: float (classes,), factors on the rows of each class.
-        targets: float (classes, classes), the distribution to learn for every label; the label alone by default.
+        labels: int64 (N,), `MISSING` where a sample has none.
+        weights: float (classes,), factors on the samples of each class.
+        targets: float (classes, classes), target distribution of every label; the label alone by default.
     """
     known = labels != MISSING
     classes = labels.clamp(min=0)
     losses = F.cross_entropy(logits.float(), classes if targets is None else targets[classes], reduction="none")
     if weights is not None:
         losses = losses * weights[classes]
-    # Not a product with the mask: a row without a label must not count even where its loss is infinite.
+    # Not a product with the mask: a sample without a label must not count even where its loss is infinite.
     return torch.where(known, losses, torch.zeros_like(losses)).sum()
 
 
 def masked_year_error(outputs: Tensor, years: Tensor, ages: AgeRegression, squared: bool = False) -> Tensor:
-    """Return the sum of the rows' errors in units of the ages' deviation; 0 with a gradient if no row has an age.
+    """Return the sum of the errors in standard deviations of the ages; 0 with a gradient if no sample has an age.
 
     Args:
         outputs: float (N, 1).
-        years: float (N,), `MISSING` where a row has none.
-        ages: the scale that is learned on.
+        years: float (N,), `MISSING` where a sample has none.
+        ages: the scale of the targets.
         squared: half the squared error everywhere, instead of the smooth L1 loss (Girshick 2015).
     """
     given, wanted = outputs[:, 0].float(), ages.outputs(years)
@@ -56,11 +56,11 @@ def masked_year_error(outputs: Tensor, years: Tensor, ages: AgeRegression, squar
 
 
 def masked_expression_error(outputs: Tensor, targets: Tensor, deviations: Tensor) -> Tensor:
-    """Return the sum of the rows' errors, each the mean over the expressions of a smooth L1 loss.
+    """Return the sum of the samples' errors, each the mean over the expressions of a smooth L1 loss.
 
     Args:
         outputs: float (N, expressions).
-        targets: float (N, expressions), NaN where a row has none.
+        targets: float (N, expressions), NaN where a sample has none.
         deviations: float (expressions,): standard deviations of the targets, in which errors are counted.
     """
     known = ~targets.isnan()
@@ -70,17 +70,17 @@ def masked_expression_error(outputs: Tensor, targets: Tensor, deviations: Tensor
 
 
 def known_rows(labels: Tensor) -> Tensor:
-    """Return bool (N,): which rows have a label: classes or years (N,), or expressions (N, expressions)."""
+    """Return bool (N,): which samples have a label: classes or years (N,), or expressions (N, expressions)."""
     return labels >= 0 if labels.ndim == 1 else ~labels.isnan().any(1)
 
 
 def smoothed_targets(classes: int, everywhere: float, neighbours: float = 0.0) -> Tensor:
-    """Return float (classes, classes), rows of sum 1: the distribution to learn for every label.
+    """Return float (classes, classes), samples of sum 1: the target distribution of every label.
 
     Args:
         classes: number of classes.
-        everywhere: share of the probability spread over all classes (label smoothing, Szegedy et al. 2016).
-        neighbours: share given to the classes beside the label, half to each; at an end the one there is gets half.
+        everywhere: fraction of the probability spread over all classes (label smoothing, Szegedy et al. 2016).
+        neighbours: fraction for the neighbouring classes of the label, half for each, also for one at an end.
     """
     beside = torch.diag(torch.ones(classes - 1), 1)
     beside = (beside + beside.T) * neighbours / 2
@@ -89,7 +89,7 @@ def smoothed_targets(classes: int, everywhere: float, neighbours: float = 0.0) -
 
 
 def inverse_frequencies(counts: Tensor) -> Tensor:
-    """Return float (classes,): inverse class frequencies, 1 in the mean over the rows; 0 for classes without rows."""
+    """Return float (classes,): inverse class frequencies, with a mean of 1 over the samples; 0 for empty classes."""
     present = counts > 0
     weights = torch.zeros(len(counts))
     weights[present] = counts.sum() / (present.sum() * counts[present])
@@ -97,15 +97,15 @@ def inverse_frequencies(counts: Tensor) -> Tensor:
 
 
 class CombinedLoss(nn.Module):
-    """Adds up the tasks' losses.
+    """Combines the tasks' losses.
 
     `uncertainty`: sum of exp(-s_t) L_t + s_t / 2 with one learned s_t a task (Kendall, Gal and Cipolla 2018).
     `running-means`: sum of L_t / m_t, where m_t is the exponential moving average of L_t.
 
     Args:
-        tasks: whose losses come; the output `EXPRESSION` may be among them.
-        recipe: how to compute and add them.
-        counts: rows per class of every task, for class weights.
+        tasks: whose losses are combined; the output `EXPRESSION` may be among them.
+        recipe: how to compute and combine them.
+        counts: samples per class of every task, for class weights.
         ages: the scale of an age learned in years; None if it is learned in groups.
         deviations: float (expressions,): of the expressions' targets; None if they are not learned.
     """
@@ -139,7 +139,7 @@ class CombinedLoss(nn.Module):
             self.register_buffer(f"targets_{task}", targets, persistent=False)
 
     def sums(self, logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
-        """Return float (tasks,): each task's summed loss over the labelled rows."""
+        """Return float (tasks,): each task's summed loss over the labelled samples."""
         return torch.stack([self._sum(task, logits[task], labels[task]) for task in self.tasks])
 
     def _sum(self, task: str, logits: Tensor, labels: Tensor) -> Tensor:
@@ -154,8 +154,8 @@ class CombinedLoss(nn.Module):
 
         Args:
             sums: float (tasks,): summed losses of one part of a step.
-            counts: (tasks,): labelled rows of the whole step; a task without any does not count.
-            part: share of the step's parts that this one is, for what is added once a step.
+            counts: (tasks,): labelled samples of the whole step; a task without any does not count.
+            part: this part as a fraction of the step, for terms that are added once per step.
         """
         present = counts > 0
         means = sums / counts.clamp(min=1)
@@ -165,12 +165,31 @@ class CombinedLoss(nn.Module):
             terms = means / torch.where(self.running_means > 0, self.running_means, torch.ones_like(means))
         else:
             terms = means
-        # A task that is absent keeps its place with a zero, so that all processes see the same graph.
+        # An absent task keeps a zero term, so that all processes have the same graph.
         return torch.where(present, terms, terms * 0).sum()
 
     @torch.no_grad()
     def note(self, means: Tensor, counts: Tensor) -> None:
-        """Take a step's mean losses, float (tasks,), over all processes into the running means."""
+        """Update the running means with a step's mean losses over all processes, float (tasks,)."""
         first = self.running_means == 0
         updated = torch.where(first, means, EMA * self.running_means + (1 - EMA) * means)
         self.running_means.copy_(torch.where(counts > 0, updated, self.running_means))
+
+
+class Objective(nn.Module):
+    """Maps a batch's inputs to the summed loss of every task; one module, so that gradients are synchronised once.
+
+    Args:
+        forward_logits: inputs and tasks to logits per task.
+        model: with the parameters to train.
+        loss: computes and combines the tasks' losses.
+    """
+
+    def __init__(self, forward_logits: Callable[[Tensor], dict[str, Tensor]], model: nn.Module, loss: CombinedLoss):
+        super().__init__()
+        self.forward_logits, self.model, self.loss = forward_logits, model, loss
+
+    def forward(self, inputs: Tensor, labels: dict[str, Tensor], counts: Tensor, part: float) -> tuple[Tensor, Tensor]:
+        """Return the loss to minimise and the summed loss of every task, (tasks,)."""
+        sums = self.loss.sums(self.forward_logits(inputs), labels)
+        return self.loss(sums, counts, part), sums.detach()

@@ -1,4 +1,4 @@
-"""The network that a recipe describes, and what of it has to run in every step."""
+"""The network of a recipe, and the part of it that runs in every step."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,14 +19,14 @@ from facial_attributes_ros.models.registry import load_model, model_folder
 from facial_attributes_ros.models.spec import ModelSpec
 
 Forward = Callable[[Tensor, Sequence[str]], dict[str, Tensor]]
-"""From a batch's inputs and the tasks asked for to logits (N, classes) per task."""
+"""Maps a batch's inputs and the wanted tasks to logits (N, classes) per task."""
 
 
 def build_network(recipe: Recipe) -> MultiTaskModel:
     """Build the recipe's backbone with its starting weights, fresh heads, and its adaptation.
 
     Raises:
-        UserError: the backbone, its weights or the model to go on from are missing or don't fit.
+        UserError: the backbone, its weights or the starting model are missing or don't fit.
     """
     adaptation = Adaptation.from_dict(recipe.adaptation)
     model = build_model(
@@ -37,7 +37,7 @@ def build_network(recipe: Recipe) -> MultiTaskModel:
         recipe.data.expressions is not None,
     )
     if recipe.backbone.start is not None:
-        go_on_from(model, recipe.backbone.start)
+        start_from(model, recipe.backbone.start)
     for head in model.heads.values():
         head.dropout.p = recipe.head_dropout  # type: ignore[union-attr]
     model.backbone.gradient_checkpointing = recipe.gradient_checkpointing
@@ -45,30 +45,30 @@ def build_network(recipe: Recipe) -> MultiTaskModel:
 
 
 def build_starting_backbone(recipe: Recipe) -> Backbone:
-    """Build the recipe's backbone as it is before any training."""
+    """Build the recipe's backbone with its weights before any training."""
     wanted = recipe.backbone
     return build_backbone(wanted.name, wanted.weights, wanted.image_size, **wanted.architecture)
 
 
-def go_on_from(model: MultiTaskModel, start: str) -> None:
+def start_from(model: MultiTaskModel, start: str) -> None:
     """Copy a trained model's backbone and heads into a model that trains at least as much of the backbone, in place.
 
-    Heads of tasks that the trained model lacks stay as they are.
+    Heads of tasks that the trained model does not have stay as they are.
 
     Raises:
         UserError: there is no such model, it has another backbone or task streams, or it was changed where this one
             is frozen.
     """
     if start.endswith(".pt"):
-        _go_on_from_checkpoint(model, Path(start))
+        _start_from_checkpoint(model, Path(start))
         return
     folder = model_folder(start)
     spec = ModelSpec.read(folder)
     if spec.backbone.name != model.backbone.name:
-        raise UserError(f"backbone.start {start} stands on {spec.backbone.name}, not on {model.backbone.name}.")
+        raise UserError(f"backbone.start {start} has the backbone {spec.backbone.name}, not {model.backbone.name}.")
     begun, _ = load_model(start)
     if begun.streams is not None:
-        raise UserError(f"backbone.start {start} has streams of every task's own, which can't be trained on in one.")
+        raise UserError(f"backbone.start {start} has a stream per task, which can't be trained further in one.")
     state, trained = model.state_dict(), trained_tensors(model)
     changed = {name.removesuffix(OUT).removesuffix(IN) for name in load_tensors(folder)}
     copied = {name: value for name, value in begun.state_dict().items() if name in trained}
@@ -76,13 +76,13 @@ def go_on_from(model: MultiTaskModel, start: str) -> None:
     frozen = [name for name in changed & state.keys() - trained.keys() if not name.startswith("heads.")]
     if misshaped or frozen:
         raise UserError(
-            f"backbone.start {start} does not fit at {sorted(misshaped + frozen)[0]}: take its image size, and an "
-            f"adaptation that trains all that it trained ({spec.adaptation['name']})."
+            f"backbone.start {start} does not fit at {sorted(misshaped + frozen)[0]}: use its image size, and an "
+            f"adaptation that trains every part that it trained ({spec.adaptation['name']})."
         )
     load_into(model, copied, expected=copied.keys())
 
 
-def _go_on_from_checkpoint(model: MultiTaskModel, path: Path) -> None:
+def _start_from_checkpoint(model: MultiTaskModel, path: Path) -> None:
     if not path.is_file():
         raise UserError(f"backbone.start {path}: there is no such checkpoint; a run's is OUTPUT/stage/last.pt.")
     found = load_checkpoint(path).get("model")
@@ -93,14 +93,14 @@ def _go_on_from_checkpoint(model: MultiTaskModel, path: Path) -> None:
     unfit = [name for name, value in tensors.items() if name not in trained or value.shape != state[name].shape]
     if unfit:
         raise UserError(
-            f"the checkpoint {path} holds {unfit[0]}, which this recipe does not train in this shape: take the "
+            f"the checkpoint {path} has {unfit[0]}, which this recipe does not train in this shape: use the "
             "adaptation, the image size and the tasks of its run."
         )
     load_into(model, tensors, expected=tensors.keys())
 
 
 def frozen_depth(model: MultiTaskModel) -> int | None:
-    """Return how many leading blocks nothing is trained in; None if that goes for the whole backbone."""
+    """Return the number of leading frozen blocks; None if the whole backbone is frozen."""
     backbone = model.backbone
     if model.streams is None and not any(parameter.requires_grad for parameter in backbone.parameters()):
         return None
@@ -114,7 +114,7 @@ def frozen_depth(model: MultiTaskModel) -> int | None:
 
 
 def forward_from_inputs(model: MultiTaskModel, recipe: Recipe, depth: int | None) -> Forward:
-    """Return the way from a batch's inputs (crops, tokens or features) to the tasks' logits."""
+    """Return the function from a batch's inputs (crops, tokens or features) to the tasks' logits."""
     preprocess = model.backbone.preprocess
 
     def from_crops(inputs: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:

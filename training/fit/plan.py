@@ -1,4 +1,4 @@
-"""What a run is going to do: read and checked as a whole before anything is computed or written."""
+"""The plan of a run: its stages, checked as a whole before anything is computed or written."""
 
 import logging
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from facial_attributes_training.data.sampling import (
     capped,
     draw_independently,
     draw_rows,
-    reference_sampling,
     row_probabilities,
+    sessa_sampling,
 )
 from facial_attributes_training.data.streaming import acceptance
 from facial_attributes_training.data.subsets import selection_half
@@ -37,28 +37,28 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """What one stage trains on.
+    """The data and tasks of one stage.
 
     Attributes:
-        tasks: what is learned.
-        train_manifest: the training rows, with the labels of the tasks alone.
-        validation_manifest: the validation rows that choose the epoch.
-        chosen: bool (all validation rows,): which these are.
-        chances: float64 (rows,): how likely each training row is drawn.
-        accepted: float64 (rows,): how likely each row of a stream is taken as it passes; None without a stream.
-        epoch_rows: rows of an epoch.
+        tasks: to learn.
+        train_manifest: the training samples, with the labels of the tasks alone.
+        validation_manifest: the validation samples that choose the epoch.
+        chosen: bool (all validation samples,): which these are.
+        sampling_weights: float64 (samples,) with sum 1: of the training samples.
+        accepted: float64 (samples,): probability that a sample of a stream is accepted; None without a stream.
+        epoch_rows: samples of an epoch.
         folder: for checkpoints and logs.
         fingerprint: of what a resumed run must have in common with the stopped one.
-        train_expressions, validation_expressions: float32 (rows, expressions): targets of these rows, as in
+        train_expressions, validation_expressions: float32 (samples, expressions): targets of these samples, as in
             `expressions`; None if they are not learned.
-        independent_draws: rows are drawn independently of one another, as the reference does, not class by class.
+        independent_draws: samples are drawn independently of one another, as Sessa's code does, not class by class.
     """
 
     tasks: tuple[str, ...]
     train_manifest: Manifest
     validation_manifest: Manifest
     chosen: NDArray[np.bool_]
-    chances: NDArray[np.float64]
+    sampling_weights: NDArray[np.float64]
     accepted: NDArray[np.float64] | None
     epoch_rows: int
     folder: Path
@@ -73,19 +73,19 @@ class Stage:
         return self.tasks if self.train_expressions is None else (*self.tasks, EXPRESSION)
 
     def draw(self, seed: int, epoch: int) -> NDArray[np.int64]:
-        """Return int64 (epoch_rows,): the rows of an epoch in their order."""
+        """Return int64 (epoch_rows,): the samples of an epoch in their order."""
         if self.independent_draws:
-            return draw_independently(self.chances, self.epoch_rows, seed, epoch)
-        return draw_rows(self.chances, self.epoch_rows, seed, epoch, self.train_manifest.labels)
+            return draw_independently(self.sampling_weights, self.epoch_rows, seed, epoch)
+        return draw_rows(self.sampling_weights, self.epoch_rows, seed, epoch, self.train_manifest.labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """A run before its pictures are read.
+    """A run before its images are read.
 
     Attributes:
-        rows: training, validation and perhaps test rows, by these names.
-        half: bool (validation rows,): those that choose epochs, and that calibration is fitted on.
+        rows: training, validation and perhaps test samples, by these names.
+        half: bool (validation samples,): those that choose the epoch and fit the calibration.
         stages: in their order.
         ages: the scale of an age learned in years.
     """
@@ -102,27 +102,27 @@ class Plan:
 
 
 def make_plan(recipe: Recipe, rows: Mapping[str, Samples], processes: int) -> Plan:
-    """Settle what a run's stages do; quickly, without the model.
+    """Plan the stages of a run; quickly, without the model.
 
     Args:
         recipe: the run.
-        rows: training, validation and perhaps test rows, by these names.
-        processes: that share every step.
+        rows: training, validation and perhaps test samples, by these names.
+        processes: number of processes that compute every step.
 
     Raises:
-        UserError: a manifest lacks labels or a column, or its rows can't be shared by the processes.
+        UserError: a manifest lacks labels or a column, or its samples can't be divided among the processes.
     """
     data = recipe.data
     validation = rows["validation"].manifest
     half = selection_half(validation, bool(data.test))
     if not data.test and half.all():
         _LOGGER.warning(
-            "Every data set of the validation rows has a single picture, or pictures of a single person, so none can "
-            "be kept for figures: all of them choose the epoch and fit. Give data.test to have figures."
+            "Every data set of the validation samples has a single image, or images of a single person, so none can be "
+            "held out for the metrics: all of them choose the epoch and fit the calibration. Set data.test for metrics."
         )
     stages = tuple(_stage(recipe, tasks, rows, half) for tasks in recipe.stages)
     for stage in stages:
-        _check_shares(recipe, stage, processes)
+        _check_division(recipe, stage, processes)
     return Plan(rows, half, stages, training_ages(rows["training"].manifest) if recipe.age_in_years else None)
 
 
@@ -132,41 +132,41 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], rows: Mapping[str, Samples], 
     chosen = half & np.any([validation.labels[task] != MISSING for task in tasks], axis=0)
     sampler = recipe.sampler
     manifest = replace(training.manifest, labels=labels)
-    chances, epoch_rows = _sampling(recipe, manifest, training.weights)
+    weights, epoch_rows = _sampling(recipe, manifest, training.weights)
     accepted = None
     if training.streamed:
-        accepted = acceptance(chances, sampler.stream_share)
-        epoch_rows, chances = max(int(accepted.sum()), 1), accepted / accepted.sum()
+        accepted = acceptance(weights, sampler.stream_share)
+        epoch_rows, weights = max(int(accepted.sum()), 1), accepted / accepted.sum()
     return Stage(
         tasks=tasks,
         train_manifest=manifest,
         validation_manifest=validation.take(chosen),
         chosen=chosen,
-        chances=chances,
+        sampling_weights=weights,
         accepted=accepted,
         epoch_rows=sampler.epoch_rows or epoch_rows,
         folder=stage_folder(recipe, tasks),
         fingerprint=fingerprint(recipe, tasks, rows, chosen),
         train_expressions=training.expressions,
         validation_expressions=None if targets is None else targets[chosen],
-        independent_draws=sampler.name == "reference",
+        independent_draws=sampler.name == "sessa",
     )
 
 
 def _sampling(recipe: Recipe, manifest: Manifest, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-    """Return the sampling weight of every row of a stage, float64 (rows,) with sum 1, and the rows of an epoch."""
+    """Return the sampling weight of every sample of a stage, (samples,) with sum 1, and the samples of an epoch."""
     sampler, labels = recipe.sampler, manifest.labels
     several = len(labels) > 1
-    if sampler.name == "reference":
-        chances, epoch_rows = reference_sampling(labels, recipe.seed)
-        if not several:  # a task of its own is learned from its rows alone
+    if sampler.name == "sessa":
+        drawn, epoch_rows = sessa_sampling(labels, recipe.seed)
+        if not several:  # a single task is learned from its own samples alone
             labelled = next(iter(labels.values())) != MISSING
-            chances, epoch_rows = np.where(labelled, chances, 0), int(labelled.sum())
-        chances = chances * weights
-        return chances / chances.sum(), epoch_rows
-    # A mapping by task names, which a type checker would not take for one by texts.
+            drawn, epoch_rows = np.where(labelled, drawn, 0), int(labelled.sum())
+        drawn = drawn * weights
+        return drawn / drawn.sum(), epoch_rows
+    # A mapping by task names, which a type checker does not accept as one by str.
     balance = sampler.balance if isinstance(sampler.balance, float) else {str(k): v for k, v in sampler.balance.items()}
-    chances = row_probabilities(
+    drawn = row_probabilities(
         labels,
         balance,
         sampler.emotion_rows if several else None,
@@ -174,14 +174,14 @@ def _sampling(recipe: Recipe, manifest: Manifest, weights: NDArray[np.float64]) 
         _groups(manifest, sampler.within),
         sampler.emotion_share if several else None,
     )
-    epoch_rows = sampler.epoch_rows or int((chances > 0).sum())
+    epoch_rows = sampler.epoch_rows or int((drawn > 0).sum())
     if sampler.most_draws is not None:
-        chances = capped(chances, sampler.most_draws / epoch_rows, labels.get(EMOTION))
-    return chances, epoch_rows
+        drawn = capped(drawn, sampler.most_draws / epoch_rows, labels.get(EMOTION))
+    return drawn, epoch_rows
 
 
 def _groups(manifest: Manifest, names: str | tuple[str, ...] | None) -> NDArray[np.str_] | None:
-    """Return str (rows,): the values of the columns, joined; None without columns."""
+    """Return str (samples,): the values of the columns, joined; None without columns."""
     if names is None:
         return None
     columns = {"source": manifest.sources, **manifest.extra}
@@ -196,8 +196,8 @@ def _groups(manifest: Manifest, names: str | tuple[str, ...] | None) -> NDArray[
     return joined
 
 
-def _check_shares(recipe: Recipe, stage: Stage, processes: int) -> None:
-    """Check that every process gets rows of every part of every step, as many as batch normalisation needs.
+def _check_division(recipe: Recipe, stage: Stage, processes: int) -> None:
+    """Check that every process gets samples of every part of every step, as many as batch normalisation needs.
 
     Raises:
         UserError: it does not.
@@ -205,7 +205,7 @@ def _check_shares(recipe: Recipe, stage: Stage, processes: int) -> None:
     size, parts = recipe.batch_size, recipe.accumulate
     if size % (parts * processes):
         raise UserError(
-            f"batch_size {size} can't be shared by {processes} processes in {parts} parts each; choose a multiple of "
+            f"batch_size {size} can't be divided among {processes} processes in {parts} parts each: use a multiple of "
             "their product."
         )
     # A stream fills every batch.
@@ -213,12 +213,12 @@ def _check_shares(recipe: Recipe, stage: Stage, processes: int) -> None:
     smallest = EpochBatches(np.zeros(rows, np.int64), 0, size, parts, processes=processes).smallest
     if not smallest:
         raise UserError(
-            f"an epoch of {rows} row(s) can't be shared by {processes} processes: raise sampler.epoch_rows, or start "
-            "fewer processes."
+            f"an epoch of {rows} sample(s) can't be divided among {processes} processes: raise sampler.epoch_rows, or "
+            "start fewer processes."
         )
     if smallest < 2 and Adaptation.from_dict(recipe.adaptation).batch_norm:
         raise UserError(
-            "a process would compute with a single row at a time, which batch normalisation can't learn from: raise "
+            "a process would compute a single sample at a time, which batch normalisation can't learn from: raise "
             "batch_size or sampler.epoch_rows, lower accumulate, start fewer processes, or set "
             "adaptation.batch_norm=false."
         )

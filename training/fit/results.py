@@ -1,6 +1,7 @@
-"""The model folder at the end of a run: weights, age centroids, calibration, thresholds, figures."""
+"""The model folder at the end of a run: weights, age centroids, calibration, thresholds, metrics."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.fit.network import Forward, build_starting_backbone
 from facial_attributes_training.fit.provenance import Provenance, backbone_reference
 from facial_attributes_training.fit.regression import with_measured_deviation
-from facial_attributes_training.fit.run_data import Rows
+from facial_attributes_training.fit.run_data import RunData
 from facial_attributes_training.fit.run_folder import PREDICTIONS_FILE
 from facial_attributes_training.measure.calibration import calibrate
 from facial_attributes_training.measure.evaluation import Evaluation, evaluate, expected_ages
+from facial_attributes_training.measure.fitted import Fit
 from facial_attributes_training.measure.predictions import Predictions, write_predictions
 from facial_attributes_training.measure.recalibration import calibration_records
 from facial_attributes_training.recipe.schema import Recipe
@@ -43,7 +45,7 @@ MIN_GROUP_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RunRows:
+class RunSplits:
     """The samples that a model's description is made from.
 
     Attributes:
@@ -53,10 +55,10 @@ class RunRows:
         test: for the figures; None to take the held-out half of the validation samples.
     """
 
-    training: Rows
-    validation: Rows
+    training: RunData
+    validation: RunData
     half: NDArray[np.bool_]
-    test: Rows | None = None
+    test: RunData | None = None
 
     def manifests(self) -> dict[str, Manifest]:
         """Return the samples by what they are used for."""
@@ -77,7 +79,7 @@ def write_model(
     recipe: Recipe,
     model: MultiTaskModel,
     forward: Forward,
-    rows: RunRows,
+    rows: RunSplits,
     provenance: Provenance,
     ages: AgeRegression | None = None,
 ) -> None:
@@ -95,7 +97,7 @@ def write_model(
     Raises:
         UserError: no space or no write access.
     """
-    outputs, usable = predict_rows(model, forward, rows.validation)
+    outputs, usable = predict_samples(model, forward, rows.validation)
     manifest, half = rows.validation.manifest.take(usable), rows.half[usable]
     if ages is not None:
         ages = with_measured_deviation(ages, outputs[AGE][half], manifest.age_years[half])
@@ -103,8 +105,26 @@ def write_model(
     predictions = Predictions.from_outputs(manifest, outputs, ages, untrained=untrained)
     centroids = age_centroids(rows.training.manifest)
     fit = calibrate(predictions.logits, manifest, half, centroids)
+    if rows.test is None:
+        measured = predictions.take(~half)
+    else:
+        outputs, usable = predict_samples(model, forward, rows.test)
+        measured = Predictions.from_outputs(rows.test.manifest.take(usable), outputs, ages, untrained=untrained)
+    spec = replace(
+        _description(folder, recipe, model, fit),
+        age_centroids=centroids,
+        age_regression=ages,
+        **provenance.fields(),
+    )
+    _warn_of_calibration(fit, spec.uncalibrated, folder)
+    spec = _with_metrics(spec, fit, measured, folder.parent / PREDICTIONS_FILE)
+    save_model(folder, spec, _stored_tensors(recipe, model))
+
+
+def _description(folder: Path, recipe: Recipe, model: MultiTaskModel, fit: Fit) -> ModelSpec:
+    """Return what is known of a model from its recipe, its network and its calibration."""
     preprocess = model.backbone.preprocess
-    spec = ModelSpec(
+    return ModelSpec(
         name=recipe.name,
         backbone=backbone_reference(recipe, folder),
         image_size=preprocess.image_size,
@@ -116,27 +136,24 @@ def write_model(
         crop=recipe.data.crop,
         crop_margin=recipe.data.crop_margin,
         expressions=EXPRESSIONS if EXPRESSION in model.heads else (),
-        age_centroids=centroids,
-        age_regression=ages,
         **fit.fields(),
         uncalibrated=tuple(task for task in model.tasks if task not in fit.temperatures),
-        **provenance.fields(),
     )
+
+
+def _warn_of_calibration(fit: Fit, uncalibrated: Sequence[str], folder: Path) -> None:
     for sentence in fit.warnings():
         _LOGGER.warning("%s%s", sentence[0].upper(), sentence[1:])
-    if spec.uncalibrated:
-        _LOGGER.warning(_UNCALIBRATED, " and ".join(spec.uncalibrated), folder)
-    if rows.test is None:
-        measured = predictions.take(~half)
-    else:
-        outputs, usable = predict_rows(model, forward, rows.test)
-        measured = Predictions.from_outputs(rows.test.manifest.take(usable), outputs, ages, untrained=untrained)
-    evaluation = evaluate(measured, spec)
+    if uncalibrated:
+        _LOGGER.warning(_UNCALIBRATED, " and ".join(uncalibrated), folder)
+
+
+def _with_metrics(spec: ModelSpec, fit: Fit, measured: Predictions, path: Path) -> ModelSpec:
+    """Return a model's description with its metrics, and write the predictions that they are of."""
     years = expected_ages(measured, spec, spec.temperatures.get(AGE, 1.0))
-    write_predictions(folder.parent / PREDICTIONS_FILE, measured, spec.temperatures, years)
+    write_predictions(path, measured, spec.temperatures, years)
     records = calibration_records(fit, measured, np.ones(len(measured.manifest), np.bool_))
-    spec = replace(spec, metrics=figures(evaluation), calibration=records)
-    save_model(folder, spec, _stored_tensors(recipe, model))
+    return replace(spec, metrics=figures(evaluate(measured, spec)), calibration=records)
 
 
 def _stored_tensors(recipe: Recipe, model: MultiTaskModel) -> dict[str, Tensor]:
@@ -150,8 +167,8 @@ def _stored_tensors(recipe: Recipe, model: MultiTaskModel) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def predict_rows(
-    model: MultiTaskModel, forward: Forward, rows: Rows
+def predict_samples(
+    model: MultiTaskModel, forward: Forward, rows: RunData
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.bool_]]:
     """Return float32 (usable samples, outputs) per task, and bool (samples,): which samples' images could be read."""
     model.eval()

@@ -1,4 +1,8 @@
-"""A whole training run: data, model, stages, and the model folder at the end."""
+"""A training run from top to bottom: data, network, stages, model folder.
+
+`train` shows the whole: `_prepare` reads the data, plans the stages and builds the network, `_train_stage` trains each
+stage, and `results.write_model` calibrates, measures and writes the model.
+"""
 
 import logging
 import random
@@ -17,14 +21,13 @@ from facial_attributes_training.data.stream_inputs import StreamedCrops
 from facial_attributes_training.fit.checkpointing import Progress
 from facial_attributes_training.fit.head_start import solve_expression_head
 from facial_attributes_training.fit.loop import Inputs, StepReport, Trainer
-from facial_attributes_training.fit.losses import CombinedLoss
+from facial_attributes_training.fit.losses import CombinedLoss, Objective
 from facial_attributes_training.fit.network import Forward, build_network, forward_from_inputs, frozen_depth
-from facial_attributes_training.fit.objective import Objective
 from facial_attributes_training.fit.plan import Plan, Stage, make_plan
 from facial_attributes_training.fit.preflight import Preflight, inspect_recipe
 from facial_attributes_training.fit.processes import join_processes
-from facial_attributes_training.fit.results import RunRows, write_model
-from facial_attributes_training.fit.run_data import Rows, Subset, with_inputs
+from facial_attributes_training.fit.results import RunSplits, write_model
+from facial_attributes_training.fit.run_data import RunData, Subset, with_inputs
 from facial_attributes_training.fit.run_folder import COMPARED_FILE, DISTRIBUTION_FILE, LAST, check_folder, run_folder
 from facial_attributes_training.fit.time_limit import TimeLimit
 from facial_attributes_training.prepare.split_overlap import Comparison, compare_splits, warn_of_overlap
@@ -69,23 +72,23 @@ def train(
     minutes: float | None = None,
     write_report: ReportWriter = lambda _recipe, _record: None,
 ) -> Path:
-    """Train as a recipe says and return the folder of the finished model.
+    """Train a recipe and return the folder of the finished model.
 
     Args:
         recipe: the run.
-        resume: go on from the last checkpoint, if there is one.
-        make_report: makes what is told of each stage.
-        feature_progress: told how far the features are.
-        minutes: after which the run stops, between two steps; what comes behind the last epoch is not cut short.
-        write_report: writes the report of the run when its model is there.
+        resume: resume from the last checkpoint, if there is one.
+        make_report: makes the progress report of each stage.
+        feature_progress: called with the number of images whose features are computed, and of all.
+        minutes: after which the run stops, between two steps; calibration and measurement are not interrupted.
+        write_report: writes the report of the finished run.
 
     Raises:
-        UserError: the data, the recipe, the disk or the loss are in the way; the message says what to do.
-        OutOfTimeError: the minutes are over; a checkpoint is written, and the run goes on when it is resumed.
+        UserError: the data, the recipe, the disk or the loss are at fault; the message says what to do.
+        OutOfTimeError: the time is up; a checkpoint is written, from which the run can be resumed.
     """
     limit = TimeLimit(minutes)
     run = _prepare(recipe, resume, join_processes(recipe.precision), feature_progress)
-    # Nothing is written to the run's folder before this line, so that what can't be trained leaves none.
+    # Nothing is written to the run's folder before this line, so a recipe that can't be trained leaves none.
     with run_folder(recipe, resume, run.accelerator):
         compared = None
         if run.accelerator.is_main_process:
@@ -106,7 +109,7 @@ def train(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
-    """What a run is made of when nothing stands in its way.
+    """The parts of a run that passed all checks.
 
     Attributes:
         recipe: the run.
@@ -114,7 +117,7 @@ class _Run:
         known: what its manifests show.
         plan: its stages.
         model: on the device.
-        rows: with their inputs.
+        rows: its samples with their inputs.
         forward: from inputs to logits.
     """
 
@@ -123,21 +126,21 @@ class _Run:
     known: Preflight
     plan: Plan
     model: MultiTaskModel
-    rows: RunRows
+    rows: RunSplits
     forward: Forward
 
 
 def _prepare(recipe: Recipe, resume: bool, accelerator: Accelerator, progress: FeatureProgress | None) -> _Run:
-    """Read and check all that a run needs, and compute the features of the frozen part if they are cached.
+    """Read the data, check the run, build the network, and compute the features of the frozen part if they are cached.
 
     Raises:
-        UserError: the run can't go on, or not into its folder.
+        UserError: the run can't be trained, or not into its folder.
     """
     check_folder(recipe, resume)
     known = inspect_recipe(recipe)
     for sentence in known.gaps if accelerator.is_main_process else ():
         _LOGGER.warning(sentence)
-    # All that can be refused without the network is refused before it is built.
+    # Every check that needs no network comes before it is built.
     plan = make_plan(recipe, known.rows, accelerator.num_processes)
     _seed(recipe.seed)
     model = build_network(recipe)
@@ -156,25 +159,25 @@ def _rows(
     depth: int | None,
     accelerator: Accelerator,
     progress: FeatureProgress | None,
-) -> RunRows:
-    """Return the rows of a run with their inputs."""
-    found: dict[str, Rows] = {}
-    # One process computes the features, the others find them on disk.
+) -> RunSplits:
+    """Return the samples of a run with their inputs."""
+    found: dict[str, RunData] = {}
+    # One process computes the features, the others read them from disk.
     with accelerator.main_process_first():
         for name, samples in plan.rows.items():
             found[name] = with_inputs(recipe, samples, model.backbone, depth, name == "training", progress)
-    return RunRows(found["training"], found["validation"], plan.half, found.get("test"))
+    return RunSplits(found["training"], found["validation"], plan.half, found.get("test"))
 
 
-def _inputs(stage: Stage, rows: RunRows) -> Inputs:
+def _inputs(stage: Stage, rows: RunSplits) -> Inputs:
     train = rows.training.inputs
     if isinstance(train, StreamedCrops) and stage.accepted is not None:
         train = train.accepting(stage.accepted)
     return Inputs(train, Subset(rows.validation.inputs, np.flatnonzero(stage.chosen)))
 
 
-def _compare(recipe: Recipe, rows: RunRows, progress: FeatureProgress | None) -> Comparison:
-    """Compare the splits of a run with one another, and warn of what they share."""
+def _compare(recipe: Recipe, rows: RunSplits, progress: FeatureProgress | None) -> Comparison:
+    """Compare the splits of a run with one another, and warn of overlaps."""
     data = recipe.data
     files = [wanted.manifest for wanted in (*data.train, *data.validation, *data.test)]
     splits, measured = rows.splits()
@@ -186,7 +189,7 @@ def _compare(recipe: Recipe, rows: RunRows, progress: FeatureProgress | None) ->
 def _record(run: _Run, compared: Comparison | None, unreadable: int) -> RunRecord:
     notes = [*run.known.gaps, *(compared.notes if compared else ())]
     if unreadable:
-        notes.append(f"{unreadable} training rows were passed over, as their pictures could not be read (see the log).")
+        notes.append(f"{unreadable} training samples were skipped, since their images could not be read (see the log).")
     return RunRecord(notes, None if compared is None else compared.summary, run.rows.manifests())
 
 
@@ -211,7 +214,7 @@ def _train_stage(run: _Run, stage: Stage, make_report: ReportFactory, limit: Tim
 
 
 def _groups(recipe: Recipe, model: MultiTaskModel) -> list[dict[str, Any]]:
-    """Return the optimiser's parameter groups, of what is trained now."""
+    """Return the optimiser's parameter groups of the parameters that are trained now."""
     optimiser = recipe.optimiser
     return parameter_groups(
         model,
@@ -226,7 +229,7 @@ def _groups(recipe: Recipe, model: MultiTaskModel) -> list[dict[str, Any]]:
 
 def _seed(seed: int) -> None:
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - for what libraries draw from the global generator
+    np.random.seed(seed)  # noqa: NPY002 - libraries use the global generator
     torch.manual_seed(seed)
 
 

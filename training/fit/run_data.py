@@ -1,4 +1,4 @@
-"""The rows of a run: read from manifests, with what the loop reads of each."""
+"""The samples of a run: read from manifests, with their inputs for the training loop."""
 
 import logging
 import os
@@ -30,14 +30,14 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Rows of a run, as its manifests have them.
+    """Samples of a run, from its manifests.
 
     Attributes:
-        manifest: the rows.
-        weights: float64 (rows,): of the data sets.
-        names: str (rows,): the pictures' paths below the folder or address that all of their data set are in.
-        sets: the rows of every data set.
-        expressions: float32 (rows, expressions): targets as in `expressions`; None if they are not learned.
+        manifest: the samples.
+        weights: float64 (samples,): of the data sets.
+        names: str (samples,): the images' paths relative to the common folder or address of their data set.
+        sets: the samples of every data set.
+        expressions: float32 (samples, expressions): targets as in `expressions`; None if they are not learned.
     """
 
     manifest: Manifest
@@ -48,18 +48,18 @@ class Samples:
 
     @property
     def streamed(self) -> bool:
-        """Whether pictures are on another machine."""
+        """Whether images are on another machine."""
         return any(map(is_remote, self.manifest.paths.tolist()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """The rows of a run and their inputs.
+class RunData:
+    """Samples of a run with their inputs.
 
     Attributes:
-        manifest: the rows.
-        weights: float64 (rows,): of the data sets.
-        inputs: what the loop reads; `StreamedCrops` for a stream.
+        manifest: the samples.
+        weights: float64 (samples,): of the data sets.
+        inputs: for the training loop; `StreamedCrops` for a stream.
     """
 
     manifest: Manifest
@@ -68,7 +68,7 @@ class Rows:
 
 
 class Subset(Dataset[Sample]):
-    """Some rows of a dataset under new numbers."""
+    """Some samples of a dataset with new indices."""
 
     def __init__(self, data: Dataset[Sample], rows: NDArray[np.int64]) -> None:
         self.data, self.rows = data, rows
@@ -80,10 +80,10 @@ class Subset(Dataset[Sample]):
 
 
 def read_samples(recipe: Recipe, sets: Sequence[DataSetRecipe]) -> Samples:
-    """Read a recipe's training, validation or test rows, without their pictures.
+    """Read a recipe's training, validation or test samples, without their images.
 
     Raises:
-        UserError: a manifest can't be read or has no such rows.
+        UserError: a manifest can't be read or has no such samples.
     """
     parts = _taken(recipe, sets)
     placed = tuple(_placed(part, wanted) for part, wanted in zip(parts, sets, strict=True))
@@ -112,7 +112,7 @@ def read_rows(
     depth: int | None,
     training: bool,
     progress: Progress | None,
-) -> Rows:
+) -> RunData:
     """Return what `read_samples` and `with_inputs` do."""
     return with_inputs(recipe, read_samples(recipe, sets), backbone, depth, training, progress)
 
@@ -124,41 +124,41 @@ def with_inputs(
     depth: int | None,
     training: bool,
     progress: Progress | None,
-) -> Rows:
-    """Return rows with their inputs, and compute the features of the frozen part if they are cached.
+) -> RunData:
+    """Return samples with their inputs, and compute the features of the frozen part if they are cached.
 
     Args:
         recipe: the run.
-        samples: the rows.
+        samples: without inputs.
         backbone: frozen up to `depth`, in evaluation mode, on the device to compute on.
         depth: as in `network.frozen_depth`.
-        training: validation rows are never augmented.
-        progress: told how far the features are.
+        training: whether to augment; validation samples are never augmented.
+        progress: called with the number of images whose features are computed, and of all.
 
     Raises:
-        UserError: an archive, a server or the cache is in the way.
+        UserError: an archive, a server or the cache can't be read.
     """
     manifest, weights = samples.manifest, samples.weights
     margin, augmentation = recipe.data.crop_margin, recipe.augmentation if training else None
     if samples.streamed:
         if not training or recipe.cache:
             raise UserError(
-                f"pictures on another machine, such as {manifest.paths[0]}, can only be trained on, and without a "
-                "cache: copy the validation pictures here, and set cache=null."
+                f"images on another machine, such as {manifest.paths[0]}, can be used for training only, without a "
+                "cache: copy the validation images here, and set cache=null."
             )
         crops = StreamedCrops(
             manifest, backbone.preprocess.image_size, margin, augmentation, recipe.seed, recipe.data.crop
         )
         crops.stream.probe()
-        return Rows(manifest, weights, crops)
+        return RunData(manifest, weights, crops)
     if not any(Path(file_of(path)).is_file() for path in manifest.paths.tolist()):
-        raise UserError(f"none of the {len(manifest)} pictures is there, such as {manifest.paths[0]}: get the data.")
+        raise UserError(f"none of the {len(manifest)} images exists, such as {manifest.paths[0]}: get the data.")
     if recipe.cache is None:
         reader = CropReader(manifest, backbone.preprocess.image_size, margin, kind=recipe.data.crop)
         reader.images.index(manifest.paths)
-        return Rows(manifest, weights, Crops(reader, augmentation, recipe.seed))
+        return RunData(manifest, weights, Crops(reader, augmentation, recipe.seed))
     if depth == 0:
-        raise UserError("nothing before the first block is frozen here, so there is nothing to cache: set cache=null.")
+        raise UserError("no leading block is frozen here, so there is nothing to cache: set cache=null.")
     variants = [
         cached_features(
             backbone,
@@ -170,8 +170,8 @@ def with_inputs(
         for variant in range(recipe.cache.variants if training else 1)
     ]
     if broken := variants[0].broken():
-        _LOGGER.warning("%d of %d pictures can't be read and are passed over.", len(broken), len(manifest))
-    return Rows(manifest, weights, CachedFeatures(variants))
+        _LOGGER.warning("%d of %d images can't be read and are skipped.", len(broken), len(manifest))
+    return RunData(manifest, weights, CachedFeatures(variants))
 
 
 def _data_set(wanted: DataSetRecipe) -> Manifest:
@@ -183,12 +183,12 @@ def _data_set(wanted: DataSetRecipe) -> Manifest:
     if not len(manifest):
         parts = {"splits": wanted.splits, "sources": wanted.sources}
         chosen = " and ".join(f"{name} {', '.join(values)}" for name, values in parts.items() if values)
-        raise UserError(f"{wanted.manifest} has no rows{chosen and f' of the {chosen}'}.")
+        raise UserError(f"{wanted.manifest} has no samples{chosen and f' of the {chosen}'}.")
     return manifest
 
 
 def _placed(manifest: Manifest, wanted: DataSetRecipe) -> Manifest:
-    """Return a data set's rows with the address of their shards, if it has one."""
+    """Return a data set's samples with the address of their shards, if it has one."""
     if not wanted.address:
         return manifest
     folder = wanted.manifest.parent.resolve()
@@ -196,7 +196,7 @@ def _placed(manifest: Manifest, wanted: DataSetRecipe) -> Manifest:
 
 
 def _names(paths: Sequence[str]) -> NDArray[np.str_]:
-    """Return str (rows,): paths below the folder that all of them are in, of addresses without the server."""
+    """Return str (samples,): paths relative to their common folder; of addresses without the server."""
     local = [f"/{path.partition('://')[2].partition('/')[2]}" if is_remote(path) else path for path in paths]
     if not local:
         return np.array([], np.str_)
@@ -205,7 +205,7 @@ def _names(paths: Sequence[str]) -> NDArray[np.str_]:
 
 
 def _at(address: str, path: str, folder: Path) -> str:
-    """Return where a picture in a shard is on a web server that serves a folder."""
+    """Return the address of an image in a shard on a web server that serves a folder."""
     parts = split_member(path)
     if parts is None or is_remote(path):
         return path

@@ -1,4 +1,4 @@
-"""Losses and accuracies on validation rows, summed over all processes."""
+"""Losses and accuracies on validation samples, summed over all processes."""
 
 import logging
 from collections.abc import Iterable
@@ -9,8 +9,7 @@ import torch
 from accelerate import Accelerator
 from facial_attributes_training.data.datasets import Batch
 from facial_attributes_training.data.manifest import Manifest
-from facial_attributes_training.fit.losses import known_rows
-from facial_attributes_training.fit.objective import Objective
+from facial_attributes_training.fit.losses import Objective, known_rows
 from facial_attributes_training.measure.metrics import accuracy, balanced_accuracy
 from numpy.typing import NDArray
 
@@ -23,12 +22,12 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Validation:
-    """Figures of one epoch.
+    """Metrics of one epoch.
 
     Attributes:
-        rows: per task, how many rows with a label could be read.
-        losses: mean loss per task; not a number for a task without rows.
-        confusions: int64 (classes, classes) per task of classes: rows by true and predicted class.
+        rows: per task, the number of samples with a label that could be read.
+        losses: mean loss per task; NaN for a task without samples.
+        confusions: int64 (classes, classes) per task of classes: samples by true and predicted class.
         errors: mean absolute error per output of numbers: in years of an age learned in years, and of the visible
             expressions in the units of `models.expression`.
     """
@@ -40,11 +39,11 @@ class Validation:
 
     @property
     def loss(self) -> float:
-        """Mean of the losses of all tasks that have rows."""
+        """Mean of the losses of all tasks that have samples."""
         return float(np.mean([loss for task, loss in self.losses.items() if self.rows[task]]))
 
     def figures(self) -> dict[str, float]:
-        """Return the figures of all tasks that have rows by name."""
+        """Return the metrics of all tasks that have samples by name."""
         measured = [task for task, rows in self.rows.items() if rows]
         found = {"loss": self.loss} | {f"loss_{task}": self.losses[task] for task in measured}
         for task in measured:
@@ -65,12 +64,12 @@ def validate(
     accelerator: Accelerator,
     expressions: NDArray[np.float32] | None = None,
 ) -> Validation:
-    """Measure a model in evaluation mode on the rows that the processes' loaders give.
+    """Measure a model in evaluation mode on the samples that the processes' loaders give.
 
-    With `expressions`, their targets for the rows of the manifest, the model's second output is measured as well.
+    With `expressions`, their targets for the samples of the manifest, the model's second output is measured as well.
 
     Raises:
-        UserError: a task has labels, but none of their pictures can be read.
+        UserError: a task has labels, but none of their images can be read.
     """
     device, ages = accelerator.device, objective.loss.ages
     in_years = [task for task in tasks if task == AGE and ages is not None]
@@ -82,7 +81,7 @@ def validate(
     cells = {task: torch.zeros(size**2, device=device, dtype=torch.int64) for task, size in sizes.items()}
     for batch in loader:
         for error in batch.errors:
-            _LOGGER.warning("A validation picture is passed over: %s", error)
+            _LOGGER.warning("A validation image is skipped: %s", error)
         found = batch.labels(manifest, tasks, ages is not None, expressions)
         labels = {name: column.to(device) for name, column in found.items()}
         with accelerator.autocast():
@@ -115,6 +114,6 @@ def _check_readable(counts: dict[str, int], manifest: Manifest, in_years: list[s
         labelled = ~np.isnan(manifest.age_years) if task in in_years else manifest.labels[task] != MISSING
         if not count and labelled.any():
             raise UserError(
-                f"none of the {int(labelled.sum())} validation pictures with a label of {task} can be read, so nothing "
-                "can be measured; the log above says why."
+                f"none of the {int(labelled.sum())} validation images with a label of {task} can be read, so nothing "
+                "can be measured; see the log above."
             )

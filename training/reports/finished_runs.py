@@ -149,7 +149,7 @@ def finished_run(recipe: Recipe, train: Train) -> FinishedRun | Failure:
     except UserError as error:
         return Failure(recipe.name, str(error))
     except Exception as error:
-        # Whatever went wrong, hours of the other runs must not be lost for it.
+        # Whatever the error, hours of the other runs must not be lost.
         _LOGGER.exception("The run %s failed.", recipe.name)
         return Failure(recipe.name, f"{type(error).__name__}: {error}")
 

@@ -23,12 +23,12 @@ _OLDEST = 100
 def confusion_figure(result: TaskResult, task: str, title: str) -> Figure:
     """Draw the confusion matrix twice: as counts, and as percentages of the true class."""
     rows = result.confusion.sum(axis=1, keepdims=True)
-    shares = result.confusion / np.maximum(rows, 1)
+    rates = result.confusion / np.maximum(rows, 1)
     side = 1.6 + 0.5 * len(LABELS[task])
     figure = Figure(figsize=(2 * side + 1, side + 0.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     _matrix(left, result.confusion.astype(np.float64), task, "{:.0f}")
-    _matrix(right, 100 * shares, task, "{:.0f}")
+    _matrix(right, 100 * rates, task, "{:.0f}")
     left.set_title("faces")
     right.set_title("% of the true class")
     figure.suptitle(title)
@@ -218,9 +218,9 @@ def _diagram(axes: Axes, diagram: Reliability, title: str) -> None:
     width = 1 / CALIBRATION_BINS
     centres = (np.arange(CALIBRATION_BINS) + 0.5) * width
     there = diagram.rows > 0
-    shares = diagram.rows / max(int(diagram.rows.sum()), 1)
+    fractions = diagram.rows / max(int(diagram.rows.sum()), 1)
     axes.bar(centres[there], diagram.accuracy[there], width * 0.9, color="C0", label="accuracy")
-    axes.bar(centres, shares, width * 0.4, color="C7", alpha=0.8, label="fraction of the faces")
+    axes.bar(centres, fractions, width * 0.4, color="C7", alpha=0.8, label="fraction of the faces")
     axes.plot(
         diagram.confidence[there],
         diagram.accuracy[there],

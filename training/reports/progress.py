@@ -1,4 +1,4 @@
-"""What a user sees of a run: a progress bar, a line an epoch, TensorBoard logs, and CSVs of losses and times."""
+"""The progress of a run: a bar, a line per epoch, TensorBoard logs, and CSVs of losses and durations."""
 
 import csv
 import os
@@ -18,12 +18,12 @@ from facial_attributes_ros.progress import ProgressBar
 _LOG_EVERY = 20
 
 
-def _told(task: str, figures: dict[str, float]) -> str:
+def _summary(task: str, figures: dict[str, float]) -> str:
     if f"loss_{task}" not in figures:
         return f"{task} not validated"
     if f"error_{task}" in figures:
-        return f"{task} wrong by {figures[f'error_{task}']:.2f} years"
-    return f"{task} {figures[f'accuracy_{task}']:.1%} ({figures[f'balanced_accuracy_{task}']:.1%} balanced)"
+        return f"{task} MAE {figures[f'error_{task}']:.2f} years"
+    return f"{task} {figures[f'accuracy_{task}']:.1%} ({figures[f'balanced_accuracy_{task}']:.1%} balanced accuracy)"
 
 
 class RunReport(StepReport):
@@ -73,10 +73,10 @@ class RunReport(StepReport):
         self._log.flush(progress)
         figures = progress.history[-1]
         self._show({f"epoch/{name}": value for name, value in (figures | {"lr": lr}).items()}, progress.epoch, True)
-        told = [_told(task, figures) for task in self._tasks]
+        metrics = [_summary(task, figures) for task in self._tasks]
         best = ", the best so far" if progress.best_epoch == progress.epoch else ""
         sys.stderr.write(
-            f"epoch {progress.epoch + 1}: validation loss {figures['loss']:.4f}{best}; {', '.join(told)}; "
+            f"epoch {progress.epoch + 1}: validation loss {figures['loss']:.4f}{best}; {', '.join(metrics)}; "
             f"data {self._waited:.1f} s, steps {self._worked:.1f} s\n"
         )
         self._write_history(progress)

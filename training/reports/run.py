@@ -132,7 +132,7 @@ def _settings(recipe: Recipe) -> list[tuple[str, str]]:
 
 
 def _sampling(sampler: SamplerRecipe) -> str:
-    if sampler.name == "reference":
+    if sampler.name == "sessa":
         return "as in Sessa's public code"
     fractions = {"samples": sampler.emotion_rows, "draws": sampler.emotion_share}
     emotions = [f"emotions up to {part:.1%} of the {what}" for what, part in fractions.items() if part is not None]

@@ -79,7 +79,7 @@ def recipe_of(manifest: Path, **changes: object) -> Recipe:
 
 
 @pytest.mark.parametrize("squared", [True, False])
-def test_the_loss_is_that_of_the_rows_with_an_age(squared):
+def test_the_loss_is_that_of_the_samples_with_an_age(squared):
     outputs = torch.tensor([[0.5], [3.0], [-1.0]], requires_grad=True)
     years = torch.tensor([40.0, 60.0, float(MISSING)])
     loss = masked_year_error(outputs, years, AGES, squared)

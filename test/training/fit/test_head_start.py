@@ -3,7 +3,7 @@ import torch
 from facial_attributes_training.data.datasets import Sample
 from facial_attributes_training.data.manifest import Manifest, Row
 from facial_attributes_training.fit.head_start import solve_expression_head
-from facial_attributes_training.fit.run_data import Rows
+from facial_attributes_training.fit.run_data import RunData
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -37,7 +37,7 @@ class Heads(nn.Module):
 def test_the_head_starts_at_what_its_features_say() -> None:
     torch.manual_seed(1)
     model, data = Heads(), Vectors()
-    rows = Rows(Manifest.from_rows([Row(str(row)) for row in range(COUNT)]), np.ones(COUNT), data)
+    rows = RunData(Manifest.from_rows([Row(str(row)) for row in range(COUNT)]), np.ones(COUNT), data)
     with torch.no_grad():
         hidden = model.eval().heads[EXPRESSION].hidden(model.heads[EXPRESSION].norm(data.values))
         truth = hidden @ torch.randn(DIM, len(EXPRESSIONS)) + 3

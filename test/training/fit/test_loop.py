@@ -100,14 +100,14 @@ def test_resuming_with_another_recipe_is_refused(finished, change):
     assert (finished.folder / "recipe.json").read_bytes() == before
 
 
-def test_a_corrupt_picture_is_passed_over(tmp_path, caplog, make_recipe):
+def test_a_corrupt_image_is_skipped(tmp_path, caplog, make_recipe):
     (tmp_path / "faces" / "3.png").write_bytes(b"not a picture")
     folder = train(make_recipe("run"))
     assert "3.png" in caplog.text
     assert all(value.isfinite().all() for value in weights(folder).values())
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_rows(tmp_path, make_recipe):
+def test_a_loss_that_is_not_finite_stops_with_the_samples(tmp_path, make_recipe):
     recipe = make_recipe("run", optimiser={"lr": 1e30, "clip": None})
     with pytest.raises(UserError, match="broken-batch"):
         train(recipe)
@@ -115,7 +115,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_rows(tmp_path, make_recipe):
         assert len(list(csv.DictReader(file))) == 8
 
 
-def test_a_full_disk_is_told_and_keeps_the_checkpoint(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_keeps_the_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / LAST
     save_checkpoint(path, {"fingerprint": "test", "value": torch.ones(3)})
 
@@ -137,6 +137,6 @@ def test_accumulating_parts_of_a_step_changes_nothing(tmp_path, make_recipe):
         torch.testing.assert_close(value.float(), second[name].float(), rtol=2e-3, atol=2e-3)
 
 
-def test_an_epoch_of_one_row_can_be_trained_on(make_recipe):
+def test_an_epoch_of_one_sample_can_be_trained_on(make_recipe):
     plain = {"adaptation": {"name": "ft-1", "batch_norm": False}, "epochs": 1, "accumulate": 4}
     assert train(make_recipe("run", sampler={"epoch_rows": 1}, **plain)).is_dir()

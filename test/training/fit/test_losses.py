@@ -18,7 +18,7 @@ LOGITS = torch.tensor([[2.0, -1.0], [0.5, 0.3], [-1.0, 3.0]])
 COUNTS = {"gender": torch.tensor([3, 1]), "emotion": torch.ones(7)}
 
 
-def test_rows_without_a_label_do_not_count():
+def test_samples_without_a_label_do_not_count():
     labels = torch.tensor([0, MISSING, 0])
     expected = F.cross_entropy(LOGITS[[0, 2]], labels[[0, 2]], reduction="sum")
     torch.testing.assert_close(masked_cross_entropy(LOGITS, labels), expected)
@@ -32,7 +32,7 @@ def test_no_labels_give_zero_with_a_gradient():
     assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
-def test_class_weights_are_one_in_the_mean_over_rows():
+def test_class_weights_are_one_in_the_mean_over_samples():
     weights = inverse_frequencies(torch.tensor([30, 10, 0]))
     torch.testing.assert_close(weights, torch.tensor([2 / 3, 2.0, 0.0]))
     loss = masked_cross_entropy(LOGITS, torch.tensor([0, 1, 1]), torch.tensor([1.0, 0.0]))

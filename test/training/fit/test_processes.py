@@ -67,7 +67,7 @@ def test_the_other_documented_command_joins_two_processes_which_say_once_what_is
     path.write_text(recipe.model_dump_json())
     done = launched("accelerate launch", "--main_process_port=29618", path)
     assert done.returncode == 1, done.stderr[-3000:]
-    assert done.stderr.count("facial-attributes: an epoch of 1 row(s) can't be shared by 2 processes") == 1
+    assert done.stderr.count("facial-attributes: an epoch of 1 sample(s) can't be divided among 2 processes") == 1
     assert "UserError" not in done.stderr, "no traceback of ours"
     assert not recipe.folder.exists()
 
@@ -87,7 +87,7 @@ def test_a_process_that_was_left_alone_does_not_train_by_itself(make_recipe, mon
     assert not recipe.folder.exists()
 
 
-def test_more_processes_than_gpus_are_told(monkeypatch):
+def test_more_processes_than_gpus_are_reported(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
@@ -95,27 +95,27 @@ def test_more_processes_than_gpus_are_told(monkeypatch):
         processes.join_processes("float32")
 
 
-def test_an_epoch_that_the_processes_can_not_share_is_told(make_recipe):
+def test_an_epoch_that_the_processes_can_not_share_is_reported(make_recipe):
     recipe = make_recipe("run", sampler={"epoch_rows": 1})
     rows = inspect_recipe(recipe).rows
-    with pytest.raises(UserError, match=r"an epoch of 1 row\(s\) can't be shared by 2 processes"):
+    with pytest.raises(UserError, match=r"an epoch of 1 sample\(s\) can't be divided among 2 processes"):
         make_plan(recipe, rows, 2)
     with pytest.raises(UserError, match="batch normalisation"):
         make_plan(recipe, rows, 1)
-    with pytest.raises(UserError, match="batch_size 8 can't be shared by 3 processes"):
+    with pytest.raises(UserError, match="batch_size 8 can't be divided among 3 processes"):
         make_plan(recipe, rows, 3)
 
 
 def test_what_a_plan_refuses_is_refused_before_the_network_is_built(make_recipe, monkeypatch):
     monkeypatch.setattr(run, "build_network", None)
     recipe = make_recipe("run", sampler={"epoch_rows": 1})
-    with pytest.raises(UserError, match="a single row at a time"):
+    with pytest.raises(UserError, match="a single sample at a time"):
         train(recipe)
     assert not recipe.folder.exists()
 
 
 @pytest.mark.parametrize("launcher", ["torchrun", "mpirun"])
-def test_the_first_process_says_what_is_wrong(launcher, monkeypatch, capsys):
+def test_the_first_process_reports_the_error(launcher, monkeypatch, capsys):
     names = {"torchrun": ("WORLD_SIZE", "RANK"), "mpirun": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")}[launcher]
     waited = []
     monkeypatch.setattr(processes.time, "sleep", waited.append)
@@ -132,7 +132,7 @@ def test_the_first_process_says_what_is_wrong(launcher, monkeypatch, capsys):
         assert len(waited) == int(rank)
 
 
-def test_a_process_of_its_own_says_at_once_what_is_wrong(monkeypatch, capsys):
+def test_a_process_of_its_own_reports_an_error_at_once(monkeypatch, capsys):
     monkeypatch.setattr(processes.time, "sleep", None)
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert main(["train", "nowhere.yaml"]) == 2

@@ -45,7 +45,7 @@ def test_every_field_can_be_set_on_the_command_line(tmp_path, override, field):
 
 
 def test_a_sampler_may_be_given_by_its_name(tmp_path):
-    assert read(tmp_path, GOOD + "sampler: reference\n").sampler.name == "reference"
+    assert read(tmp_path, GOOD + "sampler: reference\n").sampler.name == "sessa"
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_a_sampler_may_be_given_by_its_name(tmp_path):
             r"line 7: tasks: ethnicity is never estimated .* Art. 5\(1\)\(g\) of the EU AI Act",
         ),
         ("name: again", r"line 7: name is repeated, first on line 1"),
-        ("sampler: even", r"sampler.name is 'even', but input should be 'balanced' or 'reference'"),
-        ("sampler: {name: reference, balance: 0.5}", r"line 7: sampler: the sampler reference has its own balance"),
-        ("sampler: {emotion_rows: 0.3, emotion_share: 0.3}", r"line 7: sampler: emotion_rows is a share of the rows"),
-        ("batch_size: 10\naccumulate: 3", r"batch_size 10 can't be computed in 3 equal parts"),
+        ("sampler: even", r"sampler.name is 'even', but input should be 'balanced' or 'sessa'"),
+        ("sampler: {name: reference, balance: 0.5}", r"line 7: sampler: the sampler sessa has its own balance"),
+        ("sampler: {emotion_rows: 0.3, emotion_share: 0.3}", r"line 7: sampler: emotion_rows is a fraction of samples"),
+        ("batch_size: 10\naccumulate: 3", r"batch_size 10 can't be divided into 3 equal parts"),
     ],
 )
 def test_a_mistake_names_its_line_and_what_is_allowed(tmp_path, line, told):
@@ -85,13 +85,13 @@ def test_a_mistake_in_an_override_names_the_override(tmp_path):
 
 
 @pytest.mark.parametrize("override", ["epochs", "=3", "data.train.5.weight=1", "name.first=x.y.z: ["])
-def test_an_override_that_fits_nowhere_is_told(tmp_path, override):
+def test_an_override_that_fits_nowhere_is_reported(tmp_path, override):
     with pytest.raises(UserError, match="--set"):
         read(tmp_path, GOOD, override)
 
 
 @pytest.mark.parametrize("text", ["- a list", "name: [", ""])
-def test_a_file_that_is_no_recipe_is_told(tmp_path, text):
+def test_a_file_that_is_no_recipe_is_reported(tmp_path, text):
     with pytest.raises(UserError, match=r"recipe\.yaml"):
         read(tmp_path, text)
 
@@ -116,7 +116,7 @@ def test_the_recipes_of_the_package_are_valid(request):
     ],
     ids=["aliases of aliases", "itself", "deep", "digits", "key", "deep value", "itself in a value"],
 )
-def test_a_recipe_that_would_fill_the_memory_or_never_end_is_told(tmp_path, text, overrides):
+def test_a_recipe_that_would_fill_the_memory_or_never_end_is_reported(tmp_path, text, overrides):
     with pytest.raises(UserError, match="is not valid YAML"):
         read(tmp_path, text, *overrides)
 
@@ -127,6 +127,6 @@ def test_an_alias_stands_for_its_value(tmp_path):
     assert recipe.data.validation == recipe.data.train == read(tmp_path, GOOD).data.train
 
 
-def test_an_architecture_that_may_not_be_set_is_told_with_its_line(tmp_path):
+def test_an_architecture_that_may_not_be_set_is_reported_with_its_line(tmp_path):
     with pytest.raises(UserError, match="'checkpoint_path', which may not be set"):
         read(tmp_path, GOOD + "backbone: {name: 'timm:vit_tiny_patch16_224', architecture: {checkpoint_path: x.pth}}\n")

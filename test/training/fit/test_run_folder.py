@@ -84,7 +84,7 @@ def test_what_changes_nothing_that_is_learned_may_change(split, tmp_path):
     assert Recipe.model_validate_json((recipe.folder / "recipe.json").read_text()) == recipe
 
 
-def test_other_frozen_weights_are_not_gone_on_with(make_recipe, tmp_path):
+def test_other_frozen_weights_are_not_resumed_with(make_recipe, tmp_path):
     from safetensors.torch import save_file
 
     from facial_attributes_ros.models.backbones.build import build_backbone
@@ -133,16 +133,16 @@ def test_a_refused_run_leaves_no_folder(make_recipe, changes):
     assert not recipe.folder.parent.exists()
 
 
-def test_missing_pictures_leave_no_folder(make_recipe, manifest):
+def test_missing_images_leave_no_folder(make_recipe, manifest):
     for picture in manifest.parent.glob("*.png"):
         picture.unlink()
     recipe = make_recipe("run")
-    with pytest.raises(UserError, match=r"none of the 24 pictures is there, such as .*png"):
+    with pytest.raises(UserError, match=r"none of the 24 images exists, such as .*png"):
         train(recipe)
     assert not recipe.folder.exists()
 
 
-def test_a_disk_without_space_is_told_before_anything_is_written(make_recipe, monkeypatch):
+def test_a_disk_without_space_is_reported_before_anything_is_written(make_recipe, monkeypatch):
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
     recipe = make_recipe("run")
@@ -151,7 +151,7 @@ def test_a_disk_without_space_is_told_before_anything_is_written(make_recipe, mo
     assert not recipe.folder.exists()
 
 
-def test_a_folder_that_can_not_be_made_is_told(make_recipe, tmp_path):
+def test_a_folder_that_can_not_be_made_is_reported(make_recipe, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is no writable folder"):
         train(make_recipe("file/run"))

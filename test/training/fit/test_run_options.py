@@ -72,11 +72,11 @@ def test_epochs_take_augmented_variants_from_the_cache_in_turn(make_recipe, tmp_
             assert torch.equal(value(validation, epoch, place), value(validation, 0, 0))
 
 
-def test_a_run_on_cached_variants_that_is_stopped_goes_on_bit_for_bit(make_recipe, tmp_path):
+def test_a_run_on_cached_variants_that_is_stopped_resumes_bit_for_bit(make_recipe, tmp_path):
     changes = {"cache": {"folder": str(tmp_path / "cache"), "variants": 2}, "augmentation": {}}
     whole, parts = (make_recipe(name, **changes) for name in ("whole", "parts"))
     train(whole)
-    # Two variants of the training rows, and the validation rows as they are.
+    # Two variants of the training samples, and the validation samples as they are.
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 3
     train_in_two_parts(parts)
     assert_same(whole, parts)
@@ -100,7 +100,7 @@ def test_gradient_checkpointing_changes_nothing_in_a_run_but_what_is_kept(make_r
 
 
 @pytest.mark.parametrize("weights", ["none", "inverse"])
-def test_the_losses_of_a_run_are_weighted_by_the_classes_of_its_training_rows(make_recipe, manifest, weights):
+def test_the_losses_of_a_run_are_weighted_by_the_classes_of_its_training_samples(make_recipe, manifest, weights):
     # 8 women and 16 men in training, 10 and 10 in validation.
     text = manifest.read_text()
     manifest.write_text(text.replace(",female,", ",male,", 4))
@@ -110,7 +110,7 @@ def test_the_losses_of_a_run_are_weighted_by_the_classes_of_its_training_rows(ma
 
     run._seed(recipe.seed)
     model = build_network(recipe).eval()
-    # One half of the validation rows chooses the epoch.
+    # One half of the validation samples chooses the epoch.
     (stage,) = make_plan(recipe, inspect_recipe(recipe).rows, 1).stages
     training, validation = stage.train_manifest, stage.validation_manifest
     reader, preprocess = CropReader(validation, 32, 0.0), model.backbone.preprocess
@@ -125,7 +125,7 @@ def test_the_losses_of_a_run_are_weighted_by_the_classes_of_its_training_rows(ma
     assert epoch["loss_gender"] == pytest.approx(float(losses.mean()), rel=1e-4)
 
 
-def test_a_run_in_half_precision_that_is_stopped_goes_on_bit_for_bit(make_recipe):
+def test_a_run_in_half_precision_that_is_stopped_resumes_bit_for_bit(make_recipe):
     whole, parts, full = (
         make_recipe(name, precision=precision, augmentation={})
         for name, precision in (("whole", "bfloat16"), ("parts", "bfloat16"), ("full", "float32"))
@@ -139,7 +139,7 @@ def test_a_run_in_half_precision_that_is_stopped_goes_on_bit_for_bit(make_recipe
     assert first == pytest.approx(second, rel=0.05)
 
 
-def test_the_scale_of_half_precision_goes_on_where_it_was(make_recipe, monkeypatch):
+def test_the_scale_of_half_precision_resumes_where_it_stopped(make_recipe, monkeypatch):
     def with_scaler(precision):
         accelerator = join_processes(precision)
         # Only GPUs have one in a run; it is doubled after every second step.
@@ -154,3 +154,18 @@ def test_the_scale_of_half_precision_goes_on_where_it_was(make_recipe, monkeypat
     assert scalers[0] == scalers[1]
     assert scalers[0]["scale"] == 8.0 * 2**3, "six steps"
     assert_same(whole, parts)
+
+
+FINGERPRINTS = {
+    "92fcb02e8847fae43118d0ef2d43adc920589aa64297b10011007868e7ff96b2": {},
+    "17f8f2d0a813e0bec1c9e8f505aa2a717d5f139d099046d0a66caf45112f9a0b": {"sampler": "reference"},
+    "8159b0a12c79011f3dd74a486e877a2d5211e59a60c0ce20452c61c15be752fd": {"augmentation": {}},
+}
+"""Of stages as version 0.1.0 has them, without the frozen weights."""
+
+
+@pytest.mark.parametrize(("fingerprint", "changes"), FINGERPRINTS.items())
+def test_a_run_of_an_earlier_version_can_be_resumed(make_recipe, fingerprint, changes):
+    recipe = make_recipe("run", **changes)
+    (stage,) = make_plan(recipe, inspect_recipe(recipe).rows, 1).stages
+    assert stage.fingerprint == fingerprint

@@ -45,7 +45,7 @@ def test_the_rates_drop_on_a_plateau_and_only_there():
     assert rates(found, 9.0)[0] == 0.25
 
 
-def test_a_resumed_schedule_goes_on_where_it_was():
+def test_a_resumed_schedule_resumes_where_it_stopped():
     found, resumed = (schedule(name="plateau", patience=1, factor=0.5) for _ in range(2))
     for loss in (1.0, 1.0, 1.0, 1.0):
         found.after_epoch(loss)

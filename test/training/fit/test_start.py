@@ -99,5 +99,5 @@ def test_a_run_starts_from_another_ones_checkpoint(make_recipe, backbone, first)
     saved = load_checkpoint(checkpoint)["model"]
     for name, value in trained_tensors(begun).items():
         assert torch.equal(value, saved[f"model.{name}"]), name
-    with pytest.raises(UserError, match=r"last\.pt holds backbone\.trunk\.blocks\.1"):
+    with pytest.raises(UserError, match=r"last\.pt has backbone\.trunk\.blocks\.1"):
         build_network(make_recipe("third", adaptation="lp", backbone=backbone | {"start": str(checkpoint)}))

@@ -27,7 +27,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def shards(manifest, tmp_path):
-    """Return a manifest of the same pictures in three shards, in which one picture is broken."""
+    """Return a manifest of the same images in three shards, in which one image is broken."""
     folder = tmp_path / "shard s"
     folder.mkdir()
     rows = list(read_manifest(manifest).rows())
@@ -79,7 +79,7 @@ class StopAfter(StepReport):
             raise KeyboardInterrupt
 
 
-def test_a_streamed_run_that_is_stopped_goes_on_bit_for_bit(tmp_path, make_streamed, caplog):
+def test_a_streamed_run_that_is_stopped_resumes_bit_for_bit(tmp_path, make_streamed, caplog):
     whole = train(make_streamed("whole"))
     assert "5.png" in caplog.text
     recipe = make_streamed("stopped")
@@ -115,7 +115,7 @@ def test_what_is_rare_is_seen_as_often(shards):
     assert rare[taken].mean() == pytest.approx(0.5, abs=0.06)
 
 
-def test_a_server_that_is_gone_or_data_that_can_not_be_streamed_is_told(tmp_path, make_streamed, shards, server):
+def test_a_server_that_is_gone_or_data_that_can_not_be_streamed_is_reported(tmp_path, make_streamed, shards, server):
     gone = {"train": [{"manifest": str(shards), "address": "http://127.0.0.1:9"}]}
     recipe = make_streamed("gone", workers=1)
     broken = recipe.model_copy(update={"data": type(recipe.data).model_validate(recipe.data.model_dump() | gone)})

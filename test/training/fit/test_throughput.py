@@ -22,6 +22,6 @@ def test_both_loops_are_measured_and_the_runs_folder_stays_empty(make_recipe, mo
     assert not recipe.folder.exists()
 
 
-def test_a_run_that_ends_too_soon_is_told(make_recipe):
+def test_a_run_that_ends_too_soon_is_reported(make_recipe):
     with pytest.raises(UserError, match="ended before anything was measured"):
         measure(make_recipe("short", epochs=1), 5.0)

@@ -8,7 +8,7 @@ from facial_attributes_training.reports.page import self_contained
 PNG = b"\x89PNG picture"
 
 
-def test_pictures_are_inside_and_tables_are_tables(tmp_path: Path) -> None:
+def test_images_are_inside_and_tables_are_tables(tmp_path: Path) -> None:
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "a.png").write_bytes(PNG)
     page = self_contained("# Title\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n![A plot](plots/a.png)\n", tmp_path)

@@ -45,7 +45,7 @@ def test_the_step_log_means_over_steps_and_forgets_what_was_done_twice(tmp_path)
     assert steps["rows_per_second"] == pytest.approx([20, 80, 20])
 
 
-def test_the_bars_are_the_shares_of_the_classes():
+def test_the_bars_are_the_proportions_of_the_classes():
     table = [
         {"task": "gender", "label": label, "rows": "10", "share": share, "drawn": "5", "drawn_share": "0.5"}
         for label, share in (("male", "0.8"), ("female", "0.2"))

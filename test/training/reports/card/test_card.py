@@ -98,14 +98,14 @@ def test_every_figure_is_the_measured_one(evaluation: dict[str, Any]) -> None:
     assert [line for line in values["main_table"].splitlines() if "age | all" in line]
 
 
-def test_the_weakest_group_is_named(evaluation: dict[str, Any]) -> None:
+def test_the_weakest_group_is_listed(evaluation: dict[str, Any]) -> None:
     groups = evaluation["results"]["fairface"][GENDER]["groups"]["ethnicity"]
     worst = min(groups, key=lambda value: groups[value]["accuracy"]["value"])
     line = next(line for line in card_values(sources(evaluation))["weakest"].splitlines() if "Gender by ethn" in line)
     assert f"lowest for {worst}" in line
 
 
-def test_what_was_not_measured_is_said_to_be_missing(evaluation: dict[str, Any]) -> None:
+def test_what_was_not_measured_is_reported_as_missing(evaluation: dict[str, Any]) -> None:
     values = card_values(sources(evaluation | {"robustness": []}))
     assert {values[name] for name in ("robustness_table", "cost", "engines", "int8", "peers")} == {
         "Not measured yet.\n"
