@@ -20,7 +20,7 @@ from facial_attributes_training.data.datasets import Crops
 from facial_attributes_training.data.expressions import expression_targets
 from facial_attributes_training.data.manifest import Manifest, read_manifests
 from facial_attributes_training.fit.head_start import solve_expression_head
-from facial_attributes_training.fit.run_data import Rows
+from facial_attributes_training.fit.run_data import RunData
 from facial_attributes_training.measure.readout import Readout, ReadoutRows, fit_readout, held_out
 from numpy.typing import NDArray
 from scipy.special import log_softmax
@@ -101,7 +101,7 @@ def _add_expressions(network: MultiTaskModel, spec: ModelSpec, manifest: Manifes
     network.heads[EXPRESSION] = build_heads(network.feature_dim, (), expression=True)[EXPRESSION]
     targets = expression_targets(teacher, manifest.paths.tolist())
     inputs = Crops(CropReader(manifest, spec.image_size, spec.crop_margin, kind=spec.crop))
-    samples = Rows(manifest, np.ones(len(manifest)), inputs)
+    samples = RunData(manifest, np.ones(len(manifest)), inputs)
 
     def forward(crops: Tensor, outputs: Sequence[str]) -> dict[str, Tensor]:
         return dict(network(normalised(crops, spec.mean, spec.std), outputs))
