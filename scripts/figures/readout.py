@@ -52,6 +52,7 @@ def main() -> int:
         "--unseen", action="append", default=[], help="source that the network was not trained on, or several: a,b"
     )
     parser.add_argument("--crop", choices=CROPS, help="kind of the crop, instead of the model's")
+    parser.add_argument("--crop-margin", type=float, help="margin of the crop, instead of the model's")
     parser.add_argument("--expressions", type=Path, help="the teacher's .npz file, to solve a head of expressions from")
     parser.add_argument("--pixels-only", action="store_true", help="the last layer does not read the expressions")
     parser.add_argument("--rows", type=int, default=1500, help="of a source at most (default: %(default)s)")
@@ -73,7 +74,8 @@ def _run(args: argparse.Namespace) -> None:
     unseen = {source for names in together for source in names}
     network, spec = load_model(args.model)
     network.readout = None
-    spec = replace(spec, crop=args.crop or spec.crop)
+    margin = spec.crop_margin if args.crop_margin is None else args.crop_margin
+    spec = replace(spec, crop=args.crop or spec.crop, crop_margin=margin)
     rows_of = read_manifests(args.manifest)
     if args.expressions:
         _add_expressions(network, spec, rows_of.split("train"), args.expressions)
