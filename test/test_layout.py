@@ -141,6 +141,16 @@ def test_an_interface_knows_nothing_of_its_implementations_and_they_nothing_of_t
     assert not [module for module in inside if chooser in imports(module)]
 
 
+def test_the_library_takes_nothing_that_python_310_lacks():
+    """Running works from Python 3.10 on: ROS 2 Humble has it."""
+    newer = {"Self", "Never", "assert_never", "LiteralString", "Required", "NotRequired", "Unpack", "override", "UTC"}
+    for module in (module for module in modules() if module.startswith(LIBRARY)):
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.ImportFrom) and node.module in ("typing", "datetime", "enum"):
+                assert not newer & {alias.name for alias in node.names}, module
+            assert not isinstance(node, ast.Import) or "tomllib" not in {alias.name for alias in node.names}, module
+
+
 def test_the_reader_of_imports_sees_them():
     """What the other tests rest on."""
     assert f"{LIBRARY}.scheduler" in imports(f"{LIBRARY}.pipeline")

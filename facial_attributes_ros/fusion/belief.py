@@ -13,10 +13,11 @@ clearly more probable.
 
 import math
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from facial_attributes_ros.attributes import EMOTION, LABELS, Distribution, names_label
 from facial_attributes_ros.fusion.effective_sample_size import (

@@ -17,10 +17,11 @@ taken away from it; one that returns to the same look after other expressions is
 """
 
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from facial_attributes_ros.attributes import EMOTION, LABELS
 from facial_attributes_ros.fusion.effective_sample_size import Array, log_softmax

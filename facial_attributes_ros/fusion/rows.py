@@ -1,10 +1,11 @@
 """Named arrays that have a row a track."""
 
 from dataclasses import fields, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 Index = NDArray[np.intp] | NDArray[np.bool_]
 
