@@ -26,8 +26,10 @@ def main() -> None:
     image = facial_attributes_ros.read_image(args.image or sample_images()[0])
     for face in pipeline.still(image):
         age = plus_minus(face.age, face.age_stddev, "years")
-        emotion = f"{face.emotion.label} ({face.emotion.confidence:.2f})"
-        print(f"{face.id}: age {age} ({face.age_group.label}), {face.gender.label}, {emotion}")
+        group, gender, emotion = (
+            distribution.label or "unknown" for distribution in (face.age_group, face.gender, face.emotion)
+        )
+        print(f"{face.id}: age {age} ({group}), {gender}, {emotion} ({face.emotion.confidence:.2f})")
 
 
 if __name__ == "__main__":

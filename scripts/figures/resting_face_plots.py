@@ -5,13 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from person_streams import NEUTRAL, RATE, SAD, PersonViews, Streams, make_streams, only
 from resting_face_figures import Tested, facts_without, probabilities
 
 from facial_attributes_ros.attributes import EMOTION, LABELS
+from facial_attributes_ros.figures import Axes, Figure
 from facial_attributes_ros.fusion.beliefs import Beliefs
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.options import FusionOptions

@@ -52,7 +52,15 @@ def collect(lock: str, out: Path, python: str | None, platform: str | None) -> N
 
 def _download(out: Path, requirements: Path, *options: str) -> None:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--retries", "1"]
-    arguments = ["--require-hashes", "--only-binary=:all:", "--dest", out, *options, "-r", requirements]
+    arguments: list[str | Path] = [
+        "--require-hashes",
+        "--only-binary=:all:",
+        "--dest",
+        out,
+        *options,
+        "-r",
+        requirements,
+    ]
     command("collect the packages", [*pip, *arguments])
 
 

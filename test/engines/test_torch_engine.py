@@ -46,7 +46,7 @@ def test_a_full_gpu_means_smaller_batches_and_the_same_answers(
     for task, values in expected.items():
         np.testing.assert_allclose(got[task], values, atol=1e-4)
     assert engine._batches.most == 2
-    assert "out of memory; from now on at most 2 faces" in caplog.text
+    assert "out of memory; from now on a batch has at most 2 faces" in caplog.text
 
 
 def test_no_memory_for_one_face_is_told(engine: TorchEngine, monkeypatch: pytest.MonkeyPatch) -> None:
