@@ -15,7 +15,7 @@ from facial_attributes_ros.setting import Setting, settings_of
 
 CLASSES = (DetectorOptions, TrackingOptions, FusionOptions, SchedulingOptions, PipelineOptions)
 SETTINGS = [(options, name, one) for options in CLASSES for name, one in settings_of(options).items()]
-NUMBERS = [row for row in SETTINGS if not isinstance(row[2].default, bool)]
+NUMBERS = [row for row in SETTINGS if not isinstance(row[2].default, bool | str)]
 
 
 def each(rows):
@@ -24,9 +24,9 @@ def each(rows):
 
 @each(SETTINGS)
 def test_a_setting_is_named_described_and_its_default_is_in_its_range(options, name, one):
-    assert one.name.partition(".")[0] in {"detection", "tracking", "fusion", "scheduling"}
+    assert one.name.partition(".")[0] in {"camera", "detection", "tracking", "fusion", "scheduling"}
     assert one.description.endswith(".")
-    assert isinstance(one.default, bool) or one.low < one.high
+    assert isinstance(one.default, bool | str) or one.low < one.high
     assert getattr(options(), name) == one.default
 
 

@@ -29,7 +29,7 @@ def emotions(noise, accuracy):
 
 
 @pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize(("accuracy", "times"), [(None, 10), (0.57, 8)])
+@pytest.mark.parametrize(("accuracy", "times"), [(None, 5), (0.57, 5)])
 def test_published_labels_flicker_far_less_and_are_right_more_often(noise, accuracy, times):
     seen = emotions(noise, accuracy)
     assert changes_a_minute(seen.fused[:, :CHANGE]) * times <= changes_a_minute(seen.single[:, :CHANGE])

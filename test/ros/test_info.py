@@ -35,7 +35,11 @@ def test_who_comes_late_hears_what_runs_and_every_change(graph, image):
     assert first["node_version"] == __version__
     assert (first["image_topic"], first["camera_frame"]) == ("/image", "")
     assert {task["name"]: tuple(task["labels"]) for task in first["tasks"]} == LABELS
-    assert [round(task["threshold"], 3) for task in first["tasks"]] == [0.25, 0.802, 0.475]
+    assert [round(task["threshold"], 3) for task in first["tasks"]] == [
+        0.25,
+        round(spec.thresholds["gender"], 3),
+        round(spec.thresholds["emotion"], 3),
+    ]
     assert running(first) == ["age", "gender", "emotion"]
     camera.send(listener, image(stamp=(1, 0), frame_id="left_eye"))
     newest(early, lambda message: message["camera_frame"] == "left_eye", "the camera's frame")

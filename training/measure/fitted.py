@@ -82,7 +82,7 @@ class Fit:
         """Return a sentence on every task that was not fitted, or on few rows."""
         told = [f"{task} was not calibrated: {reason}." for task, reason in self.refused.items()]
         return told + [
-            f"{task} was calibrated on {self.rows[task]} rows only; with fewer than {FEW_ROWS} it is uncertain."
+            f"{task} was calibrated on {self.rows[task]} samples only; with fewer than {FEW_ROWS} it is uncertain."
             for task in self.temperatures
             if self.rows.get(task, FEW_ROWS) < FEW_ROWS
         ]

@@ -104,6 +104,7 @@ def make_manifest(tmp_path_factory):
             labels={AGE: groups, GENDER: genders, "emotion": np.full(count, MISSING)},
             age_years=years,
             boxes=np.full((count, 4), np.nan, np.float32),
+            landmarks=np.full((count, 5, 2), np.nan, np.float32),
             extra={},
         )
 
