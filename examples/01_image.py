@@ -25,7 +25,7 @@ def main() -> None:
     pipeline = facial_attributes_ros.load_pipeline(args.model)
     image = facial_attributes_ros.read_image(args.image or sample_images()[0])
     for face in pipeline.still(image):
-        age = plus_minus(face.age, face.age_stddev, "years")
+        age = plus_minus(int(face.age), face.age_stddev, "years")  # completed years, as people say it
         group, gender, emotion = (
             distribution.label or "unknown" for distribution in (face.age_group, face.gender, face.emotion)
         )
