@@ -14,7 +14,8 @@ from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.detection.yunet import YuNetDetector
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.decoder import read_image
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.backbones.reference import BackboneReference
+from facial_attributes_ros.models.spec import ModelSpec
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Processes that each compute with as many threads as there are cores wait for each other most of the time.

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from facial_attributes_ros.models.backbones.reference import BackboneReference
 from facial_attributes_ros.models.checkpoint import save_model
 from facial_attributes_ros.models.registry import build_network
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.spec import ModelSpec
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

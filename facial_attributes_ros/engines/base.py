@@ -127,15 +127,19 @@ def estimate(
 
 def face_frames(spec: ModelSpec, boxes: ArrayLike, landmarks: ArrayLike | None = None) -> NDArray[np.float64]:
     """Return the squares that a model wants cut out, float64 (N, 4) as `imaging.crop.crop_frame` gives them."""
-    return crop_frames(boxes, spec.crop_margin, landmarks if spec.crop == LANDMARKS else None)
+    return crop_frames(boxes, spec.crop_margin, _followed(spec, landmarks))
 
 
 def face_crops(
     spec: ModelSpec, image: NDArray[np.uint8], boxes: ArrayLike, landmarks: ArrayLike | None = None
 ) -> Crops:
     """Return the crops of faces that a model takes; arguments as in `Engine.from_frame`."""
-    followed = landmarks if spec.crop == LANDMARKS else None
-    return crop_faces(image, boxes, spec.image_size, spec.crop_margin, followed)
+    return crop_faces(image, boxes, spec.image_size, spec.crop_margin, _followed(spec, landmarks))
+
+
+def _followed(spec: ModelSpec, landmarks: ArrayLike | None) -> ArrayLike | None:
+    """Return the landmarks that the crops of a model follow, None if they follow the boxes alone."""
+    return landmarks if spec.crop == LANDMARKS else None
 
 
 def probabilities(logits: Logits, spec: ModelSpec) -> Logits:

@@ -30,7 +30,7 @@ def expected_age(probabilities: ArrayLike, centroids: Sequence[float]) -> tuple[
     """Return the expected age and its standard deviation in years.
 
     The deviation is that of the normal distribution whose 90 % interval is as wide as the middle 90 % of the given one,
-    ages being spread evenly over a group; so it never falls below what the groups can tell, and the interval holds
+    ages being spread evenly over a group; so it never falls below what the groups resolve, and the interval holds
     what it says although ages within a group are not normally distributed. `spread_factors` corrects it by measurement.
 
     Args:

@@ -241,7 +241,7 @@ class TaskBelief(Rows):
         return np.exp(log_posterior)
 
     def _count(self, predictions: NDArray[np.floating], weights: Array) -> None:
-        """Add predictions, worth so many effective samples each, to the sums for `intraclass_correlation`."""
+        """Add predictions, weighted in effective samples, to the sums for `intraclass_correlation`."""
         places, variances = place_and_variance(self.task, np.exp(view_log_likelihood(predictions)))
         self.weights += weights
         self.places += weights[:, None] * places
@@ -249,7 +249,7 @@ class TaskBelief(Rows):
         self.variances += weights * variances
 
     def _design_effect(self, samples: Array) -> Array:
-        """Return (N,) by how much errors that stay with a person reduce the evidence of so many effective samples."""
+        """Return (N,) by how much errors that stay with a person reduce the evidence of (N,) effective samples."""
         common = intraclass_correlation(self.task, self.weights, self.places, self.squares, self.variances)
         return 1 + np.maximum(samples - 1, 0.0) * common
 

@@ -62,7 +62,7 @@ def crop_frame(box: ArrayLike, margin: float, landmarks: ArrayLike | None = None
 
     Args:
         box: (4,) x, y, width, height in pixels.
-        margin: share of the square's side that is added on every side.
+        margin: fraction of the square's side that is added on every side.
         landmarks: (5, 2) as in `Detection.landmarks`; None to follow the box alone.
 
     Returns:
@@ -90,7 +90,7 @@ def _aligned(landmarks: NDArray[np.float64]) -> NDArray[np.float64] | None:
     eyes, mouth = left_eye - right_eye, left_mouth - right_mouth
     between_eyes = (right_eye + left_eye) / 2
     down = (right_mouth + left_mouth) / 2 - between_eyes
-    # The longer a distance, the better it tells the direction; from the side it is the way from the eyes to the mouth.
+    # The longer a distance, the better it defines the direction. From the side the way from the eyes to the mouth is.
     horizontal = eyes + mouth - 2j * down
     if not abs(horizontal) > 0:
         return None

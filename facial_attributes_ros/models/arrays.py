@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from facial_attributes_ros.assets import asset
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.files import utf8_name
 from facial_attributes_ros.models.backbones.architecture import DINOV2
 from facial_attributes_ros.models.backbones.dinov2 import arrays_from_onnx
+from facial_attributes_ros.models.checkpoint import readable_tensors
 from facial_attributes_ros.models.spec import TENSORS_FILE, ModelSpec
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -46,14 +46,7 @@ def model_arrays(folder: Path, spec: ModelSpec) -> Arrays:
 
 
 def _read(path: Path) -> Arrays:
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    try:
-        with utf8_name(path) as name:
-            stored = load_file(name)
-    except FileNotFoundError as error:
-        raise UserError(f"{path.parent} is not a whole model: it has no {path.name}.") from error
-    except (SafetensorError, OSError, KeyError, TypeError) as error:  # the last two for types that numpy lacks
-        raise UserError(f"{path} is not a readable safetensors file ({error}): get it again.") from error
-    return {name: np.asarray(array, np.float32) for name, array in stored.items()}
+    with readable_tensors(path) as name:
+        return {key: np.asarray(array, np.float32) for key, array in load_file(name).items()}

@@ -1,6 +1,7 @@
 """Tensors on disk: safetensors only, written atomically, loaded strictly. Loading never runs code."""
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -49,18 +50,34 @@ def load_tensors(folder: Path) -> "dict[str, Tensor]":
     Raises:
         UserError: the file is missing, damaged, or not a safetensors file.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = Path(folder) / TENSORS_FILE
+    with readable_tensors(Path(folder) / TENSORS_FILE) as name:
+        tensors: dict[str, Tensor] = load_file(name)
+    return tensors
+
+
+@contextmanager
+def readable_tensors(path: Path) -> Iterator[str]:
+    """Yield the name by which safetensors opens the tensors of a model folder, and say what is wrong with them.
+
+    Raises:
+        UserError: the file is missing, damaged, or something else under this name.
+    """
+    from safetensors import SafetensorError
+
     try:
         with utf8_name(path) as name:
-            tensors: dict[str, Tensor] = load_file(name)
+            yield name
     except FileNotFoundError as error:
-        raise UserError(f"{folder} is not a whole model: it has no {TENSORS_FILE}.") from error
-    except (SafetensorError, OSError, KeyError) as error:  # the last for a type of numbers that PyTorch lacks
+        raise UserError(f"{path.parent} is not a whole model: it has no {path.name}.") from error
+    except (
+        SafetensorError,
+        OSError,
+        KeyError,
+        TypeError,
+    ) as error:  # the last two for unknown types of numbers
         raise UserError(f"{path} is not a readable safetensors file ({error}): get it again.") from error
-    return tensors
 
 
 def load_into(

@@ -53,7 +53,7 @@ def build_heads(
 
     With `age_in_years` the head of age has one output, see `models.regression`; otherwise one per age group. With
     `expression` there is a linear head of visible expressions as well, see `models.expression`: what a face shows is
-    nearly linear in features that were trained to tell emotions.
+    nearly linear in features that were trained to predict emotions.
 
     Raises:
         UserError: a task is unknown.

@@ -6,7 +6,7 @@ The terms of a model are the strictest of everything that it was made from; unkn
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from typing_extensions import Self
 
 from facial_attributes_ros.files import file_sha256
+from facial_attributes_ros.models.checks import as_tuple, check_known, check_sha256, check_texts
 
 YES: Final = "yes"
 NO: Final = "no"
@@ -174,46 +175,3 @@ def model_sha256(description: Mapping[str, Any], tensors: Path) -> str:
 def today() -> str:
     """Return the date in UTC, such as 2026-11-21."""
     return datetime.now(timezone.utc).date().isoformat()
-
-
-def check_known(values: Mapping[str, Any], cls: type, what: str) -> None:
-    """Check that an object of a description has no unknown fields.
-
-    Raises:
-        ValueError: it has; the message lists those that are known.
-    """
-    known = {item.name for item in fields(cls)}
-    if unknown := sorted(values.keys() - known):
-        raise ValueError(f"unknown {what} {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-
-
-def as_tuple(name: str, value: object) -> tuple[Any, ...]:
-    """Return a list of a description as a tuple.
-
-    Raises:
-        ValueError: it is no list.
-    """
-    if not isinstance(value, list | tuple):
-        raise ValueError(f"{name} must be a list, not {value!r}")
-    return tuple(value)
-
-
-def check_texts(name: str, values: tuple[Any, ...]) -> None:
-    """Check that a tuple holds texts.
-
-    Raises:
-        ValueError: it is no tuple, or something in it is no text.
-    """
-    if not (isinstance(values, tuple) and all(isinstance(value, str) for value in values)):
-        raise ValueError(f"{name} must be a list of texts, not {values!r}")
-
-
-def check_sha256(name: str, value: str | None) -> None:
-    """Check that a hash is one.
-
-    Raises:
-        ValueError: it is not.
-    """
-    digits = isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
-    if not (value is None or digits):
-        raise ValueError(f"{name} must be 64 hexadecimal digits or null, not {value!r}")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import expanded
-from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec, is_hub_reference
+from facial_attributes_ros.models.backbones.reference import is_hub_reference
+from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec
 
 if TYPE_CHECKING:
     from facial_attributes_ros.models.multitask import MultiTaskModel

@@ -6,6 +6,7 @@ groups, a normal distribution cut at their borders, so that everything that work
 thresholds, messages) works on these models too.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facial_attributes_ros.attributes import AGE, AGE_GROUP_STARTS
+from facial_attributes_ros.models.checks import check_known, check_numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +38,18 @@ class AgeRegression:
     std: float
     deviation: float
 
+    @classmethod
+    def from_json(cls, value: object) -> "AgeRegression":
+        """Return the reading of ages in a model's description.
+
+        Raises:
+            ValueError: it is no object, or has an unknown field.
+        """
+        if not isinstance(value, dict):
+            raise ValueError("age_regression must be an object with mean, std and deviation, or null")
+        check_known(value, cls, "field of age_regression")
+        return cls(**value)
+
     def years(self, outputs: Numbers) -> Numbers:
         """Return the ages in years for outputs (...)."""
         return self.mean + self.std * outputs
@@ -57,6 +71,25 @@ class AgeRegression:
         below = ndtr((np.array(AGE_GROUP_STARTS[1:]) - 0.5 - years[:, None]) / self.deviation)
         probabilities = np.diff(below, axis=1, prepend=0, append=1)
         return np.asarray(np.log(np.maximum(probabilities, _LEAST)), np.float32)
+
+
+def check_age_regression(ages: AgeRegression | None, tasks: Container[str]) -> None:
+    """Check that a model may read its ages so.
+
+    Args:
+        ages: of the model, or None.
+        tasks: of the model.
+
+    Raises:
+        ValueError: it has no ages, or a number is out of range.
+    """
+    if ages is None:
+        return
+    if AGE not in tasks:
+        raise ValueError("age_regression is given, but age is not among the tasks")
+    check_numbers("age_regression.mean", (ages.mean,), 1, 0.0, 120.0)
+    for name in ("std", "deviation"):
+        check_numbers(f"age_regression.{name}", (getattr(ages, name),), 1, 1e-3, 120.0)
 
 
 def class_logits(outputs: dict[str, NDArray[np.float32]], ages: AgeRegression | None) -> dict[str, NDArray[np.float32]]:

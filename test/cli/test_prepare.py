@@ -61,14 +61,14 @@ def test_people_of_any_column_stay_together_and_are_told_of(
 ) -> None:
     arguments = ["prepare", "csv", str(families), "--boxes", "none", "--workers", "1", "--splits", "a=0.5,b=0.5"]
     assert main([*arguments, "--out", str(tmp_path / "by-picture")]) == 0
-    told = capsys.readouterr().out
-    assert "Identities are not known" in told
-    assert "further columns here: subject" in told
+    printed = capsys.readouterr().out
+    assert "Identities are not known" in printed
+    assert "further columns here: subject" in printed
 
     assert main([*arguments, "--out", str(tmp_path / "out"), "--column", "identity=subject"]) == 0
-    told = capsys.readouterr().out
-    assert "Identities are in the column identity: 8 people in 24 samples." in told
-    assert "None of them is in two splits." in told
+    printed = capsys.readouterr().out
+    assert "Identities are in the column identity: 8 people in 24 samples." in printed
+    assert "None of them is in two splits." in printed
     people = [set(read_manifest(tmp_path / "out" / f"manifest-{split}.csv").people.tolist()) for split in "ab"]
     assert not people[0] & people[1]
     assert len(people[0] | people[1]) == 8

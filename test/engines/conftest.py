@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from facial_attributes_ros.models.adaptations.ladder import Adaptation
+from facial_attributes_ros.models.backbones.reference import BackboneReference
 from facial_attributes_ros.models.checkpoint import save_model
 from facial_attributes_ros.models.expression import EXPRESSIONS
 from facial_attributes_ros.models.registry import build_network
 from facial_attributes_ros.models.regression import AgeRegression
-from facial_attributes_ros.models.spec import LANDMARKS, BackboneReference, ModelSpec
+from facial_attributes_ros.models.spec import LANDMARKS, ModelSpec
 
 SIZE = 32
 

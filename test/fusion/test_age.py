@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 from facial_attributes_ros.attributes import AGE, AGE_GROUP_STARTS, LABELS, UNKNOWN, Distribution, age_group_of
 from facial_attributes_ros.fusion.age import group_certainty, published_age, spread_factors
 from facial_attributes_ros.models.age_bands import SPREAD_KNOTS
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.backbones.reference import BackboneReference
+from facial_attributes_ros.models.spec import ModelSpec
 
 groups = (
     hnp.arrays(np.float64, 9, elements=st.floats(0, 1))

@@ -13,7 +13,8 @@ from facial_attributes_ros.attributes import AGE, GENDER, LABELS, TASKS, Detecti
 from facial_attributes_ros.fusion.beliefs import Beliefs
 from facial_attributes_ros.fusion.publish import face_attributes
 from facial_attributes_ros.models.age_bands import BANDS, CLEAR, bands_of, gender_thresholds, youngest_plausible
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.backbones.reference import BackboneReference
+from facial_attributes_ros.models.spec import ModelSpec
 
 BY_BAND = {"0-9": 0.95, "10-19": 0.9, "20+": 0.8}
 SPEC = ModelSpec("a", BackboneReference("none"), 16, (0.5,) * 3, (0.5,) * 3, gender_thresholds=BY_BAND)

@@ -9,7 +9,8 @@ import pytest
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.backbones.architecture import check_architecture
 from facial_attributes_ros.models.backbones.build import build_backbone
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.backbones.reference import BackboneReference
+from facial_attributes_ros.models.spec import ModelSpec
 
 VIT = "timm:vit_tiny_patch16_224"
 TOWER = "PE-Core-T-16-384"

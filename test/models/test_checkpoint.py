@@ -10,8 +10,9 @@ from torch import nn
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptations.ladder import trained_tensors
+from facial_attributes_ros.models.backbones.reference import BackboneReference
 from facial_attributes_ros.models.checkpoint import load_into, load_tensors, save_model
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.spec import ModelSpec
 
 SPEC = ModelSpec("toy", BackboneReference("resnet18"), 32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from facial_attributes_ros.assets import ASSETS
 from facial_attributes_ros.models.backbones.published import backbone_licence, backbone_parent, moved_weights
+from facial_attributes_ros.models.backbones.reference import BackboneReference
 from facial_attributes_ros.models.provenance import Licence, strictest
 from facial_attributes_ros.models.registry import model_folder
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.spec import ModelSpec
 
 USES = ("no", "unknown", "yes")
 licences = st.builds(

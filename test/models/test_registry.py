@@ -11,9 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.adaptations.ladder import Adaptation, trained_tensors
+from facial_attributes_ros.models.backbones.reference import BackboneReference
 from facial_attributes_ros.models.checkpoint import save_model
 from facial_attributes_ros.models.registry import build_network, load_model, model_folder
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.spec import ModelSpec
 
 SPEC = ModelSpec(
     name="tiny",

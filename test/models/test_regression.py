@@ -13,8 +13,9 @@ from facial_attributes_ros.engines.base import probabilities
 from facial_attributes_ros.fusion.age import expected_age
 from facial_attributes_ros.models.adaptations.ladder import Adaptation, build_model
 from facial_attributes_ros.models.backbones.build import build_backbone
+from facial_attributes_ros.models.backbones.reference import BackboneReference
 from facial_attributes_ros.models.regression import AgeRegression, class_logits
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.spec import ModelSpec
 
 AGES = AgeRegression(mean=35.0, std=15.0, deviation=6.0)
 SPEC = ModelSpec(

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.backbones.reference import BackboneReference
 from facial_attributes_ros.models.provenance import Licence, Parent
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.spec import ModelSpec
 
 SPEC = ModelSpec(
     name="toy",

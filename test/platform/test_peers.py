@@ -15,7 +15,8 @@ from peer_figures import Figures, accuracy_figures, accuracy_table, years_to_gro
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.crop import crop_faces
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.backbones.reference import BackboneReference
+from facial_attributes_ros.models.spec import ModelSpec
 
 SPEC = ModelSpec("ours", BackboneReference("none"), image_size=32, mean=(0.5,) * 3, std=(0.5,) * 3, crop_margin=0.1)
 BOX = (5.0, 8.0, 20.0, 24.0)

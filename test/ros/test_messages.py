@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from facial_attributes_ros.attributes import Detection
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.backbones.reference import BackboneReference
+from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.pipeline import FramePipeline
 
 messages = pytest.importorskip("facial_attributes_ros.ros.messages", reason="neither ROS nor the messages are here")

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from facial_attributes_ros.attributes import AGE, GENDER, LABELS
 from facial_attributes_ros.engines.base import Crops, Logits
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.backbones.reference import BackboneReference
+from facial_attributes_ros.models.spec import ModelSpec
 
 SIDE = 16
 AGE_SHADES = 25

@@ -186,7 +186,7 @@ def _unpacked(packed: bytes) -> Any:
 
 
 def _lack_of_room(size: int) -> str:
-    """Return why so many bytes do not fit in shared memory; empty if they fit."""
+    """Return why a number of bytes does not fit in shared memory; empty if it fits."""
     try:
         memory = os.statvfs(SHARED_MEMORY)
     except OSError:  # this system has none by this name; the attempt will show

@@ -20,9 +20,11 @@ from facial_attributes_ros.attributes import AGE, LABELS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, read_json
 from facial_attributes_ros.models.backbones.published import backbone_licence, backbone_parent
-from facial_attributes_ros.models.provenance import Licence, Parent, as_tuple, check_known, strictest, today
+from facial_attributes_ros.models.backbones.reference import BackboneReference, is_hub_reference
+from facial_attributes_ros.models.checks import as_tuple, check_known
+from facial_attributes_ros.models.provenance import Licence, Parent, strictest, today
 from facial_attributes_ros.models.registry import model_folder
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec, is_hub_reference
+from facial_attributes_ros.models.spec import ModelSpec
 
 PROVENANCE_FILE: Final = "papers.json"
 """In a run's folder, for runs that start from one of its checkpoints."""

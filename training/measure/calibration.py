@@ -44,7 +44,7 @@ WANTED_PRECISION: Final[dict[str, float]] = {GENDER: 0.95, EMOTION: 0.70}
 """Share of the named labels that are to be right. About 70 % of the emotion labels that people gave are clearly right
 themselves, so that more can't be shown on such data. Age groups have a certainty instead, see `WANTED_NEAR`."""
 WANTED_NEAR: Final = 0.75
-"""An age group is named if it is right, or next to the true one, in at least so many cases of its certainty."""
+"""An age group is named if it or one beside it is the true one in at least this fraction of cases of its certainty."""
 MOST_CERTAINTY: Final = 0.9
 """Largest certainty that an age needs, however poor the model: a certainty that holds is its own proof."""
 LUCK = 0.8

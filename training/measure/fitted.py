@@ -80,8 +80,8 @@ class Fit:
 
     def warnings(self) -> list[str]:
         """Return a sentence on every task that was not fitted, or on few rows."""
-        told = [f"{task} was not calibrated: {reason}." for task, reason in self.refused.items()]
-        return told + [
+        sentences = [f"{task} was not calibrated: {reason}." for task, reason in self.refused.items()]
+        return sentences + [
             f"{task} was calibrated on {self.rows[task]} samples only; with fewer than {FEW_ROWS} it is uncertain."
             for task in self.temperatures
             if self.rows.get(task, FEW_ROWS) < FEW_ROWS

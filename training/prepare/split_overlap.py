@@ -23,7 +23,7 @@ from facial_attributes_training.prepare.scan import Progress
 
 _LOGGER = logging.getLogger(__name__)
 _ALONE = 2000
-"""Up to so many images are scanned in one process; starting others takes longer."""
+"""Largest number of images that one process scans alone; starting others takes longer."""
 _KINDS = {SAME_FILE: "the same file", SAME_PIXELS: "the same pixels", NEAR_COPY: "a near copy"}
 
 

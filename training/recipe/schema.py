@@ -113,7 +113,7 @@ class DataRecipe(Section):
         crop_margin: as in `imaging.crop`.
         expressions: a teacher's estimates of the visible expressions, an `.npz` file as in `data.expressions`, which
             the network learns as a second output; None for none.
-        rows: use only so many samples of each, evenly spread, for trials; all by default.
+        rows: number of samples to use of each, evenly spread, for trials; all by default.
     """
 
     train: Annotated[tuple[DataSetRecipe, ...], Field(min_length=1)]

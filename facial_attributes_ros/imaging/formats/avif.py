@@ -85,7 +85,7 @@ class _Fields:
         self.flags = self.number(3)
 
     def number(self, size: int) -> int:
-        """Return the next number, of so many bytes."""
+        """Return the next number, `size` bytes long."""
         if self.place + size > self.end:
             raise FormatError(CUT_SHORT)
         self.place += size

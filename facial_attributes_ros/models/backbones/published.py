@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from facial_attributes_ros.assets import ASSETS
+from facial_attributes_ros.models.backbones.reference import BackboneReference, is_hub_reference
 from facial_attributes_ros.models.provenance import Licence, Parent
-from facial_attributes_ros.models.spec import BackboneReference, is_hub_reference
 
 _PUBLISHED: Final = {
     "dinov2-vits14": Licence("Apache-2.0", "yes", ("DINOv2 ViT-S/14",)),

@@ -15,8 +15,8 @@ from facial_attributes_ros.files import utf8_name
 from facial_attributes_ros.models.backbones import cnn, vit
 from facial_attributes_ros.models.backbones.architecture import DINOV2
 from facial_attributes_ros.models.backbones.base import Backbone
+from facial_attributes_ros.models.backbones.reference import is_hub_reference
 from facial_attributes_ros.models.checkpoint import not_finite, wrong_types
-from facial_attributes_ros.models.spec import is_hub_reference
 
 HUB_FILES: Final = ("open_clip_model.safetensors", "model.safetensors")
 """Names under which open_clip and timm publish weights."""

@@ -21,9 +21,9 @@ LABELS = {"gender": GENDER, "emotion": EMOTION}
 
 def test_a_samples_weight_is_the_mean_of_its_inverse_class_frequencies():
     gender, age = np.array([0, 0, 0, 1]), np.array([2, 2, 4, MISSING])
-    chances = row_probabilities({"gender": gender, "age": age})
+    probabilities = row_probabilities({"gender": gender, "age": age})
     expected = np.array([(1 / 3 + 1 / 2) / 2, (1 / 3 + 1 / 2) / 2, (1 / 3 + 1) / 2, 1])
-    np.testing.assert_allclose(chances, expected / expected.sum())
+    np.testing.assert_allclose(probabilities, expected / expected.sum())
 
 
 def test_classes_come_equally_often():
@@ -59,11 +59,11 @@ def test_emotions_are_repeated_to_a_fraction_of_the_samples_before_classes_are_c
 
 
 @given(
-    st.lists(st.floats(1e-6, 1) | st.just(0.0), min_size=2, max_size=30).filter(lambda chances: sum(chances) > 0),
+    st.lists(st.floats(1e-6, 1) | st.just(0.0), min_size=2, max_size=30).filter(lambda values: sum(values) > 0),
     st.floats(0.001, 1),
 )
-def test_no_sample_is_drawn_more_often_than_the_limit(chances, most):
-    before = np.array(chances) / np.sum(chances)
+def test_no_sample_is_drawn_more_often_than_the_limit(probabilities, most):
+    before = np.array(probabilities) / np.sum(probabilities)
     after = capped(before, most)
     possible = (before > 0).sum() * most >= 1
     assert after.sum() == pytest.approx(1)
@@ -73,11 +73,11 @@ def test_no_sample_is_drawn_more_often_than_the_limit(chances, most):
 
 
 def test_a_limit_keeps_the_share_of_emotions():
-    chances = row_probabilities(LABELS, emotion_share=0.6)
-    after = capped(chances, 0.035, EMOTION)
+    probabilities = row_probabilities(LABELS, emotion_share=0.6)
+    after = capped(probabilities, 0.035, EMOTION)
     assert after[EMOTION != MISSING].sum() == pytest.approx(0.6)
     assert after.max() == pytest.approx(0.035)
-    assert chances.max() > 0.035
+    assert probabilities.max() > 0.035
 
 
 def test_the_thesis_code_weighs_classes_by_the_samples_of_their_task():
@@ -166,8 +166,8 @@ def test_a_class_is_balanced_within_each_value_of_a_column():
 
 def test_a_task_of_its_own_power_is_left_as_it_is_by_the_others():
     labels = {"gender": np.array([0] * 30 + [1] * 10), "age": np.array([2] * 20 + [4] * 20)}
-    chances = row_probabilities(labels, balance={"gender": 0, "age": 1})
-    np.testing.assert_allclose(chances, 1 / 40)
+    probabilities = row_probabilities(labels, balance={"gender": 0, "age": 1})
+    np.testing.assert_allclose(probabilities, 1 / 40)
 
 
 def test_samples_without_a_label_are_never_drawn():
@@ -178,11 +178,11 @@ def test_samples_without_a_label_are_never_drawn():
 
 
 def test_an_epoch_depends_on_seed_and_number_alone():
-    chances = row_probabilities(LABELS)
-    first = draw_rows(chances, 60, seed=3, epoch=2)
-    np.testing.assert_array_equal(first, draw_rows(chances, 60, seed=3, epoch=2))
-    assert (first != draw_rows(chances, 60, seed=3, epoch=3)).any()
-    assert (first != draw_rows(chances, 60, seed=4, epoch=2)).any()
+    probabilities = row_probabilities(LABELS)
+    first = draw_rows(probabilities, 60, seed=3, epoch=2)
+    np.testing.assert_array_equal(first, draw_rows(probabilities, 60, seed=3, epoch=2))
+    assert (first != draw_rows(probabilities, 60, seed=3, epoch=3)).any()
+    assert (first != draw_rows(probabilities, 60, seed=4, epoch=2)).any()
 
 
 def test_the_table_has_proportions_before_and_after():

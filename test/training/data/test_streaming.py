@@ -70,8 +70,8 @@ def test_readers_share_the_shards_or_the_samples_and_accept_the_same(folder: Pat
 
 
 def test_samples_are_accepted_by_their_probability(folder: Path) -> None:
-    chances = np.where(np.arange(SHARDS * EACH) % 2, 0.9, 0.1)
-    stream = ShardStream(manifest(folder), chances)
+    probabilities = np.where(np.arange(SHARDS * EACH) % 2, 0.9, 0.1)
+    stream = ShardStream(manifest(folder), probabilities)
     counts = Counter(row for number in range(40) for row in rows(stream, number))
     odd, even = (sum(counts[row] for row in range(start, SHARDS * EACH, 2)) for start in (1, 0))
     assert odd == pytest.approx(40 * 50 * 0.9, rel=0.05)
@@ -80,11 +80,11 @@ def test_samples_are_accepted_by_their_probability(folder: Path) -> None:
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=30), st.floats(0.01, 1))
 def test_probabilities_are_proportional_and_have_the_wanted_mean(weights: list[float], share: float) -> None:
-    chances = acceptance(weights, share)
-    assert chances.mean() == pytest.approx(share, rel=1e-6)
-    assert (chances <= 1).all()
-    free = chances < 1
-    ratios = chances[free] / np.array(weights)[free]
+    probabilities = acceptance(weights, share)
+    assert probabilities.mean() == pytest.approx(share, rel=1e-6)
+    assert (probabilities <= 1).all()
+    free = probabilities < 1
+    ratios = probabilities[free] / np.array(weights)[free]
     assert ratios == pytest.approx(np.full(len(ratios), ratios.max(initial=0)), rel=1e-9)
 
 

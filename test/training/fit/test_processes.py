@@ -125,9 +125,9 @@ def test_the_first_process_reports_the_error(launcher, monkeypatch, capsys):
     for rank in ("0", "1"):
         monkeypatch.setenv(names[1], rank)
         assert main(["train", "nowhere.yaml"]) == 2
-        told = capsys.readouterr().err
-        assert "nowhere.yaml" in told
-        assert ("torch.distributed reports below" in told) == (launcher == "torchrun" and rank == "0")
+        printed = capsys.readouterr().err
+        assert "nowhere.yaml" in printed
+        assert ("torch.distributed reports below" in printed) == (launcher == "torchrun" and rank == "0")
         # The others say it only when their launcher has let them wait for long.
         assert len(waited) == int(rank)
 

@@ -21,8 +21,9 @@ from facial_attributes_ros.cli.main import main
 from facial_attributes_ros.engines.base import probabilities
 from facial_attributes_ros.engines.load import load_engine
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.backbones.reference import BackboneReference
 from facial_attributes_ros.models.provenance import Licence, Parent
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.spec import ModelSpec
 
 FREE = {"spdx": "MIT", "commercial_use": "yes"}
 
@@ -215,9 +216,9 @@ def test_a_run_reports_what_it_does_not_know(
     data = {"train": [{"manifest": str(gaps[0])}], "validation": [{"manifest": str(gaps[1])}]}
     caplog.set_level(logging.WARNING)
     folder = train(make_recipe("run", data=data, epochs=1, version="1.1.0"), write_report=write_reports)
-    told = [record.getMessage() for record in caplog.records]
-    assert "No validation sample has a label of emotion" in told[1]
-    assert "surprise or fear or disgust or angry or neutral" in told[2]
+    printed = [record.getMessage() for record in caplog.records]
+    assert "No validation sample has a label of emotion" in printed[1]
+    assert "surprise or fear or disgust or angry or neutral" in printed[2]
     spec, report = ModelSpec.identified(folder), (tmp_path / "run" / "report.md").read_text()
     assert spec.uncalibrated == (GENDER, EMOTION)
     assert spec.untrained_labels == {EMOTION: ("surprise", "fear", "disgust", "angry", "neutral")}

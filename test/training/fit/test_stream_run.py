@@ -109,8 +109,8 @@ def test_batches_are_the_same_whoever_takes_turns_and_wherever_they_begin(shards
 
 def test_what_is_rare_is_seen_as_often(shards):
     rare = np.arange(24) % 4 == 0
-    chances = acceptance(np.where(rare, 3.0, 1.0), 0.5)
-    crops = StreamedCrops(read_manifest(shards), 16, 0.0).accepting(chances)
+    probabilities = acceptance(np.where(rare, 3.0, 1.0), 0.5)
+    crops = StreamedCrops(read_manifest(shards), 16, 0.0).accepting(probabilities)
     taken = np.concatenate([batch.rows for batch in crops.batches(StreamPlan(0, 2000, 50), 0, False)])
     assert rare[taken].mean() == pytest.approx(0.5, abs=0.06)
 

@@ -11,14 +11,14 @@ def test_both_loops_are_measured_and_the_runs_folder_stays_empty(make_recipe, mo
     monkeypatch.setattr(bench_training, "LOOP_STEPS", 3)
     monkeypatch.setattr(bench_training, "BARE_STEPS", 2)
     recipe = make_recipe("timed", epochs=50)
-    told = []
-    found = measure(recipe, 0.2, told.append)
+    seconds = []
+    found = measure(recipe, 0.2, seconds.append)
     assert found.batch == 8
     assert found.loop > 0
     assert found.bare > 0
     assert found.ratio == pytest.approx(found.loop / found.bare)
     assert found.steps >= 3
-    assert sum(told) > 0
+    assert sum(seconds) > 0
     assert not recipe.folder.exists()
 
 

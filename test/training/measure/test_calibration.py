@@ -24,8 +24,8 @@ def honest_rows(rows: int = 20_000, classes: int = 4, spread: float = 2.0) -> tu
     """Logits, and labels drawn from their softmax."""
     random = np.random.default_rng(0)
     logits = random.normal(size=(rows, classes)) * spread
-    chances = softmax(logits, axis=1).cumsum(axis=1)
-    return logits, (random.random((rows, 1)) > chances).sum(axis=1).clip(max=classes - 1).astype(np.int64)
+    probabilities = softmax(logits, axis=1).cumsum(axis=1)
+    return logits, (random.random((rows, 1)) > probabilities).sum(axis=1).clip(max=classes - 1).astype(np.int64)
 
 
 def labelled(task: str, truth: np.ndarray, origins: np.ndarray | None = None) -> Manifest:

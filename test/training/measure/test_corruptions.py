@@ -1,4 +1,4 @@
-"""Spoilt views of a face."""
+"""Corrupted views of a face."""
 
 import numpy as np
 import pytest

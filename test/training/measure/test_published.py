@@ -18,7 +18,8 @@ from scipy.special import expit
 from facial_attributes_ros.attributes import AGE, GENDER, MISSING, Detection, Distribution, age_group_of
 from facial_attributes_ros.fusion.publish import face_attributes
 from facial_attributes_ros.models.age_bands import BANDS, SPREAD_KNOTS, bands_of
-from facial_attributes_ros.models.spec import GROUP_MIDDLES, BackboneReference, ModelSpec
+from facial_attributes_ros.models.backbones.reference import BackboneReference
+from facial_attributes_ros.models.spec import GROUP_MIDDLES, ModelSpec
 
 SPEC = ModelSpec("a", BackboneReference("none"), 16, (0.5,) * 3, (0.5,) * 3, tasks=(AGE, GENDER))
 

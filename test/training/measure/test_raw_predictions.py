@@ -10,7 +10,8 @@ from facial_attributes_training.measure.evaluation import evaluate, expected_age
 from facial_attributes_training.measure.predictions import Predictions, write_predictions
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, TASKS
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.backbones.reference import BackboneReference
+from facial_attributes_ros.models.spec import ModelSpec
 
 ROWS = 400
 COLUMNS = {AGE: "age_group", GENDER: "gender", EMOTION: "emotion"}

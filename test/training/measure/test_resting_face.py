@@ -8,7 +8,8 @@ from facial_attributes_training.measure.resting_face import LabelledLogits, meas
 
 from facial_attributes_ros.attributes import EMOTION, MISSING, TASKS
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.backbones.reference import BackboneReference
+from facial_attributes_ros.models.spec import ModelSpec
 
 NEUTRAL = 6
 

@@ -257,13 +257,13 @@ def test_people_in_several_splits_are_counted() -> None:
         for who, splits in people.items()
         for index, split in enumerate(splits)
     ]
-    told = describe_people(rows)
-    assert told[:2] == (
+    printed = describe_people(rows)
+    assert printed[:2] == (
         "Identities are in the column identity: 3 people in 7 samples.",
         "1 more samples have no identity.",
     )
-    assert "2 people are in several splits, with 5 samples" in told[2]
-    assert "2 in test and train, 1 in test and val, 1 in train and val" in told[2]
+    assert "2 people are in several splits, with 5 samples" in printed[2]
+    assert "2 in test and train, 1 in test and val, 1 in train and val" in printed[2]
     assert describe_people(rows[2:4]) == ("Identities are in the column identity: 1 people in 2 samples.",)
     assert "so one person may be in several splits" in describe_people([Row("a", "train"), Row("b", "val")])[0]
 

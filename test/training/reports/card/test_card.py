@@ -22,8 +22,9 @@ from facial_attributes_training.reports.evaluation import Run, to_json
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.models.backbones.reference import BackboneReference
 from facial_attributes_ros.models.registry import model_folder
-from facial_attributes_ros.models.spec import BackboneReference, ModelSpec
+from facial_attributes_ros.models.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[4]
 MEASURED = ROOT / "docs" / "models" / "small"
