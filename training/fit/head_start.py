@@ -25,10 +25,11 @@ _PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
 def solve_expression_head(
     model: MultiTaskModel, forward: Forward, rows: RunData, targets: NDArray[np.float32], count: int = ROWS
 ) -> None:
-    """Set the last layer of the expression head to the ridge regression of the targets, in place.
+    """Set the head to normalise the features and its last layer to the ridge regression of the targets, in place.
 
     From a random start it would need the first thousands of samples to learn the means alone, while its gradient
-    disturbs the backbone. The penalty is chosen on every fourth sample.
+    disturbs the backbone. The penalty is chosen on every fourth sample. Training normalises by each batch, so the
+    regression has to be on normalised features as well.
 
     Args:
         model: on its device, left in evaluation mode.
@@ -41,8 +42,8 @@ def solve_expression_head(
     known = np.flatnonzero(np.isfinite(targets).all(axis=1))
     chosen = known[spread_subset(len(known), count)]
     model.eval()
-    hidden: list[Tensor] = []
-    hook = head.hidden.register_forward_hook(lambda _module, _inputs, output: hidden.append(output.float().cpu()))
+    features: list[Tensor] = []
+    hook = head.norm.register_forward_pre_hook(lambda _module, inputs: features.append(inputs[0].float()))
     usable = []
     for start in range(0, len(chosen), _BATCH):
         batch = collate(
@@ -52,8 +53,11 @@ def solve_expression_head(
         usable.append(batch.usable)
     hook.remove()
     readable = np.concatenate(usable)
-    inputs = torch.cat(hidden)[torch.from_numpy(readable)].double()
-    weight, bias = _ridge(inputs, torch.from_numpy(targets[chosen][readable]).double())
+    inputs = torch.cat(features)[torch.from_numpy(readable)]
+    if isinstance(head.norm, torch.nn.BatchNorm1d):
+        head.norm.running_mean, head.norm.running_var = inputs.mean(dim=0), inputs.var(dim=0)
+    hidden = head.hidden(head.norm(inputs)).double().cpu()
+    weight, bias = _ridge(hidden, torch.from_numpy(targets[chosen][readable]).double())
     head.classifier.weight.copy_(weight)
     head.classifier.bias.copy_(bias)
 
