@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="ROS is not here: run make setup")
 
 from facial_attributes_ros.attributes import EMOTION, LABELS, Detection, Distribution, FaceAttributes
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.ros.perception.hri import HriPublisher, load_hri_messages
+from facial_attributes_ros.ros.perception.rep155.faces import HriPublisher, load_hri_messages
 
 HEADER = "the header of the image"
 IMAGE = np.full((100, 200, 3), 60, np.uint8)

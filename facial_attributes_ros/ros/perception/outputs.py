@@ -22,7 +22,7 @@ from facial_attributes_ros.msg import FaceAttributesArray
 from facial_attributes_ros.pipeline import FrameResult
 from facial_attributes_ros.ros.conversion import bgr_fields, jpeg_bytes
 from facial_attributes_ros.ros.messages import faces_message, shifted
-from facial_attributes_ros.ros.perception.hri import HriPublisher, load_hri_messages
+from facial_attributes_ros.ros.perception.rep155.faces import HriPublisher, load_hri_messages
 from facial_attributes_ros.ros.perception.settings import Settings
 from facial_attributes_ros.ros.topics import compressed_twin
 

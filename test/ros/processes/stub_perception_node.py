@@ -26,7 +26,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.models.registry import model_folder
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.pipeline import EstimateError, FrameResult
-from facial_attributes_ros.ros.perception import active, configured
+from facial_attributes_ros.ros.perception import configured, frames
 from facial_attributes_ros.ros.perception import node as perception_node
 
 
@@ -106,5 +106,5 @@ def create(finish, options):
     configured.load_detector = load_detector
     configured.FramePipeline = StubPipeline
     # So that tests need not wait for a warning of the same kind.
-    active.THROTTLED["throttle_duration_sec"] = float(os.environ.get("STUB_LOG_PERIOD", "0.001"))
+    frames.THROTTLED["throttle_duration_sec"] = float(os.environ.get("STUB_LOG_PERIOD", "0.001"))
     return perception_node.create(finish, options)
