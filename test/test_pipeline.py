@@ -7,7 +7,6 @@ import pytest
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, TASKS, UNKNOWN, Detection
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.imaging.drawing import annotate, describe
 from facial_attributes_ros.imaging.sample_camera import SampleCamera
 from facial_attributes_ros.imaging.view_quality import LEAST, frontality, view_quality
 from facial_attributes_ros.models.resting_face import RestingFaceFacts
@@ -175,18 +174,6 @@ def test_quality_falls_with_size_blur_and_averted_pose(yunet, astronaut):
     assert frontality(averted) < 0.5 < frontality(face.landmarks)
     assert frontality(np.full((5, 2), np.nan, np.float32)) == 1
     assert view_quality(FRAME, face, 112) == LEAST
-
-
-def test_annotated_copies_leave_the_picture_alone_and_say_what_is_known(fake_engine):
-    pipeline = FramePipeline(FakeDetector(3), fake_engine)
-    faces = play(pipeline, 1)
-    before = FRAME.copy()
-    drawn = annotate(FRAME, faces)
-    np.testing.assert_array_equal(FRAME, before)
-    assert (drawn != FRAME).any(axis=2).mean() > 0.01
-    assert describe(faces[0])[0].startswith("female ")
-    assert describe(play(pipeline, 0.2, start=5, tasks=())[0]) == []
-    assert annotate(np.zeros((1, 1, 3), np.uint8), faces).shape == (1, 1, 3)
 
 
 def test_tasks_are_asked_for_in_one_order(fake_engine):

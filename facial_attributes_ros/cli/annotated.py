@@ -1,6 +1,7 @@
 """Annotated copies of images and videos in a folder that the user named."""
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 
@@ -9,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from facial_attributes_ros.attributes import FaceAttributes
+from facial_attributes_ros.attributes import TASKS, FaceAttributes
 from facial_attributes_ros.cli.common import make_folder
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import utf8_name
-from facial_attributes_ros.imaging.drawing import annotate
+from facial_attributes_ros.imaging.drawing import Annotator, annotate
 from facial_attributes_ros.imaging.sources import video_rate
 
 _LOG = logging.getLogger(__name__)
@@ -31,17 +32,19 @@ class AnnotatedCopies:
         failed: number of copies that could not be written; the log says why.
     """
 
-    def __init__(self, folder: Path | None, inputs: list[Path]) -> None:
+    def __init__(self, folder: Path | None, inputs: list[Path], tasks: Collection[str] = TASKS) -> None:
         """Make the folder.
 
         Args:
             folder: for the copies, made if missing; None to write none.
             inputs: the paths that the user named; a file in a folder keeps its place below it.
+            tasks: those that run; the others are not mentioned in the copies.
 
         Raises:
             UserError: the folder cannot be made, or the copies would replace the images.
         """
         self.failed = 0
+        self._tasks, self._annotator = tasks, Annotator()
         self._folder = folder
         self._inputs = [path for path in inputs if path.is_dir()]
         self._video: tuple[Path, cv2.VideoWriter | None] | None = None
@@ -70,7 +73,7 @@ class AnnotatedCopies:
         if self._folder is None:
             return
         try:
-            suffix, data = _encoded(path.suffix.lower(), annotate(image, faces))
+            suffix, data = _encoded(path.suffix.lower(), annotate(image, faces, self._tasks))
             target = self._target(self._folder, path, path.suffix if suffix == path.suffix.lower() else suffix)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
@@ -83,9 +86,10 @@ class AnnotatedCopies:
             return
         if self._video is None or self._video[0] != path:
             self._end_video()
+            self._annotator = Annotator()
             self._video = path, self._new_video(self._folder, path, (image.shape[1], image.shape[0]))
         if self._video[1] is not None:
-            self._video[1].write(annotate(image, faces))
+            self._video[1].write(self._annotator.draw(image, faces, self._tasks))
 
     def _new_video(self, to: Path, path: Path, size: tuple[int, int]) -> cv2.VideoWriter | None:
         """Begin the copy of a video; None if it cannot be written."""

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     tasks = check_tasks(engine.spec, args.tasks)
     options = PipelineOptions(tasks=tasks, tracking=TrackingOptions(birth_score=SCORE))
     pipeline = FramePipeline(detector, engine, options)
-    with output_file(args.out) as output, AnnotatedCopies(args.annotate, args.paths) as copies:
+    with output_file(args.out) as output, AnnotatedCopies(args.annotate, args.paths, tasks) as copies:
         read = 0
         for line in _lines(pipeline, files, args.max_pixels, copies, show=not output.isatty()):
             read += "error" not in line

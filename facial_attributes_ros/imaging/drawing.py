@@ -1,66 +1,93 @@
-"""Annotated copies of frames."""
+"""Annotated copies of frames: boxes and labels."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facial_attributes_ros.attributes import FaceAttributes
-from facial_attributes_ros.text import age_text
+from facial_attributes_ros.attributes import TASKS, FaceAttributes
+from facial_attributes_ros.imaging.labels import (
+    PLATE,
+    TEXT,
+    Colour,
+    Label,
+    Labels,
+    colour_of,
+    font_height,
+    outline,
+)
+from facial_attributes_ros.imaging.lettering import LINE_HEIGHT, text_mask
 
-_BOX_COLOUR = (80, 200, 60)
-_TEXT_COLOUR = (255, 255, 255)
-_PLATE_COLOUR = (40, 40, 40)
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_TEXT_PIXELS = 22
-"""Height of capitals at scale 1 of the font."""
+Pixels = NDArray[np.uint8]
+
+_STROKE: Final = 7
+"""Height of the font in widths of the lines."""
 
 
-def annotate(image: NDArray[np.uint8], faces: Sequence[FaceAttributes]) -> NDArray[np.uint8]:
-    """Return a copy of an image with boxes, ages, genders and emotions drawn in.
+class Annotator:
+    """Draws the faces of a stream; labels stay where they are as long as they can."""
+
+    def __init__(self) -> None:
+        self._labels = Labels()
+
+    def draw(self, image: Pixels, faces: Sequence[FaceAttributes], tasks: Collection[str] = TASKS) -> Pixels:
+        """Return a copy of the next frame with boxes, ids, ages, genders and emotions drawn in.
+
+        Args:
+            image: uint8 (H, W, 3) BGR; not changed.
+            faces: to draw.
+            tasks: those that run; the others are not mentioned.
+        """
+        canvas = image.copy()
+        size = image.shape[1], image.shape[0]
+        records = [face.to_dict() for face in faces]
+        for face in records:
+            stroke = max(round(font_height(face["box"][3], size) / _STROKE), 2)
+            _draw_box(canvas, outline(face["box"]), colour_of(face["id"]), stroke)
+        for label in self._labels.lay_out(records, size, tasks):
+            _draw_label(canvas, label)
+        return canvas
+
+
+def annotate(image: Pixels, faces: Sequence[FaceAttributes], tasks: Collection[str] = TASKS) -> Pixels:
+    """Return a copy of an image with boxes, ids, ages, genders and emotions drawn in.
 
     Args:
         image: uint8 (H, W, 3) BGR; not changed.
-        faces: to draw, without their unknown attributes.
+        faces: to draw.
+        tasks: those that run; the others are not mentioned.
     """
-    canvas = image.copy()
-    scale = max(min(image.shape[:2]) / 1000, 0.4)
-    thickness = max(round(2 * scale), 1)
-    for face in faces:
-        x, y, width, height = (round(float(value)) for value in face.detection.box)
-        cv2.rectangle(canvas, (x, y), (x + width, y + height), _BOX_COLOUR, thickness)
-    for face in faces:
-        _write(canvas, describe(face), face, scale, max(thickness // 2, 1))
-    return canvas
+    return Annotator().draw(image, faces, tasks)
 
 
-def describe(face: FaceAttributes) -> list[str]:
-    """Return the known attributes of a face as short lines of ASCII, such as `female 97%`, `34 +-6 years`."""
-    lines = []
-    if face.gender.label:
-        lines.append(f"{face.gender.label} {face.gender.confidence:.0%}")
-    if not math.isnan(face.age):
-        lines.append(age_text(face.age, face.age_stddev).replace("± ", "+-"))  # the font has ASCII only
-    if face.emotion.label:
-        lines.append(f"{face.emotion.label} {face.emotion.confidence:.0%}")
-    return lines
+def _draw_box(canvas: Pixels, corners: tuple[int, int, int, int], colour: Colour, stroke: int) -> None:
+    """Draw a box in its colour between two dark lines, so that it shows on any background."""
+    left, top, right, bottom = corners
+    cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), PLATE[::-1], stroke + 2)
+    cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), colour[::-1], stroke)
 
 
-def _write(canvas: NDArray[np.uint8], lines: list[str], face: FaceAttributes, scale: float, thickness: int) -> None:
-    """Write lines on a plate below the box, above it, or inside it, wherever the image has room."""
-    if not lines:
-        return
-    step = round(_TEXT_PIXELS * scale * 1.6)
-    width = max(cv2.getTextSize(line, _FONT, scale, thickness)[0][0] for line in lines) + step // 2
-    height = step * len(lines) + step // 3
-    x, y, _, box_height = (round(float(value)) for value in face.detection.box)
-    top = y + box_height
-    if top + height > canvas.shape[0]:
-        top = y - height if y >= height else canvas.shape[0] - height
-    left = max(min(x, canvas.shape[1] - width), 0)
-    cv2.rectangle(canvas, (left, top), (left + width, top + height), _PLATE_COLOUR, cv2.FILLED)
-    for number, line in enumerate(lines, start=1):
-        place = (left + step // 4, top + step * number)
-        cv2.putText(canvas, line, place, _FONT, scale, _TEXT_COLOUR, thickness, cv2.LINE_AA)
+def _draw_label(canvas: Pixels, label: Label) -> None:
+    if label.leader is not None:
+        stroke = max(round(label.height / _STROKE), 2)
+        cv2.line(canvas, *label.leader, PLATE[::-1], stroke + 2, cv2.LINE_AA)
+        cv2.line(canvas, *label.leader, label.colour[::-1], stroke, cv2.LINE_AA)
+    x, y, width, height = label.box
+    plate = canvas[y : y + height, x : x + width]
+    plate[:] = PLATE[::-1]
+    plate[:, : label.padding // 2] = label.colour[::-1]
+    step, left = round(LINE_HEIGHT * label.height), label.padding + label.padding // 2
+    for number, line in enumerate(label.lines):
+        mask = text_mask(line, label.height)
+        top = label.padding // 2 + step * number
+        area = plate[top : top + step, left : left + mask.shape[1]]
+        area[:] = _shades(label.colour if number == 0 else TEXT)[mask]
+
+
+def _shades(colour: Colour) -> Pixels:
+    """Return the colours from plate to text: uint8 (256, 3) BGR."""
+    share = np.arange(256)[:, None] / 255
+    shades: Pixels = (np.array(PLATE[::-1]) * (1 - share) + np.array(colour[::-1]) * share).round().astype(np.uint8)
+    return shades

@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 from typing_extensions import Self
 
 from facial_attributes_ros.attributes import FaceAttributes
-from facial_attributes_ros.imaging.drawing import annotate
+from facial_attributes_ros.imaging.drawing import Annotator
 from facial_attributes_ros.msg import FaceAttributesArray
 from facial_attributes_ros.pipeline import FrameResult
 from facial_attributes_ros.ros.conversion import bgr_fields, jpeg_bytes
@@ -61,6 +61,7 @@ class Outputs:
         self._faces, self._image, self._compressed = publishers
         self._hri = hri
         self._opened = opened
+        self._annotator = Annotator()
         self._last: _Frame | None = None  # None: no frame since the lists were closed
 
     @classmethod
@@ -133,7 +134,7 @@ class Outputs:
         raw, compressed = (each.get_subscription_count() for each in (self._image, self._compressed))
         if not (raw or compressed):
             return
-        drawn = annotate(image, faces)
+        drawn = self._annotator.draw(image, faces, self.settings.pipeline.tasks)
         if raw:
             self._image.publish(Image(header=header, **bgr_fields(drawn)))
         if compressed:
