@@ -29,7 +29,8 @@ def solve_expression_head(
 
     From a random start it would need the first thousands of samples to learn the means alone, while its gradient
     disturbs the backbone. The penalty is chosen on every fourth sample. Training normalises by each batch, so the
-    regression has to be on normalised features as well.
+    regression has to be on normalised features as well. A head whose normalisation has seen batches stays: it was
+    trained already.
 
     Args:
         model: on its device, left in evaluation mode.
@@ -39,6 +40,8 @@ def solve_expression_head(
         count: number of samples to use, evenly spread.
     """
     head = cast(TaskHead, model.heads[EXPRESSION])
+    if isinstance(head.norm, torch.nn.BatchNorm1d) and head.norm.num_batches_tracked:
+        return
     known = np.flatnonzero(np.isfinite(targets).all(axis=1))
     chosen = known[spread_subset(len(known), count)]
     model.eval()

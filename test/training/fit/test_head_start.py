@@ -34,6 +34,15 @@ class Heads(nn.Module):
         return {name: self.heads[name](inputs) for name in outputs}
 
 
+def test_a_trained_head_stays() -> None:
+    model, data = Heads(), Vectors()
+    rows = RunData(Manifest.from_rows([Row(str(row)) for row in range(COUNT)]), np.ones(COUNT), data)
+    model.train().heads[EXPRESSION](data.values)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    solve_expression_head(model, model, rows, np.ones((COUNT, len(EXPRESSIONS)), np.float32))
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+
 def test_the_head_starts_at_what_its_features_say() -> None:
     torch.manual_seed(1)
     model, data = Heads(), Vectors()
