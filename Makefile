@@ -41,15 +41,15 @@ lint: setup ## check the code with ruff and mypy
 	MYPYPATH=build/lint:scripts/setup:scripts/figures:scripts/peers .venv/bin/mypy facial_attributes_ros build/lint/facial_attributes_training scripts
 
 lock: setup ## remake the locked requirements; ARGS=--upgrade takes the newest versions
-	$(COMPILE) --python-version 3.10 --extra ros --extra sample --extra setup -o requirements/run.txt
+	$(COMPILE) --python-version 3.10 --extra ros --extra sample --extra setup --extra web -o requirements/run.txt
 	$(COMPILE) --python-version 3.11 --all-extras -c requirements/pins.txt -c requirements/run.txt -o requirements/lock.txt
 	$(COMPILE) --python-version 3.11 --extra train --extra export -c requirements/pins.txt -c requirements/run.txt \
 		-o requirements/train.txt
-	$(COMPILE) --python-version 3.10 -c requirements/numpy1.txt -o requirements/robot.txt
-	$(COMPILE) --python-version 3.10 --extra torch -c requirements/pins.txt -c requirements/numpy1.txt \
+	$(COMPILE) --python-version 3.10 --extra web -c requirements/numpy1.txt -o requirements/robot.txt
+	$(COMPILE) --python-version 3.10 --extra torch --extra web -c requirements/pins.txt -c requirements/numpy1.txt \
 		-c requirements/robot.txt -o requirements/robot-torch.txt
 	$(COMPILE) --python-version 3.11 --extra train --extra export --extra insightface --extra dev --extra setup \
-		--resolution lowest-direct -o requirements/oldest.txt
+		--extra web --resolution lowest-direct -o requirements/oldest.txt
 
 wheelhouse: ## collect everything for a robot without a network; ARGS="--lock robot-torch --python 3.12"
 	@sh scripts/setup/find_python.sh --check "$(PYTHON)"

@@ -23,6 +23,7 @@ FLOORS = {
         {"detection", "engines", "fusion", "tracking"},
         {"scheduler"},
         {"pipeline"},
+        {"web"},
         {"ros"},
         {"bench"},
         {"cli"},

@@ -23,6 +23,7 @@ EXTRAS: Final = {
     "train": ("jinja2", "markdown", "matplotlib", "pydantic", "tensorboard"),
     "export": ("onnxscript",),
     "sample": ("skimage",),
+    "web": ("starlette", "uvicorn", "websockets"),
 }
 """Modules that each extra of pyproject.toml brings."""
 

@@ -21,7 +21,10 @@ ROBOT_LOCK = ROOT / "requirements" / "robot.txt"
 ROBOT_TORCH_LOCK = ROOT / "requirements" / "robot-torch.txt"
 """For a robot with a GPU: PyTorch beside the rest."""
 
-_RUN_MODULES = ("rclpy", "cv2", "numpy", "onnx", "onnxruntime", "PIL", "safetensors", "scipy", "tqdm", "yaml")
+_RUN_MODULES = (
+    *("rclpy", "cv2", "numpy", "onnx", "onnxruntime", "PIL", "safetensors", "scipy", "tqdm", "yaml"),
+    *("jinja2", "starlette", "uvicorn", "websockets"),
+)
 _TORCH_MODULES = ("accelerate", "huggingface_hub", "peft", "timm", "torch", "torchvision")
 _NEEDED_BYTES = {RUN_LOCK: 2 * 10**9, ROBOT_LOCK: 2 * 10**9}
 """Disk space to have free for a lock, wheels that are unpacked on the way included; for the others `NEEDED_BYTES`."""
