@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from facial_attributes_ros.detection.base import FaceDetector
     from facial_attributes_ros.engines.base import Engine
-    from facial_attributes_ros.models.spec import ModelSpec
 
 HELP = "measure a model on labelled images: accuracy, age errors, calibration, groups; as JSON, CSV and a report"
 
@@ -159,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
     for warning in evaluation.warnings:
         warn(warning)
     if args.out:
-        _write(args.out, engine.spec, predictions, evaluation, about, robustness)
+        _write(args.out, predictions, evaluation, about, robustness)
     if args.save_calibration:
         _save_calibration(args, evaluation, predictions, about.command)
     if args.save_resting_face:
@@ -172,7 +171,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(
     folder: Path,
-    spec: "ModelSpec",
     predictions: "Predictions",
     evaluation: "Evaluation",
     about: "Run",
@@ -187,7 +185,7 @@ def _write(
     from facial_attributes_training.reports.evaluation import write_report
 
     write_report(folder, evaluation, about, robustness)
-    ages = expected_ages(predictions, spec, evaluation.temperatures.get("age", 1.0))
+    ages = expected_ages(predictions, evaluation.calibration)
     half = first_half(predictions.manifest)
     write_predictions(folder / PREDICTIONS_FILE, predictions, evaluation.temperatures, ages, half)
     write_excluded(folder / EXCLUDED_FILE, predictions.skipped)
@@ -325,7 +323,7 @@ def _robustness(
         return []
     part = manifest.take(spread_subset(len(manifest), samples))
     with ProgressBar("faces") as bar:
-        return measure_robustness(engine, part, evaluation.temperatures, crop, detector, bar, evaluation.calibration)
+        return measure_robustness(engine, part, evaluation.calibration, crop, detector, bar)
 
 
 def _print_columns(rows: list[dict[str, object]], columns: tuple[str, ...]) -> None:

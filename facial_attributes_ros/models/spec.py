@@ -65,7 +65,7 @@ class ModelSpec:
         crop_margin: added on every side of the crop's square, as a fraction of its side.
         expressions: of the second output, `models.expression.EXPRESSIONS`; empty for models without it.
         readout: whether emotion has a last layer of its own, see `models.readout`.
-        age_centroids: mean age in years of every age group, in rising order.
+        age_centroids: years of every age group, in rising order; the expected age is their probability-weighted mean.
         age_regression: the meaning of the age head's single output; None if it predicts a distribution over age groups.
         temperatures: per task, the divisor of logits before the softmax; 1 for tasks in `uncalibrated`.
         thresholds: per task, the probability below which the label is unknown; infinite for `uncalibrated` tasks.

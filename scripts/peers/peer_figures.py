@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.measure.evaluation import expected_ages
+from facial_attributes_training.measure.fitted import Fit
 from facial_attributes_training.measure.metrics import (
     Estimate,
     accuracy,
@@ -47,7 +48,7 @@ class Answers:
     def of_predictions(cls, name: str, predictions: Predictions, spec: ModelSpec) -> Self:
         """Return the answers of a model of ours."""
         labels = {task: values.argmax(axis=1).astype(np.int64) for task, values in predictions.logits.items()}
-        ages = expected_ages(predictions, spec, spec.temperatures.get(AGE, 1.0))
+        ages = expected_ages(predictions, Fit.of(spec))
         return cls(name, predictions.manifest, labels, ages)
 
 

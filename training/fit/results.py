@@ -15,6 +15,7 @@ from facial_attributes_training.fit.provenance import Provenance, backbone_refer
 from facial_attributes_training.fit.regression import with_measured_deviation
 from facial_attributes_training.fit.run_data import RunData
 from facial_attributes_training.fit.run_folder import PREDICTIONS_FILE
+from facial_attributes_training.measure.age_centroids import mean_ages
 from facial_attributes_training.measure.calibration import calibrate
 from facial_attributes_training.measure.evaluation import Evaluation, evaluate, expected_ages
 from facial_attributes_training.measure.fitted import Fit
@@ -31,7 +32,7 @@ from facial_attributes_ros.models.checkpoint import save_model
 from facial_attributes_ros.models.expression import EXPRESSION, EXPRESSIONS
 from facial_attributes_ros.models.multitask import MultiTaskModel
 from facial_attributes_ros.models.regression import AgeRegression
-from facial_attributes_ros.models.spec import GROUP_MIDDLES, ModelSpec
+from facial_attributes_ros.models.spec import ModelSpec
 
 _LOGGER = logging.getLogger(__name__)
 _BATCH = 256
@@ -40,8 +41,6 @@ _UNCALIBRATED = (
     "samples with `facial-attributes evaluate --model %s --manifest CSV --calibrate "
     "--save-calibration MODEL`, or set the node's thresholds."
 )
-MIN_GROUP_ROWS = 10
-"""Groups with fewer known ages keep their default centroid."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,8 +102,7 @@ def write_model(
         ages = with_measured_deviation(ages, outputs[AGE][half], manifest.age_years[half])
     untrained = provenance.untrained_labels
     predictions = Predictions.from_outputs(manifest, outputs, ages, untrained=untrained)
-    centroids = age_centroids(rows.training.manifest)
-    fit = calibrate(predictions.logits, manifest, half, centroids)
+    fit = calibrate(predictions.logits, manifest, half, mean_ages(rows.training.manifest))
     if rows.test is None:
         measured = predictions.take(~half)
     else:
@@ -112,7 +110,6 @@ def write_model(
         measured = Predictions.from_outputs(rows.test.manifest.take(usable), outputs, ages, untrained=untrained)
     spec = replace(
         _description(folder, recipe, model, fit),
-        age_centroids=centroids,
         age_regression=ages,
         **provenance.fields(),
     )
@@ -150,7 +147,7 @@ def _warn_of_calibration(fit: Fit, uncalibrated: Sequence[str], folder: Path) ->
 
 def _with_metrics(spec: ModelSpec, fit: Fit, measured: Predictions, path: Path) -> ModelSpec:
     """Return a model's description with its metrics, and write the predictions that they are of."""
-    years = expected_ages(measured, spec, spec.temperatures.get(AGE, 1.0))
+    years = expected_ages(measured, Fit.of(spec))
     write_predictions(path, measured, spec.temperatures, years)
     records = calibration_records(fit, measured, np.ones(len(measured.manifest), np.bool_))
     return replace(spec, metrics=figures(evaluate(measured, spec)), calibration=records)
@@ -181,19 +178,6 @@ def predict_samples(
     logits = {task: torch.cat([part[task] for part in parts]).float().cpu().numpy() for task in model.tasks}
     readable = np.concatenate(usable)
     return {task: values[readable] for task, values in logits.items()}, readable
-
-
-def age_centroids(manifest: Manifest) -> tuple[float, ...]:
-    """Return the mean age in years of every age group, from the samples with an age in years.
-
-    A group with too few of them gets the middle of its range.
-    """
-    known = ~np.isnan(manifest.age_years)
-    found = []
-    for group in range(len(LABELS[AGE])):
-        years = manifest.age_years[known & (manifest.labels[AGE] == group)]
-        found.append(float(years.mean()) if len(years) >= MIN_GROUP_ROWS else GROUP_MIDDLES[group])
-    return tuple(round(years, 2) for years in found)
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:

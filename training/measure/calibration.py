@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.data.subsets import data_sets, first_half, strata
+from facial_attributes_training.measure.age_centroids import fit_age_centroids
 from facial_attributes_training.measure.age_spread import fit_spread
 from facial_attributes_training.measure.fitted import LEAST_CERTAINTY, Fit, Named, named
 from facial_attributes_training.measure.gender_bands import certainty_of, fit_gender_bands
@@ -197,8 +198,9 @@ def calibrate(
 
 
 def _with_ages(fit: Fit, logits: Logits, manifest: Manifest, rows: NDArray[np.bool_]) -> Fit:
-    """Return the fit with the spread of ages, and with the certainty from which on an age group is named."""
+    """Return the fit with the years of the groups, their spread, and the certainty from which on a group is named."""
     distributions = probabilities(logits, AGE, fit)
+    fit = replace(fit, age_centroids=fit_age_centroids(distributions[rows], manifest.take(rows), fit.age_centroids))
     ages = published_ages(distributions, fit)
     known = rows & ~np.isnan(manifest.age_years) & np.isfinite(ages.years)
     fit = replace(fit, age_spread=fit_spread(ages.years[known], ages.deviations[known], manifest.age_years[known]))

@@ -172,7 +172,7 @@ def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Ev
         # What can't be fitted on these samples stays as it is in the model.
         calibration, measured = ways[0].fit.over(spec), ~first_half(manifest)
     labels = {task: published_labels(predictions.logits, task, calibration) for task in predictions.logits}
-    ages = expected_ages(predictions, spec, calibration.temperatures.get(AGE, 1.0))
+    ages = expected_ages(predictions, calibration)
     results = {
         name: {
             task: _measure(predictions, task, rows, calibration, measured, ages, labels[task])
@@ -193,14 +193,15 @@ def evaluate(predictions: Predictions, spec: ModelSpec, fit: bool = False) -> Ev
     )
 
 
-def expected_ages(predictions: Predictions, spec: ModelSpec, temperature: float) -> NDArray[np.float64] | None:
+def expected_ages(predictions: Predictions, fit: Fit) -> NDArray[np.float64] | None:
     """Return float64 (samples,): ages in years; None without the task.
 
     They are the model's own if it predicts years, else the probability-weighted mean of the groups' centroids.
     """
     if AGE not in predictions.logits or predictions.years is not None:
         return predictions.years
-    return predictions.probabilities(AGE, temperature) @ np.asarray(spec.age_centroids, np.float64)
+    probabilities = predictions.probabilities(AGE, fit.temperatures.get(AGE, 1.0))
+    return probabilities @ np.asarray(fit.age_centroids, np.float64)
 
 
 def _measure(

@@ -61,7 +61,7 @@ class Fit:
             gender_thresholds=spec.gender_thresholds | self.gender_thresholds,
             age_spread=self.age_spread if age and self.age_spread else spec.age_spread,
             age_certainty=self.age_certainty if age else spec.age_certainty,
-            age_centroids=spec.age_centroids,
+            age_centroids=self.age_centroids if age and self.age_centroids else spec.age_centroids,
         )
 
     def only(self, tasks: Collection[str]) -> Self:
@@ -75,7 +75,7 @@ class Fit:
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of `ModelSpec` that hold a calibration."""
-        names = ("temperatures", "thresholds", "gender_thresholds", "age_spread", "age_certainty")
+        names = ("temperatures", "thresholds", "gender_thresholds", "age_spread", "age_certainty", "age_centroids")
         return {name: getattr(self, name) for name in names}
 
     def warnings(self) -> list[str]:

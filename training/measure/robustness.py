@@ -1,6 +1,6 @@
 """Robustness: the accuracy of a model on corrupted images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,22 +64,20 @@ class Condition:
 def measure_robustness(
     engine: Engine,
     manifest: Manifest,
-    temperatures: Mapping[str, float],
+    fit: Fit,
     crop: CropMode = "box",
     detector: FaceDetector | None = None,
     progress: Callable[[int, int], None] | None = None,
-    fit: Fit | None = None,
 ) -> list[Condition]:
     """Measure a model on the same samples as they are and under every corruption.
 
     Args:
         engine: the model.
         manifest: the samples.
-        temperatures: per task; the expected age depends on that of the age.
+        fit: the calibration with which labels are named.
         crop: as in `predict_manifest`.
         detector: as in `predict_manifest`.
         progress: called with the number of faces that are done, over all conditions.
-        fit: the calibration with which labels are named, the model's own by default.
 
     Raises:
         UserError: no sample can be predicted, or an archive can't be read.
@@ -90,8 +88,8 @@ def measure_robustness(
         report = _shifted(progress, number * len(manifest), total)
         predictions = predict_manifest(engine, manifest, crop, detector, report, kind)
         name, label = (kind.kind, kind.label) if kind else (CLEAN, "")
-        ages = expected_ages(predictions, engine.spec, temperatures.get(AGE, 1.0))
-        conditions.append(Condition(name, label, _figures(predictions, ages, fit or Fit.of(engine.spec))))
+        ages = expected_ages(predictions, fit)
+        conditions.append(Condition(name, label, _figures(predictions, ages, fit)))
     return conditions
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from facial_attributes_training.data.manifest import Manifest, Row
 from facial_attributes_training.measure.evaluation import evaluate, expected_ages
+from facial_attributes_training.measure.fitted import Fit
 from facial_attributes_training.measure.predictions import Predictions, write_predictions
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, TASKS
@@ -42,7 +43,7 @@ def test_scikit_learn_finds_the_same_figures_in_the_raw_predictions(tmp_path: Pa
     predictions = made_up(tmp_path)
     found = evaluate(predictions, spec)
     path = tmp_path / "predictions.csv"
-    write_predictions(path, predictions, found.temperatures, expected_ages(predictions, spec, 1.0))
+    write_predictions(path, predictions, found.temperatures, expected_ages(predictions, Fit.of(spec)))
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     for source in ("a", "b", "all"):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.measure.corruptions import corruptions
 from facial_attributes_training.measure.evaluation import evaluate
+from facial_attributes_training.measure.fitted import Fit
 from facial_attributes_training.measure.predictions import predict_manifest
 from facial_attributes_training.measure.robustness import CLEAN, measure_robustness
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def test_every_condition_is_measured_on_the_same_samples(engine: "ShadeEngine", faces: Manifest) -> None:
     told: list[tuple[int, int]] = []
     part = faces.take(range(40))
-    conditions = measure_robustness(engine, part, {AGE: 1.0}, progress=lambda *done: told.append(done))
+    conditions = measure_robustness(engine, part, Fit.of(engine.spec), progress=lambda *done: told.append(done))
     assert len(conditions) == len(corruptions()) + 1
     assert told[-1] == (40 * len(conditions),) * 2
     assert {condition.results["all"][AGE].rows for condition in conditions} == {40}
