@@ -65,12 +65,15 @@ def _camera() -> NodeParser:
 
 def _listener() -> NodeParser:
     parser = NodeParser(
-        "listener", "Print the attributes of every face on the topic faces.", "It has no parameters of its own."
+        "listener",
+        "Show the attributes of every face on the topic faces: a table in a terminal, lines in a pipe.",
+        "It has no parameters of its own.",
     )
     parser.add_argument(
         "--duration", type=_seconds, metavar="SECONDS", help="end this long after the first message; by default never"
     )
     parser.add_argument("--jsonl", type=Path, metavar="FILE", help="write one JSON object per message to this file")
+    parser.add_argument("--show-log", action="store_true", help="print what comes on standard input above the table")
     return parser
 
 

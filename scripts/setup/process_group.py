@@ -15,6 +15,10 @@ GRACE = 2.2
 _POLL = 0.05
 
 
+Streams = tuple[int, int | None, int | None]
+"""File descriptors of standard input, output and error; None for that of this process."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One process.
@@ -53,6 +57,7 @@ class Group:
         last: bool = False,
         patience: float = 0.0,
         blocked: Collection[signal.Signals] = (),
+        streams: Streams = (subprocess.DEVNULL, None, None),
     ) -> None:
         """Start a process.
 
@@ -65,12 +70,15 @@ class Group:
             patience: as in `Member`.
             blocked: signals that wait until the process unblocks them. A Python that is interrupted before its own
                 handlers stand would show a traceback.
+            streams: its standard input, output and error.
         """
         process = subprocess.Popen(
             [str(argument) for argument in arguments],
             env=dict(env),
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
             process_group=0,
             preexec_fn=_prepare(blocked),
         )

@@ -18,6 +18,7 @@ from pathlib import Path
 from process_group import Group
 from robot import build, launch_arguments, ros_is_sourced
 from ros_env import PROFILE, free_domain, ros_environment
+from run_log import RunLog
 from set_up import set_up
 from shared_memory import SHARED_MEMORY, remove_orphans
 from steps import ROOT, SetUpError, os_errors, say
@@ -94,14 +95,14 @@ def run(args: argparse.Namespace) -> None:
     env.setdefault("ROS_DOMAIN_ID", str(free_domain()))
     say(f"Source: {source}. ROS_DOMAIN_ID={env['ROS_DOMAIN_ID']}. The first face shows in a few seconds; Ctrl-C ends.")
     try:
-        with Group() as group:
-            (_start_launched if real else _start_nodes)(group, source, args, env)
+        with RunLog(sys.stdout) as log, Group() as group:
+            (_start_launched if real else _start_nodes)(group, log, source, args, env)
             group.wait()
     finally:
         remove_orphans()
 
 
-def _start_nodes(group: Group, source: str, args: argparse.Namespace, env: dict[str, str]) -> None:
+def _start_nodes(group: Group, log: RunLog, source: str, args: argparse.Namespace, env: dict[str, str]) -> None:
     """Start the nodes as processes of our own."""
     camera = {"source": source, "width": args.width, "height": args.height, "rate": args.rate}
     perception = {"autostart": True, "model": args.model, "device": args.device}
@@ -113,19 +114,20 @@ def _start_nodes(group: Group, source: str, args: argparse.Namespace, env: dict[
 
     # The slowest to get ready goes first.
     parameters = ["--ros-args", "--params-file", config, *_parameters(perception)]
-    start = partial(group.start, env=env, cwd=ROOT, blocked=(signal.SIGINT, signal.SIGTERM))
+    start = partial(group.start, env=env, cwd=ROOT, blocked=(signal.SIGINT, signal.SIGTERM), streams=log.of_node)
     start("perception node", node("perception", "--must-start", *parameters))
     start("camera", node("camera", "--ros-args", *_parameters(camera)), last=True, patience=1.0)
-    start("listener", node("listener", *_listener_options(args)), last=True)
+    listener = node("listener", *_listener_options(args), *log.options)
+    start("listener", listener, last=True, streams=log.of_listener)
 
 
-def _start_launched(group: Group, source: str, args: argparse.Namespace, env: dict[str, str]) -> None:
+def _start_launched(group: Group, log: RunLog, source: str, args: argparse.Namespace, env: dict[str, str]) -> None:
     """Start the nodes with the launch file."""
     options = {"model": args.model, "device": args.device}
     size = {"camera_width": str(args.width), "camera_height": str(args.height), "camera_rate": str(args.rate)}
-    group.start("launch", launch_arguments(source, options | size), env, ROOT)
-    listener = ["ros2", "run", "facial_attributes_ros", "listener", *_listener_options(args)]
-    group.start("listener", listener, env, ROOT, last=True)
+    group.start("launch", launch_arguments(source, options | size), env, ROOT, streams=log.of_node)
+    listener = ["ros2", "run", "facial_attributes_ros", "listener", *_listener_options(args), *log.options]
+    group.start("listener", listener, env, ROOT, last=True, streams=log.of_listener)
 
 
 def _parameters(values: dict[str, object]) -> list[str]:

@@ -53,6 +53,20 @@ def test_too_little_shared_memory_is_said_and_the_profile_left_out(monkeypatch, 
     assert "/dev/shm has only 64 MB free" in capsys.readouterr().err
 
 
+def test_what_nodes_log_is_not_lost_if_the_listener_never_reads_it(capsys):
+    with run.RunLog(SimpleNamespace(isatty=lambda: True)) as log:
+        os.write(log.of_node[2], b"[perception]: the model is missing\n")
+        assert log.of_listener[1] is None
+        assert log.options == ["--show-log"]
+    assert capsys.readouterr().err == "[perception]: the model is missing\n"
+
+
+def test_without_a_terminal_nodes_write_where_they_always_did():
+    with run.RunLog(SimpleNamespace(isatty=lambda: False)) as log:
+        assert log.of_node == log.of_listener == (subprocess.DEVNULL, None, None)
+        assert log.options == []
+
+
 def test_segments_of_the_dead_are_removed_and_those_of_the_living_kept(tmp_path):
     for name in ("fastrtps_00000000000000aa", "fastrtps_00000000000000bb", "fastrtps_port7001"):
         (tmp_path / name).write_bytes(b"segment")

@@ -1,11 +1,14 @@
-"""The listener: prints a line for every published face and writes them as JSON. Run it through `listener`."""
+"""The listener: shows every published face, in a terminal as a table, and writes JSON. Run it through `listener`."""
 
 import argparse
 import json
 import os
 import sys
+import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,50 +21,59 @@ from rclpy.time import Time
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.msg import FaceAttributesArray
+from facial_attributes_ros.ros.listener.display import Lines, open_display
 from facial_attributes_ros.ros.parameters import ParameterNames
 from facial_attributes_ros.ros.process import Finish
-from facial_attributes_ros.ros.records import array_record, face_line
+from facial_attributes_ros.ros.records import array_record
+from facial_attributes_ros.text import printable
 
 HINT_AFTER = 15.0
 """Seconds without a message after which the listener prints a hint."""
+REFRESH = 0.2
+"""Seconds between two drawings of the table."""
 LATENCIES = 10_000
 """Number of latencies, the last ones, that the summary uses."""
 
 
 class Listener(Node):
-    """Prints the messages on `faces`, and a summary at the end.
+    """Shows the messages on `faces`, and a summary at the end.
 
     Args:
         finish: ends the process.
         duration: seconds from the first message until the end; None for no end.
         jsonl: file for one JSON object per message; None for none.
+        show_log: print what comes on standard input above the table: what other processes log.
 
     Raises:
         UserError: the file cannot be written, or a parameter was given; the listener has none.
     """
 
-    def __init__(self, finish: Finish, duration: float | None, jsonl: Path | None) -> None:
+    def __init__(self, finish: Finish, duration: float | None, jsonl: Path | None, show_log: bool = False) -> None:
         super().__init__("listener")
         ParameterNames(self).check_overrides()
         self._finish = finish
         self._duration = duration
         self._records = _opened(jsonl)
         self._printing = True
+        self._display = open_display(sys.stdout)
         self._started = time.monotonic()
         self._first: float | None = None
         self._last = 0.0
-        self._faces_seen = True
         self._count = 0
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
         self.create_subscription(FaceAttributesArray, "faces", self._on_faces, QoSProfile(depth=10))
         # The node's own clock does not move while a recording is paused.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(0.1, self._end_after_duration, clock=self._steady)
+        self.create_timer(REFRESH, lambda: self._show(self._display.refresh), clock=self._steady)
+        if show_log:
+            threading.Thread(target=self._show_log, name="log", daemon=True).start()
         self._hint = self.create_timer(HINT_AFTER, self._give_hint, clock=self._steady)
 
     def end(self) -> None:
         """Print the summary and close the file."""
-        self._print(self.summary())
+        self._show(self._display.refresh)
+        self._show(lambda: Lines(sys.stdout).print(self.summary()))
         if self._records is not None:
             self._try(self._records.close)
 
@@ -82,11 +94,7 @@ class Listener(Node):
         latency = (self.get_clock().now() - Time.from_msg(message.header.stamp)).nanoseconds * 1e-9
         self._count += 1
         self._latencies.append(latency)
-        for face in message.faces:
-            self._print(face_line(face, latency))
-        if not message.faces and self._faces_seen:
-            self._print("no faces")
-        self._faces_seen = bool(message.faces)
+        self._show(lambda: self._display.show(message, latency))
         if self._records is not None:
             self._record(self._records, message)
 
@@ -108,12 +116,16 @@ class Listener(Node):
             self._records = None
             self.get_logger().error(f"{name} is not written any further: {error.strerror}. Printing continues.")
 
-    def _print(self, line: str) -> None:
+    def _show_log(self) -> None:
+        """Print the lines of standard input until it ends."""
+        for line in sys.stdin:
+            self._show(partial(self._display.print, printable(line.rstrip("\n"))))
+
+    def _show(self, show: Callable[[], None]) -> None:
         if not self._printing:
             return
         try:
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+            show()
         except BrokenPipeError:
             # The reader has ended (`| head`); without this the interpreter prints an error on exit.
             self._printing = False
@@ -153,4 +165,4 @@ def create(finish: Finish, options: argparse.Namespace) -> Listener:
     Raises:
         UserError: the JSON file cannot be written, or a parameter was given; the listener has none.
     """
-    return Listener(finish, options.duration, options.jsonl)
+    return Listener(finish, options.duration, options.jsonl, options.show_log)
