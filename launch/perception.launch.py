@@ -1,13 +1,14 @@
-"""Start the perception node and, if one is asked for, the camera node.
+"""Start the perception node and, if they are asked for, the camera node and the viewer.
 
 ros2 launch facial_attributes_ros perception.launch.py image_topic:=/camera/color/image_raw
-ros2 launch facial_attributes_ros perception.launch.py camera:=webcam
+ros2 launch facial_attributes_ros perception.launch.py camera:=webcam view:=true
 
 A launch file that includes this one keeps its own nodes' environment: the shared-memory profile is for ours only.
 """
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
@@ -48,6 +49,8 @@ ARGUMENTS = {
     "camera_width": ("640", "Width of that camera's frames in pixels, for a webcam and the sample."),
     "camera_height": ("480", "Height of that camera's frames in pixels, for a webcam and the sample."),
     "camera_rate": ("15.0", "Frame rate of that camera in Hz."),
+    "view": ("false", "Whether a viewer is started, which serves a live page on this machine and prints its address."),
+    "view_port": ("0", "Port of that page; 0 for a free one."),
 }
 
 
@@ -80,12 +83,19 @@ def make_nodes(context: LaunchContext) -> list[LogInfo | LifecycleNode | Node]:
         parameters=[str(params_file), clock | switch("autostart", value["autostart"]) | overrides],
         **shared,
     )
-    if not value["camera"]:
-        return [*warnings, perception]
-    source = {"source": ParameterValue(value["camera"], value_type=str)}
-    sizes = {setting.name: setting.parse(value[name]) for name, setting in SIZES.items()}
-    camera = Node(name="camera", executable="camera", parameters=[clock | source | sizes], **shared)
-    return [*warnings, perception, camera]
+    nodes = [*warnings, perception]
+    if value["camera"]:
+        source = {"source": ParameterValue(value["camera"], value_type=str)}
+        sizes = numbers("camera", value)
+        nodes.append(Node(name="camera", executable="camera", parameters=[clock | source | sizes], **shared))
+    if value["view"].lower() == "true":
+        nodes.append(Node(name="viewer", executable="viewer", parameters=[clock | numbers("view", value)], **shared))
+    return nodes
+
+
+def numbers(prefix: str, value: Mapping[str, str]) -> dict[str, float]:
+    """Return the parameters of the launch arguments that begin with a prefix and take a number."""
+    return {one.name: one.parse(value[name]) for name, one in SIZES.items() if name.startswith(f"{prefix}_")}
 
 
 def switch(name: str, given: str) -> dict[str, bool]:

@@ -14,11 +14,10 @@ from facial_attributes_ros.imaging.labels import (
     Colour,
     Label,
     Labels,
-    colour_of,
     font_height,
     outline,
 )
-from facial_attributes_ros.imaging.lettering import LINE_HEIGHT, text_mask
+from facial_attributes_ros.imaging.lettering import text_mask
 
 Pixels = NDArray[np.uint8]
 
@@ -43,11 +42,14 @@ class Annotator:
         canvas = image.copy()
         size = image.shape[1], image.shape[0]
         records = [face.to_dict() for face in faces]
-        for face in records:
+        for face, colour in zip(records, self._labels.colours(records), strict=True):
             stroke = max(round(font_height(face["box"][3], size) / _STROKE), 2)
-            _draw_box(canvas, outline(face["box"]), colour_of(face["id"]), stroke)
-        for label in self._labels.lay_out(records, size, tasks):
-            _draw_label(canvas, label)
+            _draw_box(canvas, outline(face["box"]), colour, stroke)
+        labels = self._labels.lay_out(records, size, tasks)
+        for label in labels:
+            _draw_leader(canvas, label)
+        for label in labels:
+            _draw_plate(canvas, label)
         return canvas
 
 
@@ -69,20 +71,23 @@ def _draw_box(canvas: Pixels, corners: tuple[int, int, int, int], colour: Colour
     cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), colour[::-1], stroke)
 
 
-def _draw_label(canvas: Pixels, label: Label) -> None:
+def _draw_leader(canvas: Pixels, label: Label) -> None:
     if label.leader is not None:
         stroke = max(round(label.height / _STROKE), 2)
         cv2.line(canvas, *label.leader, PLATE[::-1], stroke + 2, cv2.LINE_AA)
         cv2.line(canvas, *label.leader, label.colour[::-1], stroke, cv2.LINE_AA)
+
+
+def _draw_plate(canvas: Pixels, label: Label) -> None:
     x, y, width, height = label.box
     plate = canvas[y : y + height, x : x + width]
     plate[:] = PLATE[::-1]
     plate[:, : label.padding // 2] = label.colour[::-1]
-    step, left = round(LINE_HEIGHT * label.height), label.padding + label.padding // 2
+    left = label.padding + label.padding // 2
     for number, line in enumerate(label.lines):
         mask = text_mask(line, label.height)
-        top = label.padding // 2 + step * number
-        area = plate[top : top + step, left : left + mask.shape[1]]
+        top = label.padding // 2 + label.step * number
+        area = plate[top : top + label.step, left : left + mask.shape[1]]
         area[:] = _shades(label.colour if number == 0 else TEXT)[mask]
 
 

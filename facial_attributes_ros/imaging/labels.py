@@ -1,6 +1,6 @@
 """The labels of faces: text, size, colour and place. Annotated images and the live page draw the same ones."""
 
-import zlib
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, TASKS
-from facial_attributes_ros.imaging.lettering import LINE_HEIGHT, text_width
+from facial_attributes_ros.imaging.lettering import line_step, text_width
 from facial_attributes_ros.imaging.placement import Ints, Point, place_inside, place_labels
 from facial_attributes_ros.text import age_text, plus_minus
 
@@ -71,6 +71,11 @@ class Label:
     padding: int
     box: tuple[int, int, int, int]
     leader: tuple[Point, Point] | None
+
+    @property
+    def step(self) -> int:
+        """Distance of the lines in pixels."""
+        return line_step(self.height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +162,11 @@ _ROUNDS: Final = 3
 """How often labels are shortened to `_LAST`: with some of them, another one may lose its place."""
 
 
-def colour_of(face_id: str) -> Colour:
-    """Return the colour of a face: red, green and blue, the same for the same id."""
-    return COLOURS[zlib.crc32(face_id.encode()) % len(COLOURS)]
-
-
 class Labels:
     """Lays the labels of frames out; in a stream they stay where they are as long as they can."""
 
     def __init__(self) -> None:
+        self._colours: dict[str, int] = {}
         self._before: dict[str, Point] = {}
         self._detail, self._patience = 0, 0
 
@@ -182,12 +183,22 @@ class Labels:
         boxes = np.array([outline(face["box"]) for face in faces], np.int64)
         before = [self._last_place(face, box) for face, box in zip(faces, boxes, strict=True)]
         drafts, corners = self._placed(faces, boxes, before, size, tasks)
+        colours = self.colours(faces)
         self._before = {
             face["id"]: (corner[0] - int(box[0]), corner[1] - int(box[3]))
             for face, box, corner in zip(faces, boxes, corners, strict=True)
             if corner is not None
         }
-        return [drafts.made(k, corner, boxes[k]) for k, corner in enumerate(corners) if corner is not None]
+        return [drafts.made(k, corner, boxes[k], colours[k]) for k, corner in enumerate(corners) if corner is not None]
+
+    def colours(self, faces: Sequence[Face]) -> list[Colour]:
+        """Return the colours of a frame's faces; a face keeps its own, and a new one gets the least used."""
+        names = [face["id"] for face in faces]
+        self._colours = {name: colour for name, colour in self._colours.items() if name in names}
+        for name in names:
+            used = Counter(self._colours.values())
+            self._colours.setdefault(name, min(range(len(COLOURS)), key=lambda number: used[number]))
+        return [COLOURS[self._colours[name]] for name in names]
 
     def _placed(
         self, faces: Sequence[Face], boxes: Ints, before: list[Point | None], size: Point, tasks: Collection[str]
@@ -224,7 +235,7 @@ class _Drafts:
 
     def __init__(self, faces: Sequence[Face], details: Sequence[_Detail], tasks: Collection[str], size: Point) -> None:
         least = _least_height(size)
-        self._details, self._ids = details, [face["id"] for face in faces]
+        self._details = details
         self._lines = [tuple(detail.lines(face, tasks)) for detail, face in zip(details, faces, strict=True)]
         self._heights = [
             font_height(face["box"][3], size) if detail.height is None else round(detail.height * least)
@@ -243,12 +254,12 @@ class _Drafts:
         height, padding = self._heights[k], self._paddings[k]
         width = max(text_width(line, height) for line in self._lines[k])
         # The bar at the left of the plate is as wide as half the padding.
-        return width + 2 * padding + padding // 2, round(LINE_HEIGHT * height) * len(self._lines[k]) + padding
+        return width + 2 * padding + padding // 2, line_step(height) * len(self._lines[k]) + padding
 
-    def made(self, k: int, corner: Point, box: Ints) -> Label:
+    def made(self, k: int, corner: Point, box: Ints, colour: Colour) -> Label:
         plate = (*corner, *self.sizes[k])
         leader = _leader(plate, box)
-        return Label(k, self._lines[k], colour_of(self._ids[k]), self._heights[k], self._paddings[k], plate, leader)
+        return Label(k, self._lines[k], colour, self._heights[k], self._paddings[k], plate, leader)
 
 
 def outline(box: Sequence[float]) -> tuple[int, int, int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-LINE_HEIGHT: Final = 1.25
+_LINE_HEIGHT: Final = 1.25
 """Distance of two lines of text, in heights of the font."""
 _BASELINE: Final = 0.95
 """Where a line's letters stand, from its top, in heights of the font."""
@@ -28,6 +28,11 @@ def _font(height: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(io.BytesIO(font_file()), height, layout_engine=ImageFont.Layout.BASIC)
 
 
+def line_step(height: int) -> int:
+    """Return the distance of two lines in pixels, for a height of the font in pixels."""
+    return round(_LINE_HEIGHT * height)
+
+
 @lru_cache(maxsize=_KEPT)
 def text_width(text: str, height: int) -> int:
     """Return the width of a line in pixels, for a height of the font in pixels."""
@@ -42,7 +47,7 @@ def text_mask(text: str, height: int) -> NDArray[np.uint8]:
         text: characters that the font lacks become boxes; it has ASCII, `±`, `·` and `…`.
         height: of the font in pixels.
     """
-    image = Image.new("L", (text_width(text, height), round(LINE_HEIGHT * height)))
+    image = Image.new("L", (text_width(text, height), line_step(height)))
     ImageDraw.Draw(image).text((0, _BASELINE * height), text, fill=255, font=_font(height), anchor="ls")
     mask = np.asarray(image)
     mask.setflags(write=False)

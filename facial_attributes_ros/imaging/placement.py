@@ -49,7 +49,7 @@ def place_labels(
     corners: list[Point | None] = [None] * len(boxes)
     placed: list[tuple[int, int, int, int]] = []
     for k in np.argsort(costs, kind="stable")[::-1].tolist():
-        found = find(k, placed) if alone[k] else None
+        found = alone[k] if alone[k] is None or _is_free(alone[k][1], labels[k], placed) else find(k, placed)
         if found:
             corners[k] = found[1]
             placed.append(_rectangle(found[1], labels[k], gap))
@@ -103,6 +103,12 @@ def _near(taken: Ints, box: Ints, label: Point, limit: float) -> NDArray[np.bool
     (left, top, right, bottom), (width, height) = box.tolist(), (label[0] + limit, label[1] + limit)
     across = (taken[:, 0] <= right + width) & (taken[:, 2] >= left - width)
     return np.asarray(across & (taken[:, 1] <= bottom + height) & (taken[:, 3] >= top - height))
+
+
+def _is_free(corner: Point, label: Point, placed: Sequence[tuple[int, int, int, int]]) -> bool:
+    """Return whether a label overlaps none of the places that are taken."""
+    left, top, right, bottom = _rectangle(corner, label)
+    return all(right <= one[0] or one[2] <= left or bottom <= one[1] or one[3] <= top for one in placed)
 
 
 def _positions(last: int, wanted: list[int], taken: Ints, length: int) -> Ints:

@@ -41,8 +41,9 @@ def _parameters(form: str) -> str:
     from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
     from facial_attributes_ros.ros.parameter_pages import parameter_page, perception_yaml
     from facial_attributes_ros.ros.perception.settings import SETTINGS
+    from facial_attributes_ros.ros.viewer.settings import VIEWER_SETTINGS
 
-    return perception_yaml(SETTINGS) if form == "--yaml" else parameter_page(SETTINGS, CAMERA_SETTINGS)
+    return perception_yaml(SETTINGS) if form == "--yaml" else parameter_page(SETTINGS, CAMERA_SETTINGS, VIEWER_SETTINGS)
 
 
 if __name__ == "__main__":

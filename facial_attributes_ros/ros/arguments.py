@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
+from facial_attributes_ros.ros.viewer.settings import VIEWER_SETTINGS
+from facial_attributes_ros.setting import Setting
 
 ROS_ARGUMENTS = """\
 ROS arguments:
@@ -54,13 +56,18 @@ and activates itself unless autostart is false.""",
 
 
 def _camera() -> NodeParser:
-    width = max(len(setting.name) for setting in CAMERA_SETTINGS)
-    lines = [f"  {setting.name:{width}}  {setting.text} [{setting.default}]" for setting in CAMERA_SETTINGS]
     return NodeParser(
         "camera",
         "Publish a webcam, the sample, an image, a folder or a video on the topic image, as a camera would.",
-        "\n".join(["parameters, all read-only:", *lines]),
+        _listed(CAMERA_SETTINGS),
     )
+
+
+def _listed(settings: Sequence[Setting]) -> str:
+    """Return read-only parameters as lines of a help text."""
+    width = max(len(setting.name) for setting in settings)
+    lines = [f"  {setting.name:{width}}  {setting.text} [{setting.default}]" for setting in settings]
+    return "\n".join(["parameters, all read-only:", *lines])
 
 
 def _listener() -> NodeParser:
@@ -77,6 +84,12 @@ def _listener() -> NodeParser:
     return parser
 
 
+def _viewer() -> NodeParser:
+    return NodeParser(
+        "viewer", "Serve a live page of the running graph; the node only subscribes.", _listed(VIEWER_SETTINGS)
+    )
+
+
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not seconds > 0:
@@ -88,6 +101,7 @@ PARSERS: Final[Mapping[str, Callable[[], NodeParser]]] = {
     "perception": _perception,
     "camera": _camera,
     "listener": _listener,
+    "viewer": _viewer,
 }
 """Makes the parser of each node, by the name of the node's folder and executable."""
 

@@ -11,19 +11,22 @@ from typing import Final
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
+from facial_attributes_ros.ros.viewer.settings import VIEWER_SETTINGS
 from facial_attributes_ros.setting import Setting
 
 _YES_OR_NO: Final = ("", "true", "false", "True", "False")
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "use_sim_time": _YES_OR_NO,
     "autostart": _YES_OR_NO,
+    "view": _YES_OR_NO,
     "log_level": ("debug", "info", "warn", "error", "fatal"),
 }
 """Arguments that take one of a few words."""
 SIZES: Final[Mapping[str, Setting]] = {
-    f"camera_{setting.name}": setting for setting in CAMERA_SETTINGS if setting.name in ("width", "height", "rate")
+    **{f"camera_{one.name}": one for one in CAMERA_SETTINGS if one.name in ("width", "height", "rate")},
+    **{f"view_{one.name}": one for one in VIEWER_SETTINGS if one.name == "port"},
 }
-"""Arguments that take a number, and the camera's parameter that it is for."""
+"""Arguments that take a number, and the camera's or the viewer's parameter that it is for."""
 
 _NAME = r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
 _FORMS: Final[Mapping[str, tuple[str, str]]] = {

@@ -49,6 +49,11 @@ _CAMERA_HEAD = """\
 
 All are read-only: they are given at the start.
 """
+_VIEWER_HEAD = """\
+## The node `viewer`
+
+All are read-only. [The pages](web.md#the-live-page) says what they are for.
+"""
 _APPLIED: Final[dict[When, str]] = {"live": "at once", "configure": "configure", "start": "start"}
 
 
@@ -72,9 +77,10 @@ def perception_yaml(settings: Iterable[Setting]) -> str:
     return _YAML_HEAD + "\n".join(lines) + "\n" + _YAML_TAIL
 
 
-def parameter_page(perception: Iterable[Setting], camera: Iterable[Setting]) -> str:
+def parameter_page(perception: Iterable[Setting], camera: Iterable[Setting], viewer: Iterable[Setting]) -> str:
     """Return the page of the docs with a table for each node, as Markdown."""
-    return "\n".join([_PAGE_HEAD, _PERCEPTION_HEAD, _table(perception), "", _CAMERA_HEAD, _table(camera), ""])
+    tables = ((_PERCEPTION_HEAD, perception), (_CAMERA_HEAD, camera), (_VIEWER_HEAD, viewer))
+    return "\n".join([_PAGE_HEAD, *(part for head, settings in tables for part in (head, _table(settings), ""))])
 
 
 def _table(settings: Iterable[Setting]) -> str:

@@ -1,4 +1,4 @@
-"""Show who is in view: a camera node, the perception node and a listener on a ROS graph of their own.
+"""Show who is in view: camera, perception node, a live page and a table, on a ROS graph of their own.
 
 Sets up what is missing first. With a real ROS 2 sourced, colcon and `ros2 launch` do the same. Ctrl-C ends it.
 """
@@ -42,6 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--height", type=int, default=480, help="of the frames of a webcam and the sample, in pixels")
     parser.add_argument("--rate", type=float, default=15.0, help="frame rate in Hz")
     parser.add_argument("--model", default="small", help="name or folder of the model")
+    parser.add_argument("--no-view", dest="view", action="store_false", help="serve no live page")
+    parser.add_argument("--view-port", type=int, default=0, help="port of the live page; a free one by default")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     return parser
 
@@ -112,9 +114,10 @@ def _start_nodes(group: Group, log: RunLog, source: str, args: argparse.Namespac
     def node(name: str, *arguments: str) -> list[str]:
         return [python, "-m", "facial_attributes_ros.ros", name, *arguments]
 
-    # The slowest to get ready goes first.
     parameters = ["--ros-args", "--params-file", config, *_parameters(perception)]
     start = partial(group.start, env=env, cwd=ROOT, blocked=(signal.SIGINT, signal.SIGTERM), streams=log.of_node)
+    if args.view:
+        start("viewer", node("viewer", "--ros-args", *_parameters({"port": args.view_port})))
     start("perception node", node("perception", "--must-start", *parameters))
     start("camera", node("camera", "--ros-args", *_parameters(camera)), last=True, patience=1.0)
     listener = node("listener", *_listener_options(args), *log.options)
@@ -123,7 +126,8 @@ def _start_nodes(group: Group, log: RunLog, source: str, args: argparse.Namespac
 
 def _start_launched(group: Group, log: RunLog, source: str, args: argparse.Namespace, env: dict[str, str]) -> None:
     """Start the nodes with the launch file."""
-    options = {"model": args.model, "device": args.device}
+    view = {"view": str(args.view).lower(), "view_port": str(args.view_port)}
+    options = {"model": args.model, "device": args.device} | view
     size = {"camera_width": str(args.width), "camera_height": str(args.height), "camera_rate": str(args.rate)}
     group.start("launch", launch_arguments(source, options | size), env, ROOT, streams=log.of_node)
     listener = ["ros2", "run", "facial_attributes_ros", "listener", *_listener_options(args), *log.options]

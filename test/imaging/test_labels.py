@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, Detection, Distribution, FaceAttributes
 from facial_attributes_ros.imaging.drawing import Annotator, annotate
-from facial_attributes_ros.imaging.labels import COLOURS, PLATE, Labels, colour_of, full_lines, short_lines
+from facial_attributes_ros.imaging.labels import COLOURS, PLATE, Labels, full_lines, short_lines
 from facial_attributes_ros.imaging.lettering import text_mask, text_width
 from facial_attributes_ros.imaging.placement import place_inside, place_labels
 
@@ -204,13 +204,21 @@ def test_annotated_copies_leave_the_image_alone():
     inside, plate = drawn[110:190, 110:170], drawn[205:215, 105:112]
     assert (inside == 128).all()
     assert (plate == PLATE[::-1]).all(axis=2).any()
-    assert (drawn.reshape(-1, 3) == np.array(colour_of("f3a")[::-1])).all(axis=1).any()
+    assert (drawn.reshape(-1, 3) == np.array(COLOURS[0][::-1])).all(axis=1).any()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 300), (40, 40)])
 def test_an_image_without_room_for_labels_is_drawn_all_the_same(size):
     image = np.zeros((*size, 3), np.uint8)
     assert Annotator().draw(image, [face((0, 0, 30, 30)), face((5, 5, 60, 60), "f9")]).shape == image.shape
+
+
+def test_a_face_keeps_its_colour_and_few_faces_have_different_ones():
+    labels, faces = Labels(), records([(0, 0, 9, 9)] * 7)
+    first = labels.colours(faces)
+    assert len(set(first[:5])) == 5
+    assert labels.colours(faces[::-1]) == first[::-1]
+    assert labels.colours(faces[3:4]) == first[3:4]
 
 
 def test_colours_are_legible_on_the_plate():

@@ -28,7 +28,7 @@ def names(folder: Path, pattern: str) -> set[str]:
 
 def test_executables_launch_file_configuration_and_messages_are_where_ros_looks(prefix):
     programs = prefix / "lib" / "facial_attributes_ros"
-    assert names(programs, "*") == {"camera", "facial-attributes", "listener", "perception"}
+    assert names(programs, "*") == {"camera", "facial-attributes", "listener", "perception", "viewer"}
     assert all(os.access(program, os.X_OK) for program in programs.iterdir())
     share = prefix / "share" / "facial_attributes_ros"
     assert names(share / "config", "**/*") == names(ROOT / "config", "**/*")

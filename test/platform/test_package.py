@@ -143,7 +143,7 @@ def test_cmake_generates_every_message():
         assert f'"msg/{message.name}"' in cmake
 
 
-NODES = ("perception", "camera", "listener")
+NODES = ("perception", "camera", "listener", "viewer")
 
 
 @pytest.fixture
@@ -190,7 +190,13 @@ def test_ctrl_c_while_an_executable_imports_the_package_ends_it_without_a_word(r
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("perception", "--must-start"), ("camera", "frame_id"), ("listener", "--jsonl"), ("facial-attributes", "predict")],
+    [
+        ("perception", "--must-start"),
+        ("camera", "frame_id"),
+        ("listener", "--jsonl"),
+        ("viewer", "jpeg_quality"),
+        ("facial-attributes", "predict"),
+    ],
 )
 def test_help_is_given_at_once_where_nothing_heavy_is_imported(run_executable, name, told):
     node = name in NODES
@@ -204,7 +210,7 @@ def test_help_is_given_at_once_where_nothing_heavy_is_imported(run_executable, n
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["--help"], 0, "{perception,camera,listener}"),
+        (["--help"], 0, "{perception,camera,listener,viewer}"),
         ([], 2, "usage"),
         (["percepton"], 2, "no node percepton"),
         (["camera", "--help"], 0, "frame_id"),

@@ -71,6 +71,13 @@ def test_what_is_given_reaches_the_nodes_with_its_type(launch):
     assert [type(given[name]) for name in ("width", "rate")] == [int, float]
 
 
+def test_a_viewer_is_started_where_it_is_asked_for(launch):
+    assert len(launch(view="false")) == 1
+    _, viewer = launch(view="true", view_port="8080", namespace="robot")
+    assert (viewer.named["executable"], viewer.named["namespace"]) == ("viewer", "robot")
+    assert viewer.named["parameters"] == [{"port": 8080}]
+
+
 def test_our_nodes_alone_get_the_shared_memory_profile_by_both_of_its_names(launch):
     nodes = launch(camera="sample")
     profile = str(ROOT / "config" / "fastdds_shm.xml")
@@ -98,6 +105,7 @@ def test_small_shared_memory_is_said_and_the_profile_left_out(launch, monkeypatc
         *(("camera_height", value) for value in ("tall", "1e3", "nan")),
         *(("camera_rate", value) for value in ("fast", "nan", "inf", "-inf", "0", "-15.0", "1e9", "")),
         *(("use_sim_time", value) for value in ("maybe", "1", "yes")),
+        *(("view", "yes"), ("view_port", "70000"), ("view_port", "x")),
         ("autostart", "no"),
         *(("log_level", value) for value in ("loud", "", "warning")),
         *(("device", value) for value in ("gpu", "cuda:", "cuda:x", "CPU")),

@@ -10,6 +10,7 @@ from facial_attributes_ros.options import DetectorOptions, PipelineOptions
 from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
 from facial_attributes_ros.ros.parameter_pages import parameter_page, perception_yaml
 from facial_attributes_ros.ros.perception.settings import SETTINGS, NodeOptions, settings_from
+from facial_attributes_ros.ros.viewer.settings import VIEWER_SETTINGS
 
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +43,7 @@ def test_the_file_holds_every_parameter_at_its_default():
     ("file", "made", "form"),
     [
         (FILE, perception_yaml(SETTINGS), "--yaml"),
-        (ROOT / "docs" / "parameters.md", parameter_page(SETTINGS, CAMERA_SETTINGS), "--page"),
+        (ROOT / "docs" / "parameters.md", parameter_page(SETTINGS, CAMERA_SETTINGS, VIEWER_SETTINGS), "--page"),
     ],
     ids=["yaml", "page"],
 )
@@ -51,7 +52,7 @@ def test_the_files_are_those_that_the_settings_make(file, made, form):
     assert file.read_text() == made, f"make it again: {command}"
 
 
-@pytest.mark.parametrize("setting", [*SETTINGS, *CAMERA_SETTINGS], ids=lambda setting: setting.name)
+@pytest.mark.parametrize("setting", [*SETTINGS, *CAMERA_SETTINGS, *VIEWER_SETTINGS], ids=lambda setting: setting.name)
 def test_every_parameter_says_what_it_does_and_numbers_have_a_range(setting):
     assert setting.description.endswith(".")
     if isinstance(setting.default, int | float) and not isinstance(setting.default, bool):

@@ -1,7 +1,8 @@
 """A node of the outside world for tests: does what lines of JSON on stdin ask, and writes what it hears as JSON.
 
 `{"do": "listen", "topic": …, "kind": "pkg/Type"}`, `{"do": "publish", "topic": …, "kind": …, "fields": {…}}` (waits for
-a subscriber), `{"do": "call", "service": …, "kind": …, "fields": {…}, "tag": …}`.
+a subscriber), `{"do": "advertise", "topic": …, "kind": …}`,
+`{"do": "call", "service": …, "kind": …, "fields": {…}, "tag": …}`.
 """
 
 import importlib
@@ -49,11 +50,14 @@ class Peer(Node):
         self.heard.append(subscription)
         say(event="listening", topic=topic)
 
-    def do_publish(self, topic, kind, fields, times=1, period=0.0):
-        message_type = interface("msg", kind)
+    def do_advertise(self, topic, kind):
         if topic not in self.publishers_by_topic:
-            self.publishers_by_topic[topic] = self.create_publisher(message_type, topic, QoSProfile(depth=10))
-        publisher = self.publishers_by_topic[topic]
+            publisher = self.create_publisher(interface("msg", kind), topic, QoSProfile(depth=10))
+            self.publishers_by_topic[topic] = publisher
+
+    def do_publish(self, topic, kind, fields, times=1, period=0.0):
+        self.do_advertise(topic, kind)
+        message_type, publisher = interface("msg", kind), self.publishers_by_topic[topic]
         deadline = time.monotonic() + DEADLINE
         while not publisher.get_subscription_count() and time.monotonic() < deadline:
             time.sleep(0.02)
