@@ -13,7 +13,7 @@ PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile
 NO_ROS_TESTS = test --ignore=test/platform
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-oldest lint lock wheelhouse clean
+.PHONY: help run web setup test test-oldest test-web lint lock wheelhouse clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,11 @@ help: ## say what there is
 run: ## show the faces of the webcam or, without one, of sample photographs; ARGS="--help" lists the options
 	@sh scripts/setup/find_python.sh --check "$(PYTHON)"
 	@$(PY) scripts/setup/run.py $(ARGS)
+
+web: ## open the demonstrator: faces of images, videos and the webcam, in a browser; ARGS="--help" lists the options
+	@sh scripts/setup/find_python.sh --check "$(PYTHON)"
+	@$(PY) scripts/setup/set_up.py --to-run
+	@.venv/bin/facial-attributes web $(ARGS)
 
 setup: ## install everything into .venv and build the messages
 	@sh scripts/setup/find_python.sh --check "$(PYTHON)"
@@ -33,6 +38,9 @@ test: setup ## run the tests; ARGS="test/vision -k crop" runs some of them
 test-oldest: setup ## run the tests that need no ROS with the oldest supported versions
 	@$(PY) scripts/setup/set_up.py --oldest
 	.venv-oldest/bin/python -m pytest $(PARALLEL) $(NO_ROS_TESTS) $(ARGS)
+
+test-web: setup ## run the tests of the pages in Chromium (Debian and Ubuntu: apt-get install chromium)
+	TEST_WEB=required $(ROS) python -m pytest test/web $(ARGS)
 
 lint: setup ## check the code with ruff and mypy
 	.venv/bin/ruff check .

@@ -135,6 +135,10 @@ class TrackingOptions(_Checked):
     )
 
 
+RECORDED: Final = TrackingOptions(birth_score=0.6)
+"""For video files, where nobody waits for the first frames: a face is tracked from a lower score on."""
+
+
 @dataclass(frozen=True, slots=True)
 class FusionOptions(_Checked):
     """How the estimates of one track are fused."""

@@ -23,7 +23,7 @@ EXTRAS: Final = {
     "train": ("jinja2", "markdown", "matplotlib", "pydantic", "tensorboard"),
     "export": ("onnxscript",),
     "sample": ("skimage",),
-    "web": ("starlette", "uvicorn", "websockets"),
+    "web": ("jinja2", "starlette", "uvicorn", "websockets"),
 }
 """Modules that each extra of pyproject.toml brings."""
 
@@ -78,6 +78,17 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def port_number(text: str) -> int:
+    """Return an option's value as the number of a port.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no such number.
+    """
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 65535, not {text}")
+    return int(text)
+
+
 def whole_numbers(text: str) -> tuple[int, ...]:
     """Return an option's value as whole numbers from 1 on, which commas separate.
 
@@ -118,7 +129,7 @@ def missing_package(error: ModuleNotFoundError, subcommand: str) -> UserError | 
     extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
     if extra is None:
         return None
-    extra = "train" if subcommand in TRAINING else extra
+    extra = "train" if subcommand in TRAINING else "web" if subcommand == "web" else extra
     return UserError(f"{subcommand} needs {package}, which is not installed: pip install '.[{extra}]'.")
 
 

@@ -23,7 +23,7 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.privacy import keep_to_own_cache
 from facial_attributes_ros.text import printable
 
-SUBCOMMANDS = ("predict", "evaluate", "prepare", "train", "compare", "info", "bench", "export", "import")
+SUBCOMMANDS = ("predict", "evaluate", "prepare", "train", "compare", "info", "bench", "export", "import", "web")
 
 
 def build_parser() -> argparse.ArgumentParser:

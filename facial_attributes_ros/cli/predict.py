@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 HELP = "estimate age, gender and emotion of the faces in images, folders and videos, as JSON lines"
 
-SCORE = 0.6
-"""Lowest detector score of a face that is listed."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this subcommand."""
@@ -71,14 +68,14 @@ def run(args: argparse.Namespace) -> int:
     from facial_attributes_ros.imaging import formats
     from facial_attributes_ros.imaging.decoder import VIDEO_SUFFIXES
     from facial_attributes_ros.models.registry import check_tasks
-    from facial_attributes_ros.options import PipelineOptions, TrackingOptions
+    from facial_attributes_ros.options import RECORDED, PipelineOptions
     from facial_attributes_ros.pipeline import FramePipeline
 
     files = files_of(args.paths, formats.SUFFIXES | VIDEO_SUFFIXES, "images or videos")
     detector = load_detector(args.detector)
     engine = load_engine(args.model, args.device, args.engine)
     tasks = check_tasks(engine.spec, args.tasks)
-    options = PipelineOptions(tasks=tasks, tracking=TrackingOptions(birth_score=SCORE))
+    options = PipelineOptions(tasks=tasks, tracking=RECORDED)
     pipeline = FramePipeline(detector, engine, options)
     with output_file(args.out) as output, AnnotatedCopies(args.annotate, args.paths, tasks) as copies:
         read = 0

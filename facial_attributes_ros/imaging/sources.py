@@ -131,6 +131,18 @@ def video_rate(path: Path) -> float:
     return rate
 
 
+def video_size(path: Path) -> tuple[int, int]:
+    """Return width and height in pixels in a video file's header; no frame is decoded.
+
+    Raises:
+        UserError: the file is missing or unreadable.
+    """
+    capture = _open_video(path)
+    size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    capture.release()
+    return size
+
+
 def frame_count(path: Path) -> int:
     """Return the number of frames in a video file's header, 1 if there is none or the file cannot be read."""
     try:

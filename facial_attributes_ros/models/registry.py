@@ -55,6 +55,15 @@ def model_folder(name_or_path: str | Path) -> Path:
     raise UserError(f"There is no model {text!r}: give {', '.join(NAMES)}, or a folder with {SPEC_FILE}{hint}.")
 
 
+def listed_models() -> list[str]:
+    """Return the names of `NAMES`, and the model folders inside the folder FACIAL_ATTRIBUTES_MODELS."""
+    chosen = os.environ.get("FACIAL_ATTRIBUTES_MODELS")
+    if not chosen:
+        return list(NAMES)
+    found = sorted(path.parent for path in expanded(chosen).glob(f"*/{SPEC_FILE}"))
+    return [*NAMES, *(str(folder) for folder in found if folder.name not in NAMES)]
+
+
 def is_shipped(folder: Path) -> bool:
     """Return True if a folder, resolved, is one of the models that come with the package."""
     return folder.is_relative_to(_PACKAGED.resolve())

@@ -3,8 +3,8 @@
 Each page is a `Part`: a template inside the common frame, and the routes that its script talks to.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,14 +31,14 @@ class Part:
         name: its path is `/name`; its template is `name.html`, and its script `name.js` in `static/`.
         title: in the navigation and in the title of the window.
         routes: what the script talks to, below `/name`.
-        facts: further values for the template.
+        facts: returns further values for the template, whenever the page is opened.
         listed: whether the navigation shows it.
     """
 
     name: str
     title: str
     routes: Sequence[BaseRoute] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Callable[[], Mapping[str, Any]] = dict
     listed: bool = True
 
 
@@ -78,6 +78,6 @@ _ENVIRONMENT: Final = Environment(
 
 def _page(part: Part, navigation: Sequence[Part]) -> Any:
     async def page(_: Request) -> Response:
-        return HTMLResponse(render(f"{part.name}.html", part=part, navigation=navigation, **part.facts))
+        return HTMLResponse(render(f"{part.name}.html", part=part, navigation=navigation, **part.facts()))
 
     return page

@@ -75,10 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the set-up; return 0, 1 when it could not be done, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--oldest", action="store_true", help="make the environment of the oldest versions only")
+    parser.add_argument("--to-run", action="store_true", help="install only what running needs")
     args = parser.parse_args(argv)
     quiet_start.interrupt_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
-        set_up(args.oldest)
+        set_up(args.oldest, args.to_run)
     except SetUpError as error:
         say(str(error))
         return 1

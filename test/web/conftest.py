@@ -28,7 +28,7 @@ class Client:
         connection = http.client.HTTPConnection("127.0.0.1", self.address.port, timeout=20)
         connection.request(method, path, body, {"Host": self.host, **_names(headers)})
         response = connection.getresponse()
-        response.text = response.read().decode()
+        response.text = response.read().decode(errors="replace")
         connection.close()
         return response
 

@@ -1,0 +1,156 @@
+"""From the bytes of an image to what the page shows of its faces."""
+
+import base64
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, Distribution, FaceAttributes, image_dict
+from facial_attributes_ros.imaging.crop import crop_face
+from facial_attributes_ros.imaging.decoder import decode_image
+from facial_attributes_ros.imaging.drawing import Annotator, annotate
+from facial_attributes_ros.models.spec import ModelSpec
+from facial_attributes_ros.options import PipelineOptions
+from facial_attributes_ros.pipeline import FramePipeline
+from facial_attributes_ros.web.demonstrator.models import Parts
+from facial_attributes_ros.web.demonstrator.tables import csv_table, json_lines
+
+Image = NDArray[np.uint8]
+
+MAX_BYTES: Final = 40 << 20
+"""Largest image file in bytes."""
+MAX_PIXELS: Final = 50_000_000
+"""Largest image in pixels."""
+MAX_FRAME_PIXELS: Final = 2_100_000
+"""Largest frame of a webcam in pixels."""
+FRAME_SIDE: Final = 640
+"""Longest side in pixels of the frames that a page sends."""
+_SHOWN: Final = 1600
+"""Longest side in pixels of the annotated image in the page."""
+_CROP: Final = 96
+"""Side in pixels of the crops of faces in the page."""
+_CROP_MARGIN: Final = 0.2
+_KEYS: Final = {AGE: "age_group", GENDER: "gender", EMOTION: "emotion"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A message for the page, and the files that follow it.
+
+    Attributes:
+        message: a JSON object.
+        files: contents, in the order in which the message names them in `files`.
+    """
+
+    message: dict[str, Any]
+    files: tuple[bytes, ...] = ()
+
+
+def still_answer(parts: Parts, data: bytes, name: str) -> Answer:
+    """Return the faces of an image file.
+
+    Args:
+        parts: estimate them.
+        data: the file.
+        name: of the file, for errors and for the JSON.
+
+    Raises:
+        UserError: the file is not a whole image within the limits, or the model failed.
+    """
+    image = decode_image(data, name, MAX_PIXELS)
+    faces = FramePipeline(parts.detector, parts.engine).still(image)
+    spec = parts.engine.spec
+    height, width = image.shape[:2]
+    document = image_dict([face.to_dict() for face in faces], width, height, spec.name, path=name)
+    document |= {"model_version": spec.version, "model_hash": spec.short_hash}
+    message = {
+        "type": "image",
+        "files": ["annotated", "json", "csv"],
+        "width": width,
+        "height": height,
+        "faces": face_records(image, faces, spec.tasks),
+    }
+    texts = json_lines([document]), csv_table([document])
+    return Answer(message, (shown(annotate(image, faces, spec.tasks)), *(text.encode() for text in texts)))
+
+
+def face_records(image: Image, faces: Sequence[FaceAttributes], tasks: Collection[str]) -> list[dict[str, Any]]:
+    """Return the JSON forms of faces, each with its crop and with a sentence for every label that is unknown."""
+    return [face.to_dict() | {"crop": crop_url(image, face), "unknown": reasons(face, tasks)} for face in faces]
+
+
+def reasons(face: FaceAttributes, tasks: Collection[str]) -> dict[str, str]:
+    """Return a sentence for every label of a face that is unknown, by its key in JSON."""
+    distributions = {AGE: face.age_group, GENDER: face.gender, EMOTION: face.emotion}
+    return {
+        _KEYS[task]: _reason(face, distribution, task in tasks)
+        for task, distribution in distributions.items()
+        if distribution.label is None
+    }
+
+
+def _reason(face: FaceAttributes, distribution: Distribution, runs: bool) -> str:
+    if not runs:
+        return "The model does not estimate this."
+    if not face.observations:
+        return "Not estimated yet."
+    if distribution.task == AGE:
+        return "the age is too uncertain for one group"
+    if distribution.threshold >= 1:
+        return "Not confident enough for a face of this age in this view."
+    found, needed = 100 * distribution.confidence, 100 * distribution.threshold
+    return f"{found:.0f} % is less than the {needed:.0f} % that a label needs."
+
+
+def crop_url(image: Image, face: FaceAttributes) -> str:
+    """Return the crop of a face as the address of an image, which holds the image itself."""
+    crop = crop_face(image, face.detection.box, _CROP, _CROP_MARGIN)
+    return "data:image/jpeg;base64," + base64.b64encode(_jpeg(crop, 80)).decode()
+
+
+def shown(image: Image, longest: int = _SHOWN) -> bytes:
+    """Return an image as a JPEG file for the page, scaled down to a longest side in pixels."""
+    return _jpeg(scaled_down(image, longest), 88)
+
+
+def scaled_down(image: Image, longest: int) -> Image:
+    """Return an image whose longest side has no more pixels than a limit."""
+    scale = longest / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _jpeg(image: Image, quality: int) -> bytes:
+    return bytes(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1])
+
+
+class Stream:
+    """The frames of a visitor's webcam: faces are tracked, and their estimates fused over time."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Begin without faces."""
+        self._spec: ModelSpec = parts.engine.spec
+        self._pipeline = FramePipeline(parts.detector, parts.engine, PipelineOptions(tasks=self._spec.tasks))
+        self._annotator = Annotator()
+
+    def answer(self, data: bytes, stamp: float) -> Answer:
+        """Return the faces of the next frame.
+
+        Args:
+            data: the frame as an image file.
+            stamp: its time in seconds.
+
+        Raises:
+            UserError: the data is not an image, or the model failed.
+        """
+        image = decode_image(data, "The frame", MAX_FRAME_PIXELS)
+        result = self._pipeline.process(image, stamp)
+        records = face_records(image, result.faces, self._spec.tasks)
+        message = {"type": "frame", "files": ["annotated"], "faces": records}
+        return Answer(message, (shown(self._annotator.draw(image, result.faces, self._spec.tasks)),))
