@@ -30,8 +30,8 @@ def live_part(hub: Hub) -> Part:
             with contextlib.suppress(asyncio.CancelledError):
                 await sending
 
-    facts = {"plate": _css(PLATE), "text": _css(TEXT)}
-    return Part("live", "Live", routes=[WebSocketRoute("/ws", connect)], facts=facts)
+    colours = {"plate": _css(PLATE), "text": _css(TEXT)}
+    return Part("live", "Live", routes=[WebSocketRoute("/ws", connect)], facts=lambda: colours)
 
 
 async def _receive(socket: WebSocket, hub: Hub, client: Client) -> None:
