@@ -64,11 +64,14 @@ class Detection:
         score: confidence of the detector, 0 to 1.
         landmarks: float32 (5, 2): x, y in pixels of right eye, left eye, nose, right and left mouth corner (the
             person's own right and left); NaN if the detector has none.
+        held: seconds since it was found; above 0 if the tracker predicts where it is now, as a whole: the landmarks
+            keep their places in the box.
     """
 
     box: NDArray[np.float32]
     score: float
     landmarks: NDArray[np.float32] = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
+    held: float = 0.0
 
     def __repr__(self) -> str:
         """Return box and score, rounded."""

@@ -20,7 +20,7 @@ FLOORS = {
         {"options"},
         {"imaging"},
         {"models"},
-        {"detection", "engines", "fusion", "tracking"},
+        {"detection", "engines", "fusion", "geometry", "tracking"},
         {"scheduler"},
         {"pipeline"},
         {"web"},
@@ -129,6 +129,7 @@ def test_the_training_module_is_imported_inside_functions():
 
 def test_only_the_nodes_and_their_benchmarks_import_ros():
     wanted = ("rclpy", "rcl_interfaces", "lifecycle_msgs", "sensor_msgs", "diagnostic_msgs", "hri_msgs")
+    wanted += ("geometry_msgs", "tf2_msgs")
     found = {place(module) for module in modules() if any(name.split(".")[0] in wanted for name in all_imports(module))}
     assert found <= {(LIBRARY, "ros"), (LIBRARY, "bench")}
 

@@ -24,6 +24,13 @@ def upright_image(image: NDArray[np.uint8], mounting: str) -> NDArray[np.uint8]:
     return image if mounting == UPRIGHT else np.asarray(cv2.rotate(image, _TURNS[mounting]), np.uint8)
 
 
+def down_direction(mounting: str) -> tuple[float, float, float]:
+    """Return the direction that is down in the upright image, in the camera's optical frame (x right, y down)."""
+    origin, below = _turned_back(np.array([[0, 0], [0, 1]], np.float32), mounting, 0, 0)
+    x, y = below - origin
+    return float(x), float(y), 0.0
+
+
 def in_camera_image(detection: Detection, mounting: str, width: int, height: int) -> Detection:
     """Return a detection of the upright image in the pixels of the image as the camera gives it.
 
@@ -44,6 +51,8 @@ def in_camera_image(detection: Detection, mounting: str, width: int, height: int
 def _turned_back(points: NDArray[np.float32], mounting: str, width: int, height: int) -> NDArray[np.float32]:
     """Return points (N, 2) of the upright image in the camera's image, float32 (N, 2)."""
     x, y = points[:, 0], points[:, 1]
+    if mounting == UPRIGHT:
+        return points
     if mounting == "upside_down":
         turned = (width - x, height - y)
     elif mounting == "clockwise":

@@ -1,16 +1,23 @@
 """Converts results to messages."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, Transform, TransformStamped, Vector3
 from sensor_msgs.msg import RegionOfInterest
+from std_msgs.msg import Header
 from typing_extensions import Self
 
 from facial_attributes_ros.attributes import FaceAttributes
+from facial_attributes_ros.geometry.pose import FacePose, quaternion
 from facial_attributes_ros.msg import FaceAttributes as FaceMessage
 from facial_attributes_ros.msg import FaceAttributesArray
+from facial_attributes_ros.msg import FacePose as PoseMessage
+
+GAZE: Final = (-0.5, 0.5, -0.5, 0.5)
+"""Quaternion of an optical frame (x right, y down, z ahead) in a frame with x ahead, y to the left, z up."""
 
 
 class FrameTime(float):
@@ -69,6 +76,68 @@ def _face_message(face: FaceAttributes, size: tuple[int, int]) -> FaceMessage:
         observations=face.observations,
         updated=face.updated.stamp if isinstance(face.updated, FrameTime) else time_message(face.updated),
     )
+
+
+def pose_message(pose: FacePose) -> PoseMessage:
+    """Return the `FacePose` message of one face."""
+    source = PoseMessage.DISTANCE_UNKNOWN
+    if np.isfinite(pose.distance):
+        source = PoseMessage.DISTANCE_FROM_DEPTH if pose.from_depth else PoseMessage.DISTANCE_FROM_FACE_SIZE
+    names = ("yaw", "pitch", "roll")
+    angles = {name: float(value) for name, value in zip(names, pose.angles, strict=True)}
+    deviations = {f"{name}_stddev": float(value) for name, value in zip(names, pose.angles_stddev, strict=True)}
+    return PoseMessage(
+        id=pose.id,
+        bearing=_xyz(Vector3, pose.bearing),
+        distance_source=source,
+        distance=float(pose.distance),
+        distance_stddev=float(pose.distance_stddev),
+        orientation=_orientation(pose),
+        **angles,
+        **deviations,
+        facing=float(pose.facing),
+        held=float(pose.held),
+    )
+
+
+def pose_array_message(header: Any, poses: Sequence[FacePose]) -> PoseArray:
+    """Return the `PoseArray` of the faces whose distance and orientation are known; RViz draws their x axes.
+
+    Args:
+        header: of the image; copied by reference.
+        poses: of the faces of one image.
+    """
+    known = [pose for pose in poses if pose.placed]
+    shown = [Pose(position=_xyz(Point, pose.position), orientation=_orientation(pose)) for pose in known]
+    return PoseArray(header=header, poses=shown)
+
+
+def transform_messages(header: Any, pose: FacePose) -> Iterator[TransformStamped]:
+    """Yield the frames `face_<id>` and `gaze_<id>` of REP-155; none if distance or orientation is not known.
+
+    Args:
+        header: of the image; the parent of `face_<id>` is its frame.
+        pose: of the face.
+    """
+    if not pose.placed:
+        return
+    face = f"face_{pose.id}"
+    place = Transform(translation=_xyz(Vector3, pose.position), rotation=_orientation(pose))
+    yield TransformStamped(header=header, child_frame_id=face, transform=place)
+    # The eyes are not measured: the gaze is where the head points.
+    ahead = Transform(rotation=Quaternion(**dict(zip("xyzw", GAZE, strict=True))))
+    parent = Header(stamp=header.stamp, frame_id=face)
+    yield TransformStamped(header=parent, child_frame_id=f"gaze_{pose.id}", transform=ahead)
+
+
+def _orientation(pose: FacePose) -> Quaternion:
+    values = (float(value) for value in quaternion(pose.rotation))
+    return Quaternion(**dict(zip("xyzw", values, strict=True)))
+
+
+def _xyz(kind: Any, values: np.typing.ArrayLike) -> Any:
+    x, y, z = (float(value) for value in np.asarray(values))
+    return kind(x=x, y=y, z=z)
 
 
 def time_message(seconds: float) -> Time:

@@ -28,6 +28,21 @@ def compressed_twin(node: Node, topic: str) -> str:
     return f"{node.resolve_topic_name(topic)}/compressed"
 
 
+def camera_info_topic(node: Node, image_topic: str) -> str:
+    """Return the name of the topic with the calibration of a camera, as image_transport finds it.
+
+    It is the neighbour of the image topic; a remapping of `camera_info` takes precedence.
+
+    Args:
+        node: whose remappings apply.
+        image_topic: of the images, resolved, raw or compressed.
+    """
+    own = "camera_info"
+    if node.resolve_topic_name(own) != node.resolve_topic_name(own, only_expand=True):
+        return own
+    return f"{image_topic.removesuffix('/compressed').rpartition('/')[0]}/{own}"
+
+
 def qos_parameters(node: Node, kind: str, topics: Iterable[str]) -> list[str]:
     """Return the names of the `qos_overrides` parameters of topics, declared or not yet.
 

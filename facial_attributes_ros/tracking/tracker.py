@@ -210,11 +210,12 @@ def _leaps(candidate: _Candidate, boxes: NDArray[np.float32]) -> _Costs:
 
 def _view(candidate: _Candidate, stamp: float) -> Track:
     detected = candidate.last_seen == stamp
-    detection = candidate.detection if detected else _predicted(candidate)
+    detection = candidate.detection if detected else _predicted(candidate, stamp)
     return Track(candidate.id, detection, candidate.born, detected)
 
 
-def _predicted(candidate: _Candidate) -> Detection:
+def _predicted(candidate: _Candidate, stamp: float) -> Detection:
     old, box = candidate.detection, candidate.motion.box
     stretch = box[2:] / old.box[2:]
-    return replace(old, box=box, landmarks=(old.landmarks - old.box[:2]) * stretch + box[:2])
+    landmarks = (old.landmarks - old.box[:2]) * stretch + box[:2]
+    return replace(old, box=box, landmarks=landmarks, held=stamp - candidate.last_seen)

@@ -1,4 +1,4 @@
-"""What exists while the node is active: a subscription to images, and a worker that processes the newest one."""
+"""What exists while the node is active: subscriptions to images and calibrations, and a worker for the newest image."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,12 +11,13 @@ from typing_extensions import Self
 from facial_attributes_ros.ros.managed import ManagedNode
 from facial_attributes_ros.ros.perception.configured import Configured
 from facial_attributes_ros.ros.perception.frames import STEADY, Frames
+from facial_attributes_ros.ros.perception.places import Places
 from facial_attributes_ros.ros.perception.statistics import Statistics
 from facial_attributes_ros.ros.perception.worker import NewestWorker
 from facial_attributes_ros.ros.topics import NEWEST_IMAGE, compressed_twin
 
 WATCH: Final = 0.25
-"""Seconds between two checks whether the faces of the last frame are gone."""
+"""Seconds between two checks whether the faces of the last frame are gone, and whether poses are wanted."""
 
 
 class Active:
@@ -26,8 +27,11 @@ class Active:
         topic: name of the topic of the images.
     """
 
-    def __init__(self, node: ManagedNode, topic: str, worker: NewestWorker[Any], opened: ExitStack) -> None:
+    def __init__(
+        self, node: ManagedNode, topic: str, worker: NewestWorker[Any], places: Places, opened: ExitStack
+    ) -> None:
         self.topic = topic
+        self._places = places
         self._node, self._worker, self._opened = node, worker, opened
 
     @classmethod
@@ -39,7 +43,9 @@ class Active:
             configured: the pipeline and the publishers.
             statistics: counts what happens.
         """
-        frames = Frames(node, configured, statistics)
+        topic = node.resolve_topic_name(_image_topic(node, configured.settings.node.image_transport))
+        places = Places(node, configured, topic)
+        frames = Frames(node, configured, statistics, places)
         worker = NewestWorker(
             frames.process,
             dropped=lambda: statistics.count("dropped"),
@@ -52,18 +58,28 @@ class Active:
             if not frames.closed:  # else of a subscription that could not be destroyed
                 worker.offer(frames.received(message))
 
+        def watch() -> None:
+            frames.close_lists_without_frames()
+            places.follow()
+
         statistics.restart()
         with ExitStack() as opened:  # closed in the opposite order, every part even if another fails
             opened.callback(configured.info.deactivated)
             opened.callback(frames.close)
             worker.start()
             opened.callback(worker.stop, 0.0)
-            timer = node.create_timer(WATCH, frames.close_lists_without_frames, clock=STEADY)
+            opened.callback(places.close)
+            timer = node.create_timer(WATCH, watch, clock=STEADY)
             opened.callback(node.destroy_timer, timer)
             subscription = _subscribe(node, configured.settings.node.image_transport, offer)
             opened.callback(node.destroy_subscription, subscription)
-            configured.info.activated(subscription.topic_name)
-            return cls(node, str(subscription.topic_name), worker, opened.pop_all())
+            configured.info.activated(topic)
+            return cls(node, topic, worker, places, opened.pop_all())
+
+    @property
+    def poses_problem(self) -> str:
+        """Why no poses are published although somebody subscribes to them, a sentence; else empty."""
+        return self._places.problem
 
     def close(self, timeout: float) -> None:
         """Unsubscribe, stop the worker, and publish that no face is in view any more.
@@ -76,11 +92,14 @@ class Active:
                 self._node.get_logger().warning("The image in work does not come to an end: going on without it.")
 
 
+def _image_topic(node: ManagedNode, transport: str) -> str:
+    return compressed_twin(node, "image") if transport == "compressed" else "image"
+
+
 def _subscribe(node: ManagedNode, transport: str, callback: Callable[[Any], None]) -> Any:
-    compressed = transport == "compressed"
     return node.create_subscription(
-        CompressedImage if compressed else Image,
-        compressed_twin(node, "image") if compressed else "image",
+        CompressedImage if transport == "compressed" else Image,
+        _image_topic(node, transport),
         callback,
         NEWEST_IMAGE,
         qos_overriding_options=QoSOverridingOptions.with_default_policies(),

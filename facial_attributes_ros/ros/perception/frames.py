@@ -14,6 +14,7 @@ from facial_attributes_ros.ros.conversion import ConversionError
 from facial_attributes_ros.ros.managed import ManagedNode
 from facial_attributes_ros.ros.messages import FrameTime
 from facial_attributes_ros.ros.perception.configured import Configured
+from facial_attributes_ros.ros.perception.places import Places
 from facial_attributes_ros.ros.perception.statistics import Statistics
 from facial_attributes_ros.ros.perception.stream import ArrivalOrder, Presence
 
@@ -28,10 +29,11 @@ THROTTLED: Final = {"throttle_duration_sec": LOG_PERIOD, "throttle_time_source_t
 class Frames:
     """Takes each image through the pipeline and publishes the result; works in the worker's thread."""
 
-    def __init__(self, node: ManagedNode, configured: Configured, statistics: Statistics) -> None:
+    def __init__(self, node: ManagedNode, configured: Configured, statistics: Statistics, places: Places) -> None:
         self._node, self._log, self._clock = node, node.get_logger(), node.get_clock()
         self._configured = configured
         self._statistics = statistics
+        self._places = places
         self._order, self._presence = ArrivalOrder(), Presence()
         # Held to publish. A worker that did not stop in time finds `closed` set when it comes to its end.
         self._publishing = threading.Lock()
@@ -75,6 +77,7 @@ class Frames:
                 return
             configured.info.image_received(header.frame_id)
             outputs.publish_attributes(header, image, result)
+            self._places.publish(header, (image.shape[1], image.shape[0]), result.faces)
             self._presence.frame(time.monotonic())
             latency = self._clock.now().nanoseconds * 1e-9 - stamp
             self._statistics.published(len(result.faces), latency, result.timings)

@@ -37,6 +37,7 @@ class Situation:
         clock_still: seconds for which the node's clock has not moved.
         topic: of the images.
         unused_gpu: why the machine's GPU is not used, a sentence; empty if it is, or if there is none.
+        poses_problem: why no poses are published although somebody subscribes to them, a sentence; else empty.
     """
 
     state: str
@@ -46,6 +47,7 @@ class Situation:
     clock_still: float = 0.0
     topic: str = "/image"
     unused_gpu: str = ""
+    poses_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,10 @@ def _gpu(_: Report, situation: Situation) -> Finding | None:
     return (WARN, situation.unused_gpu) if situation.unused_gpu else None
 
 
+def _poses(_: Report, situation: Situation) -> Finding | None:
+    return (WARN, situation.poses_problem) if situation.poses_problem else None
+
+
 _RULES: Final[tuple[Callable[[Report, Situation], Finding | None], ...]] = (
     _clock,
     _stamps,
@@ -202,6 +208,7 @@ _RULES: Final[tuple[Callable[[Report, Situation], Finding | None], ...]] = (
     _invalid,
     _latency,
     _losses,
+    _poses,
     _gpu,
 )
 

@@ -112,6 +112,7 @@ class Perception(ManagedNode):
             clock_still=clock_still,
             topic="/image" if self._active is None else self._active.topic,
             unused_gpu="" if self._configured is None else self._configured.unused_gpu,
+            poses_problem="" if self._active is None else self._active.poses_problem,
         )
 
     def _about(self) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Everything that the perception node publishes for a frame: attributes, annotated images, REP-155 topics."""
+"""Everything that the perception node publishes for a frame: attributes, poses, annotated images, REP-155 topics."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,12 +16,13 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from typing_extensions import Self
 
-from facial_attributes_ros.attributes import FaceAttributes
+from facial_attributes_ros.attributes import AGE, FaceAttributes
 from facial_attributes_ros.imaging.drawing import Annotator
 from facial_attributes_ros.msg import FaceAttributesArray
 from facial_attributes_ros.pipeline import FrameResult
 from facial_attributes_ros.ros.conversion import bgr_fields, jpeg_bytes
 from facial_attributes_ros.ros.messages import faces_message, shifted
+from facial_attributes_ros.ros.perception.poses import PosePublishers
 from facial_attributes_ros.ros.perception.rep155.faces import HriPublisher, load_hri_messages
 from facial_attributes_ros.ros.perception.settings import Settings
 from facial_attributes_ros.ros.topics import compressed_twin
@@ -45,6 +46,7 @@ class Outputs:
 
     Attributes:
         settings: tasks and the quality of images; may be set anew at any time.
+        poses: the publishers of poses.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class Outputs:
         model: str,
         publishers: Sequence[Any],
         hri: Sequence[HriPublisher],
+        poses: PosePublishers,
         opened: ExitStack,
     ) -> None:
         self.settings = settings
         self._node, self._model = node, model
         self._faces, self._image, self._compressed = publishers
         self._hri = hri
+        self.poses = poses
         self._opened = opened
         self._annotator = Annotator()
         self._last: _Frame | None = None  # None: no frame since the lists were closed
@@ -74,7 +78,7 @@ class Outputs:
             model: name of the model.
 
         Raises:
-            UserError: the parameter rep155 is always, but hri_msgs is not installed.
+            UserError: the parameter rep155 is always, but hri_msgs is not installed; or pose.tf, but tf2_msgs is not.
         """
         topics = (
             (FaceAttributesArray, "faces", FACES_DEPTH),
@@ -95,7 +99,9 @@ class Outputs:
             hri = [] if hri_messages is None else [HriPublisher(node, hri_messages, settings.pipeline.tasks)]
             for publisher in hri:
                 opened.callback(publisher.close)
-            return cls(node, settings, model, publishers, hri, opened.pop_all())
+            poses = PosePublishers(node, settings.pose.tf)
+            opened.callback(poses.close)
+            return cls(node, settings, model, publishers, hri, poses, opened.pop_all())
 
     def close(self) -> None:
         """Destroy all publishers, once the last lists are acknowledged."""
@@ -108,6 +114,8 @@ class Outputs:
         if any(publisher.get_subscription_count() for publisher in (self._faces, self._image, self._compressed)):
             return on
         wanted = {task for hri in self._hri for task in hri.wanted_tasks()}
+        if self.poses.wanted():  # the size of a head follows from the age
+            wanted.add(AGE)
         return tuple(task for task in on if task in wanted)
 
     def publish_attributes(self, header: Any, image: NDArray[np.uint8], result: FrameResult) -> None:
@@ -152,5 +160,6 @@ class Outputs:
         passed = max((self._node.get_clock().now() - last.published).nanoseconds, 1)
         header = Header(frame_id=last.header.frame_id, stamp=shifted(last.header.stamp, passed))
         self._faces.publish(faces_message(self._model, header, last.size, []))
+        self.poses.close_lists(header)
         for hri in self._hri:
             hri.forget(header)

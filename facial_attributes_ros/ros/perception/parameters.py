@@ -10,7 +10,7 @@ from rclpy.parameter import Parameter
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.parameters import ParameterNames, declare
 from facial_attributes_ros.ros.perception.settings import SETTINGS, Settings, settings_from
-from facial_attributes_ros.ros.topics import compressed_twin, qos_parameters
+from facial_attributes_ros.ros.topics import camera_info_topic, compressed_twin, qos_parameters
 
 _NAMES = frozenset(setting.name for setting in SETTINGS)
 _DEFAULTS: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
@@ -74,6 +74,8 @@ class ParameterTable:
 
 
 def _qos_parameters(node: Node) -> list[str]:
-    """Return the names of the parameters that the publishers and the subscription will declare."""
+    """Return the names of the parameters that the publishers and the subscriptions will declare."""
     images, annotated = ("image", compressed_twin(node, "image")), ("faces/image", compressed_twin(node, "faces/image"))
-    return qos_parameters(node, "subscription", images) + qos_parameters(node, "publisher", ("faces", *annotated))
+    calibration = camera_info_topic(node, node.resolve_topic_name("image"))
+    heard, published = (*images, calibration, "depth"), ("faces", *annotated, "faces/pose", "faces/pose_array", "/tf")
+    return qos_parameters(node, "subscription", heard) + qos_parameters(node, "publisher", published)

@@ -82,6 +82,39 @@ class DebugOptions:
     jpeg_quality: int = setting(80, "JPEG quality of faces/image/compressed.", low=1, high=100)
 
 
+@dataclass(frozen=True, slots=True)
+class PoseOptions:
+    """Where faces are and where heads point; computed only while somebody subscribes."""
+
+    group: ClassVar[str] = "pose"
+
+    tf: str = setting(
+        "auto",
+        "Whether the frames face_<id> and gaze_<id> are broadcast on /tf; auto does if tf2_msgs is installed.",
+        choices=("auto", "always", "never"),
+        when="configure",
+    )
+    rectified: str = setting(
+        "auto",
+        "Whether the images are rectified, so that the lens has no part in them any more; auto assumes it if the last "
+        "part of their topic begins with image_rect.",
+        choices=("auto", "yes", "no"),
+        when="configure",
+    )
+    depth: bool = setting(
+        False,
+        "Distances are measured by a depth image on the topic depth that is registered to the images.",
+        when="configure",
+    )
+    facing_angle: float = setting(
+        20.0,
+        "A head that points to the camera within this angle faces it.",
+        low=1,
+        high=90,
+        unit="degrees",
+    )
+
+
 _TASK_SETTINGS: Final = tuple(
     Setting(f"tasks.{task}", True, f"The {task} is estimated. A task that is off, or has no subscriber, costs nothing.")
     for task in TASKS
@@ -113,6 +146,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     *settings_of(TrackingOptions).values(),
     *settings_of(FusionOptions).values(),
     *settings_of(SchedulingOptions).values(),
+    *settings_of(PoseOptions).values(),
     *settings_of(DebugOptions).values(),
 )
 """Every parameter of the perception node, in the order of its YAML."""
@@ -126,12 +160,14 @@ class Settings:
         node: which model runs where, and on which images.
         detection: how the detector searches an image.
         pipeline: everything else about the way of a frame.
+        pose: how poses of faces are estimated and published.
         debug: how the annotated image is published.
     """
 
     node: NodeOptions
     detection: DetectorOptions
     pipeline: PipelineOptions
+    pose: PoseOptions
     debug: DebugOptions
 
 
@@ -158,7 +194,11 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         thresholds={task: value for task, value in thresholds.items() if value >= 0},
     )
     return Settings(
-        _options(NodeOptions, values), _options(DetectorOptions, values), pipeline, _options(DebugOptions, values)
+        node=_options(NodeOptions, values),
+        detection=_options(DetectorOptions, values),
+        pipeline=pipeline,
+        pose=_options(PoseOptions, values),
+        debug=_options(DebugOptions, values),
     )
 
 
