@@ -77,6 +77,28 @@ def test_another_camera_on_the_topic_resets_the_tracks(live, image):
     assert node.lines.count("reset") == before + 2
 
 
+def test_poses_follow_faces_once_the_camera_is_known(live, image):
+    """The eyes of the stand-in's faces are at (0, 1) and (2, 3) pixels."""
+    _, camera, listener = live
+    assert camera.ask("count", topic="/camera_info")[1] == 0
+    listener.listen("faces/pose", "facial_attributes_ros/FacePoseArray")
+    info = {
+        "width": 64,
+        "height": 48,
+        "distortion_model": "plumb_bob",
+        "k": [50.0, 0.0, 32.0, 0.0, 50.0, 24.0, 0.0, 0.0, 1.0],
+    }
+    camera.publish({"header": {"frame_id": "eye"}, **info}, topic="camera_info", kind="sensor_msgs/CameraInfo")
+    frame = image(faces=2, stamp=(170, 7), frame_id="eye")
+    camera.publish_until(listener, lambda: (170, 7) in listener.stamps("faces/pose"), frame, "an array of poses")
+    array = listener.messages("faces/pose")[-1]
+    assert array["header"]["frame_id"] == "eye"
+    assert [face["id"] for face in array["faces"]] == ["f0", "f1"]
+    bearing = np.array([array["faces"][0]["bearing"][axis] for axis in "xyz"])
+    expected = np.array([(1 - 32) / 50, (2 - 24) / 50, 1])
+    np.testing.assert_allclose(bearing, expected / np.linalg.norm(expected), atol=2e-3)
+
+
 def test_the_same_warning_is_not_repeated_for_every_image(graph, image):
     node, camera, listener = graph.running(STUB_LOG_PERIOD=str(LOG_PERIOD))
     camera.send(listener, image(stamp=(1, 0)))

@@ -24,7 +24,7 @@ class Cameras:
     Args:
         node: subscribes.
         image_topic: of the images, whose neighbour `camera_info` is unless it is remapped.
-        rectified: whether the images are rectified: auto, yes or no.
+        rectified: whether the images are rectified: auto, always or never.
 
     Attributes:
         problem: why there are no poses, a sentence; empty if there are, or if nobody wants them.
@@ -34,7 +34,7 @@ class Cameras:
         self._node = node
         self._topic = camera_info_topic(node, image_topic)
         named = image_topic.removesuffix("/compressed").rpartition("/")[2]
-        self._rectified = rectified == "yes" or (rectified == "auto" and named.startswith("image_rect"))
+        self._rectified = rectified == "always" or (rectified == "auto" and named.startswith("image_rect"))
         self._subscription: Any = None
         self._since = 0.0
         self._known: dict[_Key, Camera] = {}

@@ -98,7 +98,7 @@ class PoseOptions:
         "auto",
         "Whether the images are rectified, so that the lens has no part in them any more; auto assumes it if the last "
         "part of their topic begins with image_rect.",
-        choices=("auto", "yes", "no"),
+        choices=("auto", "always", "never"),
         when="configure",
     )
     depth: bool = setting(
