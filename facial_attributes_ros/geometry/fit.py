@@ -19,8 +19,13 @@ LANDMARK_NOISE: Final = 0.03
 """Standard deviation of a landmark of a large face, in distances between the eyes of a frontal face."""
 PIXEL_NOISE: Final = 0.5
 """Standard deviation of a landmark in pixels, which adds to it."""
-TURN_PRIOR: Final = (0.8, 0.5)
+SURE_SCORE: Final = 0.85
+DOUBT: Final = 10.0
+"""Below this score of the detector, the deviations grow by so much for each point of it: landmarks are guessed then."""
+TURN_PRIOR: Final = (0.8, 0.25)
 """Standard deviations of the direction of heads, to the side and up or down, as sines of angles."""
+TURNED: Final = 0.7
+"""Angle to the line of sight, in radians, at which the deviations are twice those of a frontal head."""
 _STEPS: Final = 12
 _LONGEST: Final = 0.4
 """Largest rotation and relative change of distance in one step."""
@@ -55,15 +60,17 @@ _FREEDOM: Final = 6
 """Degrees of freedom of the deviations: ten coordinates and two priors of the rotation, less six of the pose."""
 
 
-def fit_heads(points: Array, pixel: Array) -> Fit:
+def fit_heads(points: Array, pixel: Array, scores: Array) -> Fit:
     """Return the most probable poses of heads.
 
     Args:
         points: float64 (N, 5, 2): the landmarks on the plane z = 1 of each face's view.
         pixel: float64 (N,): size of a pixel on this plane.
+        scores: float64 (N,): of the detector, 0 to 1.
     """
     state = _State.start(points)
-    noise = np.hypot(LANDMARK_NOISE * PUPILS / state.distance, PIXEL_NOISE * pixel)
+    doubt = 1 + DOUBT * np.maximum(SURE_SCORE - scores, 0)
+    noise = doubt * np.hypot(LANDMARK_NOISE * PUPILS / state.distance, PIXEL_NOISE * pixel)
     for _ in range(_STEPS):
         information, gradient, _ = _normal_equations(state, points, noise)
         step = np.asarray(np.linalg.solve(information, gradient[..., None])[..., 0], np.float64)
@@ -71,8 +78,11 @@ def fit_heads(points: Array, pixel: Array) -> Fit:
         if np.abs(step).max(initial=0) < _EXACT:
             break
     information, _, cost = _normal_equations(state, points, noise)
-    covariance = np.asarray(np.linalg.inv(information)[:, :4, :4], np.float64)
-    return Fit(state.rotation, state.distance, covariance, cost / _FREEDOM)
+    # The landmarks of a turned head are less exact than those of a frontal one.
+    away = np.arccos(np.clip(-state.rotation[:, 2, 0], -1, 1))
+    turned = 1 + (away / TURNED) ** 2
+    covariance = np.linalg.inv(information)[:, :4, :4] * (turned**2)[:, None, None]
+    return Fit(state.rotation, state.distance, np.asarray(covariance, np.float64), cost / _FREEDOM)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

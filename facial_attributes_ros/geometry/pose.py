@@ -14,7 +14,7 @@ from facial_attributes_ros.geometry.fit import FRONTAL, Fit, fit_heads
 from facial_attributes_ros.geometry.head import PUPILS, pupil_distance
 from facial_attributes_ros.imaging.mounting import UPRIGHT, down_direction
 
-WIDEST_TURN: Final = math.radians(60)
+WIDEST_TURN: Final = math.radians(50)
 """A head that is turned further away from the camera has no orientation: the landmarks of its far side are guesses."""
 LARGEST_DEVIATION: Final = math.radians(15)
 """An orientation with a larger standard deviation of yaw or pitch is not given."""
@@ -22,7 +22,7 @@ WORST_MISFIT: Final = 6.0
 """Landmarks that deviate more from any head, as a mean square in standard deviations, give no orientation."""
 HEAD_TURN: Final = math.radians(40)
 """Standard deviation by which a head turns in a second, for orientations that are held."""
-BOX_WIDTH: Final = 2.3
+BOX_WIDTH: Final = 2.15
 """Width of the box of a frontal face in distances between the pupils, for faces without landmarks."""
 BOX_SPREAD: Final = 0.15
 """Standard deviation of that width as a fraction of it: boxes vary with the detector and the pose."""
@@ -96,7 +96,8 @@ def face_poses(
     if chosen:
         local = rays[chosen, :5] @ views[chosen].transpose(0, 2, 1)
         scale = widths[chosen] / [faces[place].detection.box[2] for place in chosen]
-        fit = fit_heads(local[..., :2] / local[..., 2:], scale)
+        scores = np.array([faces[place].detection.score for place in chosen], np.float64)
+        fit = fit_heads(local[..., :2] / local[..., 2:], scale, scores)
         for row, place in enumerate(chosen):
             poses[place] = _fitted(poses[place], fit, row, faces[place], views[place], facing_angle)
     return poses
@@ -172,7 +173,7 @@ def _fitted(boxed: FacePose, fit: Fit, row: int, face: FaceAttributes, view: Arr
         rotation=view.T @ rotation if honest else boxed.rotation,
         angles=angles if honest else _UNKNOWN,
         angles_stddev=deviations if honest else _UNKNOWN,
-        facing=_within(facing_angle, away, math.sqrt((covariance[0, 0] + covariance[1, 1]) / 2)),
+        facing=_facing(facing_angle, rotation[:, 0], np.sqrt(np.diag(covariance)[:2])),
         held=boxed.held,
     )
 
@@ -195,16 +196,20 @@ def _angles(rotation: Array, covariance: Array) -> tuple[Array, Array]:
     return np.array([yaw, pitch, roll]), deviations
 
 
-def _within(limit: float, angle: float, deviation: float) -> float:
-    """Return the probability that a direction is within an angle of the line of sight.
+def _facing(limit: float, ahead: Array, deviations: Array) -> float:
+    """Return the probability that a head points to the camera within an angle.
 
     Args:
         limit: the angle in radians.
-        angle: at which the direction is estimated.
-        deviation: standard deviation of the direction, the same to the side and up or down.
+        ahead: (3,) direction of the head in its view; the camera is at (0, 0, -1).
+        deviations: (2,) standard deviations of the direction up or down, and to the side, in radians.
     """
-    from scipy.special import chndtr  # loaded where poses are computed: it takes a moment
-
-    if angle - limit > 8 * deviation:
-        return 0.0
-    return float(chndtr((limit / deviation) ** 2, 2, (angle / deviation) ** 2))
+    away = math.acos(np.clip(-ahead[2], -1, 1))
+    aside, down = away * ahead[:2] / max(math.hypot(ahead[0], ahead[1]), 1e-9)
+    heights = np.linspace(-limit, limit, 41)
+    density = np.exp(-(((heights - down) / deviations[0]) ** 2) / 2) / (deviations[0] * math.sqrt(2 * math.pi))
+    half = np.sqrt(limit**2 - heights**2)
+    ends = [(sign * half - aside) / (deviations[1] * math.sqrt(2)) for sign in (1, -1)]
+    high, low = ([math.erf(value) for value in end] for end in ends)
+    inside = (np.array(high) - np.array(low)) / 2
+    return float((density * inside).sum() * (heights[1] - heights[0]))
