@@ -40,7 +40,7 @@ test-oldest: setup ## run the tests that need no ROS with the oldest supported v
 	.venv-oldest/bin/python -m pytest $(PARALLEL) $(NO_ROS_TESTS) $(ARGS)
 
 test-web: setup ## run the tests of the pages in Chromium (Debian and Ubuntu: apt-get install chromium)
-	TEST_WEB=required $(ROS) python -m pytest test/web $(ARGS)
+	TEST_WEB=required $(ROS) python -m pytest test/web test/ros/test_viewer_page.py $(ARGS)
 
 lint: setup ## check the code with ruff and mypy
 	.venv/bin/ruff check .

@@ -1,9 +1,12 @@
 """What holds for all tests."""
 
 import os
+import shutil
 from collections.abc import Callable
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -69,6 +72,57 @@ def fake_engine() -> FakeEngine:
 @pytest.fixture(scope="session")
 def make_engine() -> type[FakeEngine]:
     return FakeEngine
+
+
+class Browser:
+    """A real browser: Debian's Chromium, driven by Playwright."""
+
+    def __init__(self, chromium) -> None:
+        self.chromium = chromium
+
+    @contextmanager
+    def page(self, url, **options):
+        """Open a page, and see afterwards that it logged no error and asked no other server for anything."""
+        context = self.chromium.new_context(**options)
+        page = context.new_page()
+        errors, outside = [], []
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: outside.append(request.url) if _is_foreign(request.url, url) else None)
+        page.goto(url)
+        yield page
+        context.close()
+        assert errors == []
+        assert outside == []
+
+    def violations(self, page):
+        """What axe-core finds wrong with a page's accessibility, in short."""
+        axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+        found = axe.Axe().run(page).response["violations"]
+        return [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
+
+
+def _is_foreign(asked, url):
+    parts = urlsplit(asked)
+    return parts.scheme not in ("blob", "data") and parts.netloc != urlsplit(url).netloc
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """The browser; without one the test is skipped, or fails where `make test-web` asks for it."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    missing = "Chromium (apt-get install chromium)" if chromium is None else ""
+    if find_spec("playwright") is None:
+        missing = missing or "Playwright (make setup)"
+    if missing:
+        give_up = pytest.fail if os.environ.get("TEST_WEB") == "required" else pytest.skip
+        give_up(f"the pages are not tried in a browser: there is no {missing}")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield Browser(started)
+        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ const STALE_AFTER = 3000;
 
 const byId = (id) => document.getElementById(id);
 const page = document.querySelector(".live");
-const [picture, canvas, overlay] = [document.querySelector(".picture"), byId("image"), byId("labels")];
+const [picture, canvas, overlay] = [document.querySelector(".camera-image"), byId("image"), byId("labels")];
 const context = canvas.getContext("2d", { alpha: false });
 const choice = byId("view");
 const decoder = new TextDecoder();
