@@ -67,6 +67,7 @@ NOT_RUN = {
     "facial-attributes import": "needs a checkpoint of the thesis; test/models makes one",
     "facial-attributes info": "counts a large model; test/cli/test_info.py",
     "facial-attributes prepare imdb-wiki": "needs MATLAB files; test/training/prepare/test_sources.py makes some",
+    "facial-attributes web": "serves until it is stopped; test/web",
     "facial-attributes train config/recipes/small-lp.yaml --set optimiser.lr": "as the command before it",
     "facial-attributes train config/recipes/age-resnet18": "needs the weights and the data; test/models/test_cnn.py",
 }

@@ -115,6 +115,7 @@ function begin(text, { keepWebcam = false } = {}) {
   showState(text);
   $.stop.hidden = false;
   $.progress.hidden = true;
+  $.picture.scrollIntoView({ block: "nearest" }); // on a phone it is below what was chosen
 }
 
 function end(text) {
