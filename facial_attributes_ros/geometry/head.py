@@ -18,6 +18,8 @@ ANYBODY: Final = (30.0, 20.0)
 """Age in years that is assumed for a face whose age is not known: mean and standard deviation."""
 _CHILD_UNTIL: Final = 16.0
 _ADULT_FROM: Final = 22.0
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
+_WEIGHTS /= _WEIGHTS.sum()
 
 POINTS: Final[NDArray[np.float64]] = np.array(
     [
@@ -61,12 +63,10 @@ def pupil_distance(age: float, age_stddev: float) -> tuple[float, float]:
     """
     if math.isnan(age):
         age, age_stddev = ANYBODY
-    nodes, weights = np.polynomial.hermite_e.hermegauss(5)
-    ages = np.clip(age + (0.0 if math.isnan(age_stddev) else age_stddev) * nodes, 0, None)
+    ages = np.clip(age + (0.0 if math.isnan(age_stddev) else age_stddev) * _NODES, 0, None)
     means, spreads = _pupils(ages)
-    weights = weights / weights.sum()
-    mean = float(weights @ means)
-    return mean, float(np.sqrt(weights @ (spreads**2 + (means - mean) ** 2)))
+    mean = float(_WEIGHTS @ means)
+    return mean, float(np.sqrt(_WEIGHTS @ (spreads**2 + (means - mean) ** 2)))
 
 
 def _pupils(ages: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -91,7 +91,8 @@ def face_poses(
     bearings = unit(np.where(seen[:, None], rays[:, :2].sum(axis=1), rays[:, 5]))
     views = _views(bearings, down_direction(mounting))
     widths = np.arccos(np.clip((rays[:, 6] * rays[:, 7]).sum(axis=1), -1, 1))  # of the boxes, as angles
-    poses = [_boxed(*each) for each in zip(faces, bearings, widths, strict=True)]
+    sizes = [pupil_distance(face.age, face.age_stddev) for face in faces]
+    poses = [_boxed(*each) for each in zip(faces, bearings, widths, sizes, strict=True)]
     chosen = [place for place in range(len(faces)) if seen[place]]
     if chosen:
         local = rays[chosen, :5] @ views[chosen].transpose(0, 2, 1)
@@ -99,7 +100,7 @@ def face_poses(
         scores = np.array([faces[place].detection.score for place in chosen], np.float64)
         fit = fit_heads(local[..., :2] / local[..., 2:], scale, scores)
         for row, place in enumerate(chosen):
-            poses[place] = _fitted(poses[place], fit, row, faces[place], views[place], facing_angle)
+            poses[place] = _fitted(poses[place], fit, row, sizes[place], views[place], facing_angle)
     return poses
 
 
@@ -145,9 +146,9 @@ def _views(bearings: Array, down: Sequence[float]) -> Array:
     return np.stack([right, np.cross(bearings, right), bearings], axis=1)
 
 
-def _boxed(face: FaceAttributes, bearing: Array, width: float) -> FacePose:
+def _boxed(face: FaceAttributes, bearing: Array, width: float, pupils: tuple[float, float]) -> FacePose:
     """Return what the box alone says: a rough distance."""
-    size, spread = pupil_distance(face.age, face.age_stddev)
+    size, spread = pupils
     distance = BOX_WIDTH * size / (2 * math.tan(width / 2)) if 0 < width < math.pi else math.nan
     deviation = distance * math.hypot(BOX_SPREAD, spread / size)
     nothing = np.full((3, 3), np.nan)
@@ -155,9 +156,11 @@ def _boxed(face: FaceAttributes, bearing: Array, width: float) -> FacePose:
     return FacePose(face.id, bearing, distance, deviation, nothing, _UNKNOWN, _UNKNOWN, math.nan, held)
 
 
-def _fitted(boxed: FacePose, fit: Fit, row: int, face: FaceAttributes, view: Array, facing_angle: float) -> FacePose:
+def _fitted(
+    boxed: FacePose, fit: Fit, row: int, pupils: tuple[float, float], view: Array, facing_angle: float
+) -> FacePose:
     """Return what the landmarks say about a face."""
-    size, spread = pupil_distance(face.age, face.age_stddev)
+    size, spread = pupils
     distance = float(fit.distance[row]) * size / PUPILS
     deviation = distance * math.hypot(math.sqrt(fit.covariance[row, 3, 3]), spread / size)
     turning = np.diag(np.full(3, (HEAD_TURN * boxed.held) ** 2))
@@ -166,7 +169,7 @@ def _fitted(boxed: FacePose, fit: Fit, row: int, face: FaceAttributes, view: Arr
     away = math.acos(np.clip(-rotation[2, 0], -1, 1))
     honest = away <= WIDEST_TURN and deviations[:2].max() <= LARGEST_DEVIATION and fit.misfit[row] <= WORST_MISFIT
     return FacePose(
-        id=face.id,
+        id=boxed.id,
         bearing=boxed.bearing,
         distance=distance,
         distance_stddev=deviation,

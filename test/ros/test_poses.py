@@ -147,6 +147,9 @@ def test_tf2_msgs_is_needed_only_where_it_is_insisted_on(monkeypatch):
     assert "/tf" not in node.made
     assert node.lines == ["tf2_msgs is not installed: no frames of faces are broadcast on /tf."]
     made.publish(Header(frame_id="eye"), [pose()])
+    assert not node.made["faces/pose"].sent  # nobody subscribes
+    node.made["faces/pose"].subscribers = 1
+    made.publish(Header(frame_id="eye"), [pose()])
     assert len(node.made["faces/pose"].sent) == 1
     with pytest.raises(UserError, match="tf2_msgs is not installed"):
         poses.PosePublishers(Node(), "always")

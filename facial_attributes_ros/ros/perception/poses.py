@@ -94,7 +94,8 @@ class PosePublishers:
             poses: of all its faces, in the order of `faces`.
         """
         self._published = True
-        self._pose.publish(FacePoseArray(header=header, faces=[pose_message(pose) for pose in poses]))
+        if self._pose.get_subscription_count():
+            self._pose.publish(FacePoseArray(header=header, faces=[pose_message(pose) for pose in poses]))
         if self._array.get_subscription_count():
             self._array.publish(pose_array_message(header, poses))
         if self._tf_message is not None:
