@@ -50,6 +50,7 @@ NOT_RUN = {
     "facial-attributes prepare manifest work/sample --out work/faces --teacher": (
         "installs MediaPipe and needs its file; test/training/prepare/test_teacher.py"
     ),
+    "python3 examples/06_turn_to_person_node.py": "waits for messages; test/ros/test_examples.py",
     "time .venv": "a duration is measured; test/engines/test_engines.py opens engines",
     "torchrun ": _LONG.format("training/fit/test_processes.py"),
     "accelerate ": "needs two GPUs; test/training/fit/test_processes.py",
