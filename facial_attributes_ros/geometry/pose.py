@@ -28,6 +28,8 @@ BOX_SPREAD: Final = 0.15
 """Standard deviation of that width as a fraction of it: boxes vary with the detector and the pose."""
 
 Array = NDArray[np.float64]
+_NARROWEST: Final = 1e-4
+"""Smallest angle between the eyes in radians; landmarks that coincide are none."""
 _UNKNOWN: Final = np.full(3, np.nan)
 
 
@@ -87,7 +89,7 @@ def face_poses(
         return []
     pixels = np.stack([_pixels(face.detection) for face in faces])
     rays = camera.rays(pixels.reshape(-1, 2)).reshape(len(faces), -1, 3)
-    seen = np.asarray(np.isfinite(rays[:, :5]).all(axis=(1, 2)))
+    seen = np.isfinite(rays[:, :5]).all(axis=(1, 2)) & (np.linalg.norm(rays[:, 1] - rays[:, 0], axis=1) > _NARROWEST)
     bearings = unit(np.where(seen[:, None], rays[:, :2].sum(axis=1), rays[:, 5]))
     views = _views(bearings, down_direction(mounting))
     widths = np.arccos(np.clip((rays[:, 6] * rays[:, 7]).sum(axis=1), -1, 1))  # of the boxes, as angles
@@ -215,4 +217,4 @@ def _facing(limit: float, ahead: Array, deviations: Array) -> float:
     ends = [(sign * half - aside) / (deviations[1] * math.sqrt(2)) for sign in (1, -1)]
     high, low = ([math.erf(value) for value in end] for end in ends)
     inside = (np.array(high) - np.array(low)) / 2
-    return float((density * inside).sum() * (heights[1] - heights[0]))
+    return min(float((density * inside).sum() * (heights[1] - heights[0])), 1.0)

@@ -138,6 +138,24 @@ def test_what_is_not_known_is_nan_and_the_bearing_always_there():
     assert face_poses(PLAIN, [], FACING) == []
 
 
+POINT = st.tuples(st.floats(-300, 900), st.floats(-300, 900))
+
+
+@given(
+    st.sampled_from([PLAIN, *LENSES.values()]),
+    st.lists(POINT, min_size=5, max_size=5),
+    st.tuples(st.floats(-300, 900), st.floats(-300, 900), st.floats(1, 800), st.floats(1, 800)),
+    st.floats(0, 1),
+)
+def test_whatever_the_detector_gives_there_is_a_bearing_and_no_error(camera, landmarks, box, score):
+    face = head(PLAIN, (0, 0, 1.0), looking((0, 0, 1)))
+    odd = replace(face.detection, landmarks=np.array(landmarks, np.float32), box=np.array(box, np.float32), score=score)
+    pose = pose_of(camera, replace(face, detection=odd))
+    assert np.linalg.norm(pose.bearing) == pytest.approx(1)
+    assert math.isnan(pose.facing) or 0 <= pose.facing <= 1
+    assert not pose.placed or (pose.distance > 0 and np.isfinite(pose.angles_stddev).all())
+
+
 def test_facing_falls_with_the_angle_and_with_time_without_a_detection():
     def facing(yaw, held=0.0):
         return pose_of(PLAIN, head(PLAIN, (0.3, 0, 1.5), looking((0.3, 0, 1.5), yaw), held=held))

@@ -180,6 +180,7 @@ def test_between_detections_the_track_and_its_landmarks_are_predicted():
         if k > 9:
             (track,) = tracks
             assert track.detected is (k % 3 == 0)
+            assert track.detection.held == pytest.approx(k % 3 * 0.05)
             centre = float(track.detection.box[0] + track.detection.box[2] / 2)
             assert centre == pytest.approx(100 + 6 * k, abs=5)
             assert track.detection.landmarks[2, 0] == pytest.approx(centre, abs=3)

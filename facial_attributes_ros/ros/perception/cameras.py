@@ -40,6 +40,7 @@ class Cameras:
         self._known: dict[_Key, Camera] = {}
         self._newest: tuple[Any, ...] = ()
         self._refused = ""
+        self._logged: set[str] = set()
         self.problem = ""
 
     def follow(self, wanted: bool) -> None:
@@ -71,7 +72,8 @@ class Cameras:
             problem = self.problem
         else:
             problem = f"{self._reason(frame_id, width, height)} So no poses of faces are published."
-        if problem and problem != self.problem:
+        if problem and problem not in self._logged:
+            self._logged.add(problem)
             self._node.get_logger().warning(problem)
         self.problem = problem
         return found
