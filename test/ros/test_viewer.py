@@ -43,6 +43,9 @@ class Page:
                 self.frames.append((json.loads(message[4 : 4 + length]), message[4 + length :]))
                 self.say(shown=True)
 
+    def problems(self):
+        return " ".join(problem["text"] for problem in (self.status["status"] or {"problems": ()})["problems"])
+
 
 @contextmanager
 def opened(viewer):
@@ -81,6 +84,13 @@ def test_a_page_shows_the_graph_and_nothing_is_subscribed_while_nobody_looks(gra
         page.until(lambda: page.status.get("nothing"))
         assert page.status["nothing"][0]["text"].startswith("No perception node runs")
         camera.do("advertise", topic="image", kind="sensor_msgs/Image")
+        page.until(lambda: page.status["views"])
+        page.say(view="/image", width=320)
+        depths = fields | {"encoding": "32FC1"}
+        page.until(
+            lambda: "No perception node runs for this camera" in page.problems() and "holds depths" in page.problems(),
+            lambda: camera.do("publish", topic="image", kind="sensor_msgs/Image", fields=depths),
+        )
         robot.listen("image", "sensor_msgs/Image")
         robot.do("advertise", topic="faces", kind=FACES)
         page.until(lambda: [one for one in page.status["views"] if one["image"] == "/image" and one["id"] == "/faces"])

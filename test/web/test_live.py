@@ -2,7 +2,10 @@
 
 import itertools
 import json
+import threading
+import time
 
+import live_page_load
 import numpy as np
 import pytest
 
@@ -165,7 +168,7 @@ def test_a_browser_gets_what_it_looks_at_and_nothing_while_it_is_hidden():
     assert hub.watched() == {"/a/faces"}
     hub.remove(one)
     hub.remove(other)
-    assert not hub.any_clients
+    assert not hub.seen
 
 
 @pytest.mark.parametrize(("width", "used"), [(10, WIDTHS[0]), (358, 320), (640, 640), (9999, WIDTHS[-1])])
@@ -197,7 +200,7 @@ def test_the_page_and_its_socket(live):
     with client.socket("/live/ws") as socket:
         socket.send('{"view": "/faces", "width": 320}')
         while "/faces" not in hub.watched():
-            pass
+            time.sleep(0.01)
         hub.publish_frame("/faces", frame())
         hub.publish_status([], {}, [{"level": "error", "text": "No perception node runs."}])
         answers = [socket.recv(timeout=20) for _ in range(2)]
@@ -205,6 +208,28 @@ def test_the_page_and_its_socket(live):
         socket.send("no JSON")
         with pytest.raises(Exception, match="1003"):
             socket.recv(timeout=20)
-    while hub.any_clients:
-        pass
+    while hub.seen:
+        time.sleep(0.01)
     assert client.status_of_socket("/live/ws", Origin="http://evil.example") == 403
+
+
+def test_the_cost_of_a_page_can_be_measured(live, capsys):
+    hub, client = live
+    over = threading.Event()
+
+    def publish():
+        while not over.wait(0.02):
+            hub.publish_status([{"id": "/faces"}], {}, [])
+            hub.publish_frame("/faces", frame())
+
+    node = threading.Thread(target=publish)
+    node.start()
+    try:
+        assert live_page_load.main([f"http://{client.host}/", "--clients", "2", "--seconds", "0.3"]) == 0
+    finally:
+        over.set()
+        node.join()
+    first, second, server = capsys.readouterr().out.splitlines()
+    assert float(first.split()[0]) > 0
+    assert float(second.split()[0]) > 0
+    assert server.endswith("% of a core with 2 browsers.")

@@ -40,11 +40,16 @@ class View:
 
 
 def find_views(node: Node) -> list[View]:
-    """Return the views of a graph: perception nodes first, then cameras that none of them uses."""
+    """Return the views of a graph: perception nodes, those of the own namespace first, then cameras that none uses."""
     topics = {name: set(kinds) for name, kinds in node.get_topic_names_and_types()}
+    own = node.get_namespace().rstrip("/") + "/"
+
+    def foreign(topic: str) -> tuple[bool, str]:
+        return not topic.startswith(own), topic
+
     perceptions = [
         _perception(node, topic, end, topics)
-        for topic in sorted(name for name, kinds in topics.items() if FACES in kinds)
+        for topic in sorted((name for name, kinds in topics.items() if FACES in kinds), key=foreign)
         for end in node.get_publishers_info_by_topic(topic)[:1]
     ]
     used = {view.image for view in perceptions} | {view.image.removesuffix("/compressed") for view in perceptions}

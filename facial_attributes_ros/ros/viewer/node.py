@@ -1,6 +1,7 @@
 """The viewer node: serves a live page of the running graph. Run it through `viewer`."""
 
 import argparse
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from facial_attributes_ros.web.security import Access
 from facial_attributes_ros.web.serve import WebServer
 
 PERIOD: Final = 1.0
-"""Seconds between two looks at the graph, while a page is open."""
+"""Seconds between two looks at the graph, while a page is visible."""
 
 
 class Viewer(Node):
@@ -59,8 +60,9 @@ class Viewer(Node):
     def begin(self) -> None:
         """Serve the page and print its address, which is not logged: it may hold a token."""
         self._server.start()
-        sys.stdout.write(f"Live page: {self._server.url}\n")
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):  # nobody reads it
+            sys.stdout.write(f"Live page: {self._server.url}\n")
+            sys.stdout.flush()
         if not Access.of(self._options.host).local:
             self.get_logger().warning(
                 "The page can be reached from other machines: whoever has its address with the token sees the camera."
@@ -73,7 +75,7 @@ class Viewer(Node):
 
     def _update(self) -> None:
         """Look at the graph, follow what the pages show, and send each its status."""
-        if not self._hub.any_clients:
+        if not self._hub.seen:
             self._rest()
             return
         if self._health is None:
@@ -130,7 +132,7 @@ class Viewer(Node):
                 )
 
     def _rest(self) -> None:
-        """Cost nothing while no page is open."""
+        """Cost nothing while no page is open and visible."""
         for watch in self._watches.values():
             watch.close()
         self._watches.clear()

@@ -98,14 +98,23 @@ class Watch:
         tasks = self._tasks()
         for face in record["faces"]:
             face["why"] = why_unknown(face, tasks)
-        self._stream.faces(record, self._faces_at, self._running())
+        self._give(lambda: self._stream.faces(record, self._faces_at, self._running()))
 
     def _on_image(self, convert: Callable[[Any], Any], message: Any) -> None:
         self._image_at = time.monotonic()
-        stamp = message.header.stamp
+        stamp = message.header.stamp.sec, message.header.stamp.nanosec
+        decode = partial(self._decoded, convert, message)
+        self._give(lambda: self._stream.image(stamp, decode, len(message.data), self._image_at))
+
+    def _decoded(self, convert: Callable[[Any], Any], message: Any) -> Any:
+        image = convert(message)
+        self._error = ""
+        return image
+
+    def _give(self, give: Callable[[], None]) -> None:
+        """Give the stream something; an image that cannot be shown is a sentence on the page."""
         try:
-            self._stream.image((stamp.sec, stamp.nanosec), partial(convert, message), len(message.data), self._image_at)
-            self._error = ""
+            give()
         except ConversionError as error:
             self._error = str(error)
 

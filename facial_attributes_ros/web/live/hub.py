@@ -60,7 +60,7 @@ class Hub:
     """Passes on what the node publishes to the browsers that show it.
 
     Attributes:
-        changed: called from the web thread when somebody begins or ceases to look.
+        changed: called from the web thread when somebody begins or ceases to look at something.
     """
 
     changed: Callable[[], None] = lambda: None
@@ -88,6 +88,7 @@ class Hub:
             client: the browser.
             message: `view` (an id), `width` (of its image in pixels), `visible`, or `shown` (an image was shown).
         """
+        before = client.view, client.visible
         with self._lock:
             if message.get("shown"):
                 client.in_flight = max(client.in_flight - 1, 0)
@@ -98,10 +99,9 @@ class Hub:
             width = message.get("width")
             if isinstance(width, int | float):
                 client.width = max((one for one in WIDTHS if one <= width), default=WIDTHS[0])
-        if "shown" in message:
-            client.wake()
-        else:
+        if (client.view, client.visible) != before:
             self.changed()
+        client.wake()
 
     def to_send(self, client: Client) -> list[str | bytes]:
         """Return what a browser is to be sent now: the newest status as text, the newest image as bytes."""
@@ -118,9 +118,10 @@ class Hub:
     # For the thread of the node.
 
     @property
-    def any_clients(self) -> bool:
-        """Whether a page is open, seen or not."""
-        return bool(self._clients)
+    def seen(self) -> bool:
+        """Whether a page is open and visible."""
+        with self._lock:
+            return any(client.visible for client in self._clients)
 
     def watched(self) -> set[str]:
         """Return the ids of the views that somebody looks at."""
