@@ -67,6 +67,17 @@ def test_what_is_wrong_is_a_sentence(situation, level, text):
     assert text in problem["text"]
 
 
+def test_a_node_that_loads_its_model_is_not_missing():
+    loading = {
+        "level": 0,
+        "message": "The node is unconfigured: loading.",
+        "values": {"state": "unconfigured", "loading": "1"},
+    }
+    (problem,) = problems(Situation(image_topic="/image", cameras=1, resting={"/perception": loading}))
+    assert problem["text"] == "/perception: The node is unconfigured: loading."
+    assert "No perception node" in problems(Situation())[0]["text"]
+
+
 def test_nothing_is_wrong_with_a_graph_that_runs():
     assert problems(healthy()) == []
     assert problems(healthy(image_silence=None, faces_silence=None)) == []

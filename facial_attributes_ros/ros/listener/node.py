@@ -72,7 +72,6 @@ class Listener(Node):
 
     def end(self) -> None:
         """Print the summary and close the file."""
-        self._show(self._display.refresh)
         self._show(lambda: Lines(sys.stdout).print(self.summary()))
         if self._records is not None:
             self._try(self._records.close)

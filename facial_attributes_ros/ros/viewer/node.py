@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from rclpy.qos import QoSProfile
 from facial_attributes_ros.ros.parameters import ParameterNames, declare
 from facial_attributes_ros.ros.process import Finish
 from facial_attributes_ros.ros.viewer.discovery import View, find_views
-from facial_attributes_ros.ros.viewer.reasons import Situation, problems, rates
+from facial_attributes_ros.ros.viewer.reasons import STALE, Situation, problems, rates
 from facial_attributes_ros.ros.viewer.settings import VIEWER_SETTINGS, ViewerOptions
 from facial_attributes_ros.ros.viewer.watch import Watch
 from facial_attributes_ros.web.app import create_app
@@ -29,6 +29,9 @@ from facial_attributes_ros.web.serve import WebServer
 
 PERIOD: Final = 1.0
 """Seconds between two looks at the graph, while a page is visible."""
+
+DIAGNOSED: Final = "attributes"
+"""What follows the name of a perception node in its diagnostics."""
 
 
 class Viewer(Node):
@@ -89,9 +92,10 @@ class Viewer(Node):
             self._watches.pop(name).close()
         for name in watched:
             self._follow(name, views.get(name))
-        choices = [{"id": view.id, "title": view.title, "image": view.image} for view in views.values()]
-        statuses = {name: self._status(watch) for name, watch in self._watches.items()}
-        self._hub.publish_status(choices, statuses, problems(Situation()))
+        choices = [{"id": one.id, "title": one.title, "node": one.node, "image": one.image} for one in views.values()]
+        resting = self._resting({view.node for view in views.values()})
+        statuses = {name: self._status(watch, resting) for name, watch in self._watches.items()}
+        self._hub.publish_status(choices, statuses, problems(Situation(resting=resting)))
 
     def _follow(self, name: str, view: View | None) -> None:
         watch = self._watches.get(name)
@@ -106,8 +110,18 @@ class Viewer(Node):
             stream = ViewStream(options.size, options.rate, options.jpeg_quality, sink, widths)
             self._watches[name] = Watch(self, view, stream)
 
-    def _status(self, watch: Watch) -> dict[str, Any]:
+    def _resting(self, publishing: Collection[str]) -> dict[str, Mapping[str, Any]]:
+        """Return the diagnostics of the perception nodes that publish no faces, such as one that loads its model."""
+        now = time.monotonic()
+        return {
+            node: status
+            for node, (at, status) in self._diagnostics.items()
+            if node not in publishing and now - at < STALE
+        }
+
+    def _status(self, watch: Watch, resting: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         situation = watch.situation()
+        situation.resting = resting
         at, diagnostics = self._diagnostics.get(watch.view.node, (None, None))
         if at is not None:
             situation.diagnostics, situation.diagnostics_silence = diagnostics, time.monotonic() - at
@@ -122,8 +136,8 @@ class Viewer(Node):
 
     def _on_diagnostics(self, message: Any) -> None:
         for status in message.status:
-            node, separator, _ = status.name.partition(": ")
-            if separator:
+            node, _, part = status.name.partition(": ")
+            if part == DIAGNOSED:
                 level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
                 values = {one.key: one.value for one in status.values}
                 self._diagnostics[node] = (

@@ -70,6 +70,7 @@ class Situation:
         diagnostics: the node's status: `level`, `message`, `values`; None if there was none yet.
         diagnostics_silence: seconds since then, or since somebody began to look.
         error: why the last image could not be shown, a sentence.
+        resting: the diagnostics of perception nodes that publish no faces yet, by their names.
     """
 
     node: str = ""
@@ -81,6 +82,7 @@ class Situation:
     diagnostics: Mapping[str, Any] | None = None
     diagnostics_silence: float = 0.0
     error: str = ""
+    resting: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 Problem = dict[str, str]
@@ -97,6 +99,10 @@ def problems(situation: Situation) -> list[Problem]:
 def _node_problems(situation: Situation) -> Iterator[Problem]:
     node, diagnostics = situation.node, situation.diagnostics
     if not node:
+        resting = [found for name, status in situation.resting.items() for found in _state_problems(name, status)]
+        yield from resting
+        if resting:
+            return
         yield _problem(
             "error" if not situation.cameras else "warn",
             "No perception node runs for this camera, so no faces are shown."
@@ -110,16 +116,21 @@ def _node_problems(situation: Situation) -> Iterator[Problem]:
             "error", f"{node} {heard} for {situation.diagnostics_silence:.0f} s: see whether its process has ended."
         )
     elif diagnostics is not None:
-        state = diagnostics["values"].get("state", "active")
-        if diagnostics["level"] > 0:
-            yield _problem(_LEVELS.get(diagnostics["level"], "error"), f"{node}: {diagnostics['message']}")
-        elif state != "active" and not diagnostics["values"].get("loading"):
-            yield _problem("warn", f"{node} is {state}: `ros2 lifecycle set {node} {_NEXT.get(state, 'activate')}`.")
-        elif state != "active":
-            yield _problem("warn", f"{node}: {diagnostics['message']}")
+        yield from _state_problems(node, diagnostics)
 
 
 _NEXT: Final = {"unconfigured": "configure", "inactive": "activate"}
+
+
+def _state_problems(node: str, diagnostics: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what a node's diagnostics say is wrong."""
+    state = diagnostics["values"].get("state", "active")
+    if diagnostics["level"] > 0:
+        yield _problem(_LEVELS.get(diagnostics["level"], "error"), f"{node}: {diagnostics['message']}")
+    elif state != "active" and not diagnostics["values"].get("loading"):
+        yield _problem("warn", f"{node} is {state}: `ros2 lifecycle set {node} {_NEXT.get(state, 'activate')}`.")
+    elif state != "active":
+        yield _problem("warn", f"{node}: {diagnostics['message']}")
 
 
 def _camera_problems(situation: Situation) -> Iterator[Problem]:

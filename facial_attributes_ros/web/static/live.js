@@ -221,10 +221,19 @@ const people = new People();
 
 let views = [];
 let view = "";
+let chosen = false;
+
+/** The view to change to by itself, such as to a perception node that has begun to use the camera; null to stay. */
+function betterView(status) {
+  const current = views.find((one) => one.id === view);
+  if (current) return current.node || chosen ? null : views.find((one) => one.node);
+  return views.find((one) => one.image === view) ?? (view && status ? null : views[0]);
+}
 
 function showStatus({ views: found, status, nothing }) {
   views = found;
-  if (!view || (!status && !views.some((one) => one.id === view))) select(views[0]?.id ?? "");
+  const better = betterView(status);
+  if (better) select(better.id);
   fillChoice();
   setText(byId("model"), status?.model ? `Model ${status.model}` : "");
   showRates(status?.rates ?? []);
@@ -276,10 +285,11 @@ function showHealth(problems, fine) {
 
 function select(id) {
   if (id === view) return;
+  const image = (one) => views.find(({ id }) => id === one)?.image ?? one;
+  if (image(id) !== image(view)) byId("empty").hidden = false;
   view = id;
   people.clear();
   overlay.replaceChildren();
-  byId("empty").hidden = false;
   introduce();
 }
 
@@ -298,7 +308,10 @@ const connection = new Connection("/live/ws", {
   },
 });
 
-choice.addEventListener("change", () => select(choice.value));
+choice.addEventListener("change", () => {
+  chosen = true;
+  select(choice.value);
+});
 document.addEventListener("visibilitychange", introduce);
 new ResizeObserver(introduce).observe(canvas);
 // On a phone, everybody fits the screen before everything about the first one does.
