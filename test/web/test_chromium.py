@@ -27,8 +27,11 @@ from facial_attributes_ros.web.security import Access
 from facial_attributes_ros.web.serve import WebServer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None and os.environ.get("TEST_WEB") != "required":
-    pytest.skip("there is no Chromium: apt-get install chromium", allow_module_level=True)
+if CHROMIUM is None:
+    missing = "there is no Chromium: apt-get install chromium"
+    if os.environ.get("TEST_WEB") == "required":
+        pytest.fail(missing)
+    pytest.skip(missing, allow_module_level=True)
 pytest.importorskip("playwright", reason="playwright is missing: pip install '.[test-web]'")
 from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402
 

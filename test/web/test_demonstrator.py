@@ -1,5 +1,6 @@
 """The demonstrator answers what our page sends: images, videos and streams; what is wrong is a sentence."""
 
+import asyncio
 import csv
 import io
 import json
@@ -15,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from facial_attributes_ros.attributes import AGE, LABELS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.sample_camera import SampleCamera
+from facial_attributes_ros.progress import announce
 from facial_attributes_ros.web.app import create_app
 from facial_attributes_ros.web.demonstrator import images, session, video
 from facial_attributes_ros.web.demonstrator.models import Models
@@ -289,8 +291,6 @@ def test_too_many_visitors_are_told_to_come_back(page, workshop, monkeypatch):
 
 class TestModels:
     def test_a_model_that_fails_says_why_and_may_be_tried_again(self, yunet):
-        import asyncio
-
         def load(name):
             raise UserError("It has no weights.")
 
@@ -304,9 +304,24 @@ class TestModels:
         model = asyncio.run(run())
         assert (model["status"], model["message"]) == ("failed", "It has no weights.")
 
-    def test_the_one_used_longest_ago_makes_room(self, yunet, make_engine, tmp_path):
-        import asyncio
+    def test_what_is_being_loaded_is_told_to_all_pages(self, yunet, make_engine):
+        def load(name):
+            announce("Building the engine (once)")
+            return make_engine()
 
+        async def run():
+            models, told = Models(load=load), []
+            models.changed = lambda: told.append(models.to_list()[0])
+            await asyncio.gather(models.get("small"), models.get("small"))
+            return [(model["status"], model["message"]) for model in told]
+
+        told = asyncio.run(run())
+        assert told[0][0] == "loading"
+        assert ("loading", "Building the engine (once)") in told
+        assert told[-1] == ("ready", "")
+        assert [status for status, _ in told].count("ready") == 1
+
+    def test_the_one_used_longest_ago_makes_room(self, yunet, make_engine, tmp_path):
         small = Path(images.__file__).parents[2] / "models" / "weights" / "small"
         for name in ("one", "two"):
             (tmp_path / name).symlink_to(small)
