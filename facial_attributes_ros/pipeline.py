@@ -6,7 +6,7 @@ the faces are), the scheduler (when each was last estimated) and the beliefs (wh
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -217,7 +217,22 @@ class FramePipeline:
         """
         height, width = image.shape[:2]
         image = upright_image(image, self.options.camera_mounting)
-        detections = self.detector.detect(image, search)
+        faces = self.single_views(image, self.detector.detect(image, search), tasks)
+        return [self._in_camera_image(face, width, height) for face in faces]
+
+    def single_views(
+        self, image: Image, detections: Sequence[Detection], tasks: Collection[str] | None = None
+    ) -> list[FaceAttributes]:
+        """Return the calibrated predictions of the model for faces that are detected already; nothing is fused.
+
+        Args:
+            image: uint8 (H, W, 3) BGR, upright.
+            detections: the faces, in the order of the result.
+            tasks: as in `process`.
+
+        Raises:
+            UserError: the model gave numbers that are not finite.
+        """
         estimates = estimate(self.engine, image, detections, self._wanted(tasks))
         if problem := estimates.problem:
             raise UserError(problem)
@@ -229,7 +244,7 @@ class FramePipeline:
             }
             quality = view_quality(image, detection, spec.image_size) if found else 1.0
             faces.append(face_attributes(f"face{row + 1}", detection, found, spec, int(bool(found)), 0.0, quality))
-        return [self._in_camera_image(face, width, height) for face in faces]
+        return faces
 
     def _detect(self, image: Image) -> list[Detection] | None:
         """Return the detections, or None where it is not this frame's turn."""

@@ -33,6 +33,7 @@ FLOORS = {
         {"data"},
         {"prepare"},
         {"fit", "measure"},
+        {"labelling"},
         {"reports"},
     ),
 }

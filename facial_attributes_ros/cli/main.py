@@ -23,7 +23,9 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.privacy import keep_to_own_cache
 from facial_attributes_ros.text import printable
 
-SUBCOMMANDS = ("predict", "evaluate", "prepare", "train", "compare", "info", "bench", "export", "import", "web")
+SUBCOMMANDS = (
+    "predict", "evaluate", "prepare", "label", "train", "compare", "info", "bench", "export", "import", "web",
+)  # fmt: skip
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -184,6 +184,50 @@ def _capture_frames(capture: cv2.VideoCapture, period: float) -> Iterator[Frame]
         yield np.asarray(image, np.uint8), shown if shown > 0 else count * period
 
 
+class VideoFrames:
+    """Gives frames of a video file in any order, the very ones that `read_video` gives."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open the file.
+
+        Raises:
+            UserError: it is missing or unreadable.
+        """
+        self._path = Path(path)
+        self._capture = _open_video(self._path)
+        self._period = 1 / (self._capture.get(cv2.CAP_PROP_FPS) or 25.0)
+
+    def frame(self, number: int, seconds: float) -> NDArray[np.uint8]:
+        """Return a frame, uint8 (H, W, 3) BGR.
+
+        Args:
+            number: of the frame, from 0 on.
+            seconds: its time. A seek misses in some files; it shows in the time, and the frames are counted then.
+
+        Raises:
+            UserError: the file has no such frame any more.
+        """
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
+        good, image = self._capture.read()
+        missed = abs(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 - seconds) > self._period / 2
+        if not good or (missed and number > 0):
+            self._count_to(number)
+            good, image = self._capture.read()
+        if not good:
+            raise UserError(f"{self._path} has no frame {number} any more: was the file changed?")
+        return np.asarray(image, np.uint8)
+
+    def close(self) -> None:
+        """Free the file."""
+        self._capture.release()
+
+    def _count_to(self, number: int) -> None:
+        self._capture.release()
+        self._capture = _open_video(self._path)
+        for _ in range(number):
+            self._capture.grab()
+
+
 def _open_webcam(spec: str, size: tuple[int, int], rate: float) -> cv2.VideoCapture:
     number = spec.partition(":")[2] or "0"
     if not number.isdigit():

@@ -1,0 +1,197 @@
+"""`facial-attributes label`: a page on which somebody labels the faces of images and videos."""
+
+import argparse
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facial_attributes_ros.cli.common import (
+    add_detector,
+    add_device_and_engine,
+    add_model,
+    files_of,
+    make_folder,
+    print_table,
+    warn,
+    whole_number,
+    words,
+)
+from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from facial_attributes_training.labelling.answers import AnswerBook
+    from facial_attributes_training.labelling.scanning import ScannedFile
+    from facial_attributes_training.labelling.session import Labelling
+
+HELP = "label the faces of images and videos on a page of this machine, the least certain ones first"
+
+_SMALLEST = 32
+"""Default of the smallest face in pixels; people cannot see what a smaller one shows either."""
+_SHOWN = 5
+_BAGS = frozenset({".mcap", ".db3", ".bag"})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this subcommand."""
+    parser.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH", help="image, video, or folder (with all its subfolders)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the labels, and for what is kept of videos")
+    parser.add_argument(
+        "--labeller",
+        default="a",
+        metavar="NAME",
+        help="whose labels these are; each has own files (default: a)",
+    )
+    parser.add_argument(
+        "--tasks", type=words, metavar="TASKS", help="comma-separated, such as emotion (default: age,gender,emotion)"
+    )
+    parser.add_argument("--limit", type=whole_number, metavar="N", help="label the first N faces of the order only")
+    parser.add_argument(
+        "--held-out",
+        type=float,
+        default=0.25,
+        metavar="FRACTION",
+        help="people or images for validation, whose faces come at random (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--smallest",
+        type=whole_number,
+        default=_SMALLEST,
+        metavar="PIXELS",
+        help="faces less wide are not offered (default: %(default)s)",
+    )
+    parser.add_argument("--name", default="", help="name of the data set in the column source (default: that of DIR)")
+    parser.add_argument(
+        "--agreement",
+        nargs=2,
+        type=Path,
+        metavar="CSV",
+        help="print how well the labels of two labellers agree, and end",
+    )
+    add_model(parser)
+    add_detector(parser)
+    add_device_and_engine(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve the page at (default: this machine only)")
+    parser.add_argument("--port", type=int, default=0, help="port of the page (default: a free one)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C, or print the agreement of two labellers."""
+    if args.agreement:
+        if args.paths:
+            raise UserError("--agreement takes two files of labels, and no images.")
+        return _agreement(*args.agreement)
+    if not args.paths or args.out is None:
+        raise UserError("Give the images or videos to label, and with --out a folder for the labels.")
+    if not 0 <= args.held_out < 1:
+        raise UserError("--held-out must be from 0 to below 1.")
+    from facial_attributes_training.labelling.answers import AnswerBook
+    from facial_attributes_training.labelling.session import Labelling, Plan
+
+    from facial_attributes_ros.attributes import TASKS
+
+    make_folder(args.out, "--out")
+    book = AnswerBook(args.out, args.labeller, args.name)
+    with book.lock():
+        scanned, model_tasks = _scan(args)
+        tasks = tuple(task for task in TASKS if task in (args.tasks or TASKS))
+        work = Labelling(scanned, Plan(tasks, args.held_out, args.limit), book, model_tasks)
+        _serve(args, work)
+    _print_end(book)
+    return 0
+
+
+def _scan(args: argparse.Namespace) -> "tuple[list[ScannedFile], tuple[str, ...]]":
+    """Return the files with their faces, and the tasks that the model estimates."""
+    from facial_attributes_training.labelling.scanning import Scanner
+
+    from facial_attributes_ros.files import locked
+    from facial_attributes_ros.options import RECORDED, PipelineOptions
+    from facial_attributes_ros.pipeline import load_pipeline
+
+    files = _files(args.paths, args.out)
+    options = PipelineOptions(tracking=RECORDED)
+    pipeline = load_pipeline(
+        args.model, detector=args.detector, device=args.device, engine=args.engine, options=options
+    )
+    base = os.path.commonpath([path.parent for path in files])
+    names = [Path(os.path.relpath(path, base)).as_posix() for path in files]
+    log = args.out / "faces.jsonl"
+    busy = f"Another command is looking for faces for {args.out}: wait for its end."
+    with locked(log, busy), ProgressBar("images") as bar:
+        scanned = Scanner(pipeline, args.detector, args.smallest).scan(files, names, log, bar)
+    broken = [file.error for file in scanned if file.error]
+    for sentence in broken[:_SHOWN]:
+        warn(sentence)
+    if len(broken) > _SHOWN:
+        warn(f"{len(broken)} files cannot be read; the page lists them all.")
+    if not any(file.candidates for file in scanned):
+        raise UserError(f"No face of {args.smallest} pixels or more was found in {len(scanned)} files.")
+    return scanned, pipeline.engine.spec.tasks
+
+
+def _files(paths: list[Path], out: Path) -> list[Path]:
+    """Return the images and videos, without those that are kept from videos."""
+    from facial_attributes_training.labelling.pictures import FRAMES
+
+    from facial_attributes_ros.imaging import formats
+    from facial_attributes_ros.imaging.decoder import VIDEO_SUFFIXES
+
+    for path in paths:
+        if path.suffix.lower() in _BAGS or (path / "metadata.yaml").exists():
+            raise UserError(
+                f"{path} is a bag, and bags cannot be read yet: save its images to a folder first, such as with "
+                "ros2 run image_view image_saver while ros2 bag play runs, and label that folder."
+            )
+    kept = (out / FRAMES).resolve()
+    files = files_of(paths, formats.SUFFIXES | VIDEO_SUFFIXES, "images or videos")
+    found = [Path.cwd() / os.path.normpath(path) for path in dict.fromkeys(files) if path.resolve().parent != kept]
+    if not found:
+        raise UserError("There are no images or videos to label but those that were kept from videos before.")
+    return found
+
+
+def _serve(args: argparse.Namespace, work: "Labelling") -> None:
+    """Serve the page until Ctrl-C."""
+    from facial_attributes_ros.web.app import create_app
+    from facial_attributes_ros.web.labelling import labelling_page
+    from facial_attributes_ros.web.security import Access, is_loopback
+    from facial_attributes_ros.web.serve import WebServer
+
+    access = Access.of(args.host)
+    with WebServer(create_app([labelling_page(work)], access), access, args.host, args.port) as server:
+        if not is_loopback(args.host):
+            warn("everybody in this network who has the address below sees the images.")
+        print(f"Open {server.url} in a browser; Ctrl-C ends, and the same command continues.", flush=True)
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            return
+        finally:
+            work.close()
+    raise UserError("The web server ended by itself; the log says why.")
+
+
+def _print_end(book: "AnswerBook") -> None:
+    labelled = [answer for answer in book.answers if answer.given.labels]
+    held_out = sum(answer.split != "train" for answer in labelled)
+    print(f"\n{len(book.answers)} faces answered; {len(labelled)} have a label.")
+    if labelled:
+        print(f"{book.manifest}: {len(labelled) - held_out} samples of train, {held_out} of val")
+
+
+def _agreement(one: Path, other: Path) -> int:
+    from facial_attributes_training.data.manifest import read_manifest
+    from facial_attributes_training.labelling.agreement import agreement_rows, labeller_agreement
+
+    found = labeller_agreement(read_manifest(one), read_manifest(other))
+    header = ("task", "faces of both", "same label, %", "Cohen's kappa", "weighted kappa", "most confused")
+    print_table(header, agreement_rows(found))
+    for each in found:
+        alone = f"{each.only_one[0]} only in {one}, {each.only_one[1]} only in {other}"
+        ages = "" if math.isnan(each.years) else f"; ages in years differ by {each.years:.1f} in the mean"
+        print(f"{each.task}: {alone}{ages}")
+    return 0

@@ -1,0 +1,1 @@
+"""Labelling by hand: which face comes next, what was answered, and how well two labellers agree. Needs no page."""
