@@ -17,6 +17,7 @@ from facial_attributes_ros.cli.common import (
     whole_number,
     words,
 )
+from facial_attributes_ros.cli.serving import add_serving, page_server, print_address
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.progress import ProgressBar
 
@@ -74,8 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_detector(parser)
     add_device_and_engine(parser)
-    parser.add_argument("--host", default="127.0.0.1", help="address to serve the page at (default: this machine only)")
-    parser.add_argument("--port", type=int, default=0, help="port of the page (default: a free one)")
+    add_serving(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,18 +93,19 @@ def run(args: argparse.Namespace) -> int:
 
     from facial_attributes_ros.attributes import TASKS
 
+    if unknown := sorted({*(args.tasks or ())} - {*TASKS}):
+        raise UserError(f"There is no task {', '.join(unknown)}; --tasks takes {', '.join(TASKS)}.")
+    tasks = tuple(task for task in TASKS if args.tasks is None or task in args.tasks)
+    files = _files(args.paths, args.out)
     make_folder(args.out, "--out")
-    book = AnswerBook(args.out, args.labeller, args.name)
-    with book.lock():
-        scanned, model_tasks = _scan(args)
-        tasks = tuple(task for task in TASKS if task in (args.tasks or TASKS))
-        work = Labelling(scanned, Plan(tasks, args.held_out, args.limit), book, model_tasks)
-        _serve(args, work)
-    _print_end(book)
+    with AnswerBook.opened(args.out, args.labeller, args.name) as book:
+        scanned, model_tasks = _scan(args, files)
+        _serve(args, Labelling(scanned, Plan(tasks, args.held_out, args.limit), book, model_tasks))
+        _print_end(book)
     return 0
 
 
-def _scan(args: argparse.Namespace) -> "tuple[list[ScannedFile], tuple[str, ...]]":
+def _scan(args: argparse.Namespace, files: list[Path]) -> "tuple[list[ScannedFile], tuple[str, ...]]":
     """Return the files with their faces, and the tasks that the model estimates."""
     from facial_attributes_training.labelling.scanning import Scanner
 
@@ -112,7 +113,6 @@ def _scan(args: argparse.Namespace) -> "tuple[list[ScannedFile], tuple[str, ...]
     from facial_attributes_ros.options import RECORDED, PipelineOptions
     from facial_attributes_ros.pipeline import load_pipeline
 
-    files = _files(args.paths, args.out)
     options = PipelineOptions(tracking=RECORDED)
     pipeline = load_pipeline(
         args.model, detector=args.detector, device=args.device, engine=args.engine, options=options
@@ -156,16 +156,11 @@ def _files(paths: list[Path], out: Path) -> list[Path]:
 
 def _serve(args: argparse.Namespace, work: "Labelling") -> None:
     """Serve the page until Ctrl-C."""
-    from facial_attributes_ros.web.app import create_app
     from facial_attributes_ros.web.labelling import labelling_page
-    from facial_attributes_ros.web.security import Access, is_loopback
-    from facial_attributes_ros.web.serve import WebServer
 
-    access = Access.of(args.host)
-    with WebServer(create_app([labelling_page(work)], access), access, args.host, args.port) as server:
-        if not is_loopback(args.host):
-            warn("everybody in this network who has the address below sees the images.")
-        print(f"Open {server.url} in a browser; Ctrl-C ends, and the same command continues.", flush=True)
+    with page_server(args, [labelling_page(work)]) as server:
+        end = "Ctrl-C ends, and the same command continues"
+        print_address(server, args, "the images can be seen by others on the way", end)
         try:
             server.wait()
         except KeyboardInterrupt:

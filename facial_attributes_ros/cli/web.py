@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facial_attributes_ros.cli.common import add_detector, add_device_and_engine, port_number, warn
+from facial_attributes_ros.cli.common import add_detector, add_device_and_engine
+from facial_attributes_ros.cli.serving import add_serving, page_server, print_address
 from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,33 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_detector(parser)
     add_device_and_engine(parser)
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address to listen at; others than this machine's own need a token (default: %(default)s)",
-    )
-    parser.add_argument("--port", type=port_number, default=0, help="port to listen at (default: a free one)")
-    parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="NAME", help="a further name that browsers reach it by"
-    )
-    parser.add_argument("--certificate", type=Path, metavar="FILE", help="certificate in PEM format, for https")
-    parser.add_argument(
-        "--key", type=Path, metavar="FILE", help="private key of the certificate, if it is a file apart"
-    )
+    add_serving(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the address of the page, and serve it until Ctrl-C."""
     # A video names no further files or addresses that FFmpeg would open.
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
-    from facial_attributes_ros.web.security import is_loopback
-
     with _server(args) as server:
-        if not is_loopback(args.host):
-            warn("everybody in this network who has the address below can use this page.")
-            if args.certificate is None:
-                warn("without --certificate, what is sent can be read on the way, and browsers give no webcam.")
-        print(f"Open {server.url} in a browser; Ctrl-C ends.", flush=True)
+        print_address(server, args, "what is sent can be read on the way, and browsers give no webcam")
         server.wait()
     raise UserError("The web server ended by itself; the log says why.")
 
@@ -64,22 +47,17 @@ def _server(args: argparse.Namespace) -> "WebServer":
     """Return the server of the demonstrator, after a check of what the user has named."""
     from facial_attributes_ros.engines.load import load_engine, resolve_device
     from facial_attributes_ros.models.registry import model_folder
-    from facial_attributes_ros.web.app import create_app
     from facial_attributes_ros.web.demonstrator.models import Models
     from facial_attributes_ros.web.demonstrator.part import demonstrator
     from facial_attributes_ros.web.demonstrator.session import Workshop
     from facial_attributes_ros.web.model_cards import model_cards
-    from facial_attributes_ros.web.security import Access
-    from facial_attributes_ros.web.serve import WebServer
 
     for model in args.model:
         model_folder(model)
     resolve_device(args.device, args.engine)
     models = Models(args.model, args.detector, partial(load_engine, device=args.device, engine=args.engine))
     page = demonstrator(Workshop(models, _examples()))
-    access = Access.of(args.host, args.allow_host)
-    app = create_app([page, model_cards(models, [page])], access)
-    return WebServer(app, access, args.host, args.port, args.certificate, args.key)
+    return page_server(args, [page, model_cards(models, [page])])
 
 
 def _examples() -> tuple[Path, ...]:

@@ -65,6 +65,8 @@ NOT_RUN = {
     "facial-attributes evaluate --manifest faces.csv --split val --save-resting-face": (
         "needs several images of twenty people; test/training/measure/test_resting_face.py"
     ),
+    "facial-attributes label": "serves a page until Ctrl-C; test/training/labelling and test/web/test_labelling.py",
+    "facial-attributes prepare manifest work/labels": "needs labels; test/cli/test_label.py prepares what was labelled",
     "facial-attributes import": "needs a checkpoint of the thesis; test/models makes one",
     "facial-attributes info": "counts a large model; test/cli/test_info.py",
     "facial-attributes prepare imdb-wiki": "needs MATLAB files; test/training/prepare/test_sources.py makes some",

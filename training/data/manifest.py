@@ -131,7 +131,7 @@ class Manifest:
     def rows(self) -> Iterator[Row]:
         """Yield the samples one by one, with absolute paths."""
         has_box = self.has_box
-        points = self.landmarks.reshape(len(self), -1)
+        points = self.landmarks.reshape(len(self), len(LANDMARK_COLUMNS))
         has_landmarks = np.asarray(np.isfinite(points).all(axis=1), np.bool_)
         for index in range(len(self)):
             labels = {task: LABELS[task][c] for task in TASKS if (c := self.labels[task][index]) != MISSING}

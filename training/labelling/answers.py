@@ -7,8 +7,8 @@ work continues after a kill; `labels-NAME.csv` is the manifest of the faces that
 import json
 import logging
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -140,7 +140,7 @@ class Answer:
 
 
 class AnswerBook:
-    """The answers of one labeller. Use it as a context: it is for one process at a time.
+    """The answers of one labeller.
 
     Attributes:
         folder: where its files lie.
@@ -153,15 +153,13 @@ class AnswerBook:
         """Read what was answered before.
 
         Args:
-            folder: where its files lie; made with the first answer.
+            folder: where its files lie.
             labeller: up to 40 letters, digits, _ and -.
             source: of the samples, the folder's name if empty.
 
         Raises:
-            UserError: the name is none, or the answers cannot be read.
+            UserError: the answers cannot be read, or the manifest cannot be written.
         """
-        if not _NAME.fullmatch(labeller):
-            raise UserError(f"A labeller has a name of up to 40 letters, digits, _ and -, not {labeller!r}.")
         self.folder, self.labeller = folder, labeller
         self.manifest = folder / f"labels-{labeller}.csv"
         self._source = source or folder.resolve().name
@@ -169,13 +167,19 @@ class AnswerBook:
         self.answers = self._read()
         self._keep_changed_manifest()
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Return a context during which no other process may use these answers.
+    @classmethod
+    @contextmanager
+    def opened(cls, folder: Path, labeller: str, source: str = "") -> Iterator[Self]:
+        """Give the answers of a labeller for a block, during which no other process may use them.
 
         Raises:
-            UserError: one does.
+            UserError: the name is none, another process uses them, or as the constructor raises it.
         """
-        return locked(self._file, f"{self.labeller} is labelling in {self.folder} already; stop that command first.")
+        if not _NAME.fullmatch(labeller):
+            raise UserError(f"A labeller has a name of up to 40 letters, digits, _ and -, not {labeller!r}.")
+        busy = f"{labeller} is labelling in {folder} already: stop that command first, or take another --labeller."
+        with locked(folder / f"answers-{labeller}.json", busy):
+            yield cls(folder, labeller, source)
 
     def add(self, answer: Answer, before: Answer | None = None) -> None:
         """Keep a new answer.
@@ -205,7 +209,9 @@ class AnswerBook:
         self._write_manifest(self.manifest)
 
     def _write_manifest(self, path: Path) -> None:
-        rows = [answer.row(self.folder, self._source, self.labeller) for answer in self.answers if answer.given.labels]
+        # An image that was deleted, such as one that somebody has withdrawn, is no sample any more.
+        there = (one for one in self.answers if one.given.labels and (self.folder / one.path).exists())
+        rows = [answer.row(self.folder, self._source, self.labeller) for answer in there]
         write_manifest(path, Manifest.from_rows(rows))
 
     def _keep_changed_manifest(self) -> None:

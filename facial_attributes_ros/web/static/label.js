@@ -257,7 +257,7 @@ function drawFacts() {
   const without = facts.without_faces ? `; ${facts.without_faces} show no face that is large enough` : "";
   setText($("found"), `${facts.found} faces in ${facts.files} files${without}. Your labels are those of labeller ${facts.labeller}.`);
   $("broken").hidden = !facts.broken.length;
-  setText($("broken").querySelector("summary"), `${facts.broken.length} files cannot be read`);
+  setText($("broken").querySelector("summary"), facts.broken.length === 1 ? "1 file cannot be read" : `${facts.broken.length} files cannot be read`);
   $("broken").querySelector("ul").replaceChildren(...facts.broken.map((sentence) => element("li", { textContent: sentence })));
 }
 
