@@ -87,7 +87,7 @@ def test_faces_are_labelled_by_keys_alone_and_every_answer_is_kept_at_once(page,
     page.focus("#begin")
     page.keyboard.press("Enter")
     page.wait_for_selector("#work:not([hidden])")
-    page.wait_for_function("document.getElementById('face').naturalWidth > 0")
+    page.wait_for_function("() => document.getElementById('face').naturalWidth > 0")
     check(page)
     assert page.locator("#model *").count() == 0
 

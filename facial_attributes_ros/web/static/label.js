@@ -220,7 +220,7 @@ function makeYears() {
   });
   const take = element("button", { type: "button", textContent: "Take" });
   take.addEventListener("click", () => takeYears(input));
-  const label = element("label", { htmlFor: "years" }, element("kbd", { textContent: "Y", "aria-hidden": "true" }), " or the age in years, if you know it");
+  const label = element("label", { htmlFor: "years" }, element("kbd", { textContent: "Y", "aria-hidden": "true" }), " or the age in years, if known");
   return element("p", { className: "years" }, label, input, take);
 }
 
