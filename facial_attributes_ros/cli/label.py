@@ -171,8 +171,10 @@ def _serve(args: argparse.Namespace, work: "Labelling") -> None:
 
 
 def _print_end(book: "AnswerBook") -> None:
+    from facial_attributes_training.labelling.session import TRAIN
+
     labelled = [answer for answer in book.answers if answer.given.labels]
-    held_out = sum(answer.split != "train" for answer in labelled)
+    held_out = sum(answer.split != TRAIN for answer in labelled)
     print(f"\n{len(book.answers)} faces answered; {len(labelled)} have a label.")
     if labelled:
         print(f"{book.manifest}: {len(labelled) - held_out} samples of train, {held_out} of val")

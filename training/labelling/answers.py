@@ -4,6 +4,7 @@ Two files for each labeller lie in the folder that the user named. `answers-NAME
 work continues after a kill; `labels-NAME.csv` is the manifest of the faces that have a label.
 """
 
+import itertools
 import json
 import logging
 import re
@@ -27,6 +28,8 @@ CANNOT_SAY: Final = "cannot_say"
 """Column with the tasks of which the labeller cannot say the label."""
 MODEL_SHOWN: Final = "model_shown"
 """Column that says whether the labeller has looked at the model's estimate first."""
+BEFORE: Final = "-before-"
+"""In the names of manifests that were set aside."""
 _FORMAT: Final = 1
 _NAME: Final = re.compile(r"[\w-]{1,40}")
 
@@ -205,12 +208,12 @@ class AnswerBook:
         with disk_errors(self._file), atomic_target(self._file) as partial:
             document = {"format": _FORMAT, "answers": [asdict(answer) for answer in answers]}
             partial.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        self._write_manifest(self.manifest, answers)
         self.answers = answers
-        self._write_manifest(self.manifest)
 
-    def _write_manifest(self, path: Path) -> None:
+    def _write_manifest(self, path: Path, answers: Sequence[Answer]) -> None:
         # An image that was deleted, such as one that somebody has withdrawn, is no sample any more.
-        there = (one for one in self.answers if one.given.labels and (self.folder / one.path).exists())
+        there = (one for one in answers if one.given.labels and (self.folder / one.path).exists())
         rows = [answer.row(self.folder, self._source, self.labeller) for answer in there]
         write_manifest(path, Manifest.from_rows(rows))
 
@@ -219,9 +222,10 @@ class AnswerBook:
         if not self.manifest.exists():
             return
         new = self.manifest.with_suffix(".csv.new")
-        self._write_manifest(new)
+        self._write_manifest(new, self.answers)
         if new.read_bytes() != self.manifest.read_bytes():
-            aside = self.manifest.with_name(f"{self.manifest.stem}-before.csv")
+            names = (f"{self.manifest.stem}{BEFORE}{number}.csv" for number in itertools.count(1))
+            aside = next(path for path in map(self.folder.joinpath, names) if not path.exists())
             self.manifest.replace(aside)
             _LOGGER.warning(
                 "%s differs from the answers: it is now %s, and a new one is written.", self.manifest, aside

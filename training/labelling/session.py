@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from facial_attributes_training.data.manifest import IDENTITY, Row
-from facial_attributes_training.labelling.answers import Answer, AnswerBook, Labels
+from facial_attributes_training.labelling.answers import BEFORE, Answer, AnswerBook, Labels
 from facial_attributes_training.labelling.candidates import Candidate
 from facial_attributes_training.labelling.order import label_order
 from facial_attributes_training.labelling.pictures import Pictures
@@ -25,6 +25,7 @@ from facial_attributes_training.prepare.splits import assign_splits
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.errors import UserError
 
+TRAIN: Final = "train"
 VALIDATION: Final = "val"
 _BREAK: Final = 120.0
 """Seconds after which somebody has made a break rather than thought about a face."""
@@ -292,7 +293,7 @@ class Labelling:
         """Remove what was stored of a video if no manifest in the folder names it."""
         if face.frame is None:
             return
-        manifests = self.book.folder.glob("labels-*.csv")
+        manifests = [path for path in self.book.folder.glob("labels-*.csv") if BEFORE not in path.name]
         if not any(answer.path in manifest.read_text(encoding="utf-8") for manifest in manifests):
             (self.book.folder / answer.path).unlink(missing_ok=True)
 
@@ -317,10 +318,19 @@ class Labelling:
 
 
 def _splits(faces: Sequence[Candidate], held_out: float) -> list[str]:
-    """Return the split of every face: by person, or by image where people are not known."""
+    """Return the split of every face: by person, or by image where people are not known.
+
+    A few people may all be drawn into one split; then the one with the fewest faces goes into the other.
+    """
     if not held_out or not faces:
-        return ["train"] * len(faces)
+        return [TRAIN] * len(faces)
     base = Path(os.path.commonpath([Path(face.media).parent for face in faces]))
     rows = (Row(face.media, extra={IDENTITY: face.person}) for face in faces)
-    fractions = {VALIDATION: held_out, "train": 1 - held_out}
-    return [row.split for row in assign_splits(rows, fractions, base=base)]
+    splits = [row.split for row in assign_splits(rows, {VALIDATION: held_out, TRAIN: 1 - held_out}, base=base)]
+    people = [face.person or face.media for face in faces]
+    counts = Counter(people)
+    if len({*splits}) > 1 or len(counts) == 1:
+        return splits
+    fewest = min(counts, key=lambda person: (counts[person], person))
+    other = TRAIN if VALIDATION in splits else VALIDATION
+    return [other if person == fewest else split for person, split in zip(people, splits, strict=True)]

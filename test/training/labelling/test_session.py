@@ -185,6 +185,14 @@ def test_all_faces_of_a_person_are_in_one_split(scene):
     assert len(splits) == 2
 
 
+@pytest.mark.parametrize("held_out", [0.001, 0.999])
+def test_a_few_people_are_never_all_in_one_split(scene, held_out):
+    scene.add_video()
+    work = scene.work(held_out=held_out)
+    answer_all(work)
+    assert {row["split"] for row in table(work)} == {"train", "val"}
+
+
 def test_images_of_the_page_show_the_face_and_the_whole(scene):
     work = scene.work()
     for whole, size in ((False, (480, 480)), (True, (80, 80))):
@@ -203,7 +211,7 @@ def test_a_manifest_that_somebody_has_changed_is_set_aside(scene, caplog):
     changed = work.book.manifest.read_text().replace("happy", "sad")
     work.book.manifest.write_text(changed)
     scene.work()
-    assert (scene.out / "labels-a-before.csv").read_text() == changed
+    assert (scene.out / "labels-a-before-1.csv").read_text() == changed
     assert "happy" in work.book.manifest.read_text()
     assert "differs from the answers" in caplog.text
 
