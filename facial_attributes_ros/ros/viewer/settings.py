@@ -21,7 +21,7 @@ class ViewerOptions:
         15.0, "Images per second that a browser is sent at most.", low=0.1, high=60, unit="Hz", when="start"
     )
     size: int = setting(
-        960, "Longest side of the images that are sent; larger ones are scaled down.", low=64, high=4096, unit="pixels",
+        800, "Longest side of the images that are sent; larger ones are scaled down.", low=64, high=4096, unit="pixels",
         when="start",
     )  # fmt: skip
     jpeg_quality: int = setting(75, "JPEG quality of the images that are sent.", low=1, high=100, when="start")

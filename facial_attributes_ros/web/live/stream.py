@@ -153,7 +153,9 @@ def _jpeg(image: Pixels, size: int, quality: int) -> bytes:
     """Return an image as JPEG, scaled down so that its longest side has a size."""
     scale = size / max(image.shape[:2])
     if scale < 1:
-        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        # Down to half the size, the mean of areas looks no better than interpolation, and takes five times as long.
+        how = cv2.INTER_LINEAR if scale >= 0.5 else cv2.INTER_AREA
+        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=how), np.uint8)
     return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
 
 
