@@ -132,8 +132,10 @@ def refusal(scope: Scope, access: Access) -> str | None:
     """
     headers = Headers(scope=scope)
     host = headers.get("host", "")
-    if len(headers.getlist("host")) != 1 or not access.knows(host):
-        return _FOREIGN_HOST.format(host=host_name(host) or "in its request")
+    if len(headers.getlist("host")) != 1 or not host_name(host):
+        return "A request that names no host is not answered."
+    if not access.knows(host):
+        return _FOREIGN_HOST.format(host=host_name(host))
     socket_ = scope["type"] == "websocket"
     origin = headers.get("origin")
     if origin is None:
@@ -166,7 +168,7 @@ class Guard:
         if not self._access.admits(_session(scope)):
             await _refuse(scope, receive, send, self._entrance(scope))
             return
-        if self._access.token and "token=" in scope["query_string"].decode("latin-1"):
+        if self._access.token and scope["type"] == "http" and b"token=" in scope["query_string"]:
             # A browser that was here before opens the address again: the token leaves the address line as well.
             await _with_headers(RedirectResponse(_plain(scope["path"]), 303), scope, receive, send)
             return

@@ -204,7 +204,17 @@ def test_a_model_that_is_missing_or_unknown_is_a_sentence(page):
 
 
 @pytest.mark.parametrize(
-    "message", ["{", "[]", '{"type": "image"', '{"type": "nothing"}', b"bytes", '{"type": "image", "size": "x"}']
+    "message",
+    [
+        "{",
+        "[]",
+        '{"type": "image"',
+        '{"type": "nothing"}',
+        b"bytes",
+        '{"type": "image", "size": "x"}',
+        '{"type": [1]}',
+        '{"type": "frame", "stamp": NaN}',
+    ],
 )
 def test_what_no_page_of_ours_sends_ends_the_conversation(client, message):
     with client.socket(PATH) as socket:

@@ -19,6 +19,7 @@ Every request has a number, `job`, which the messages about it repeat: what come
 import asyncio
 import json
 import logging
+import math
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -218,9 +219,9 @@ class Session:
         """Begin a job; the one before ends."""
         try:
             request = json.loads(text)
-            kind, model = request["type"], str(request.get("model", ""))
+            kind, model = str(request["type"]), str(request.get("model", ""))
             size, name = int(request.get("size", 0)), str(request.get("name", ""))[:_NAME] or "The file"
-            stamp, number = float(request.get("stamp", 0)), int(request.get("number", 0))
+            stamp, number = _finite(request.get("stamp", 0)), int(request.get("number", 0))
             job_number = int(request.get("job", 0))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise _BadPageError("a request that is none") from error
@@ -311,6 +312,13 @@ class Session:
 
     def _place(self, place: int) -> None:
         self._send({"type": "place", "place": place})
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("a time is a finite number")
+    return number
 
 
 async def _received(upload: _Upload | None, name: str, size: int, limit: int) -> bytes:

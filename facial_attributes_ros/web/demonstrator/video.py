@@ -7,7 +7,8 @@ opened it. So nothing is left, even if the program is killed.
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
@@ -128,7 +129,7 @@ class VideoJob:
             "frames": self.done,
             "seconds": self._lines[-1]["stamp"],
             "cut": self._cut,
-            "people": [_row(person) for person in self._people.values()],
+            "people": [_row(person, self._spec.tasks) for person in self._people.values()],
             "timeline": [_timeline(person) for person in self._people.values()],
         }
         texts = json_lines(self._lines).encode(), csv_table(self._lines).encode()
@@ -178,7 +179,8 @@ class _Copy:
         handle, name = tempfile.mkstemp(suffix=".webm")
         self._file = os.fdopen(handle, "rb")
         try:
-            self._writer = cv2.VideoWriter(name, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*_CODEC), rate, self._size)
+            with _quiet():
+                self._writer = cv2.VideoWriter(name, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*_CODEC), rate, self._size)
         finally:
             Path(name).unlink()
         if not self._writer.isOpened():
@@ -201,6 +203,19 @@ class _Copy:
         self._file.close()
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what is written to standard error: OpenCV calls the codec unsupported there, and writes it all the same."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _check_beginning(file: IO[bytes], name: str) -> None:
     file.seek(0)
     beginning = file.read(16)
@@ -213,13 +228,13 @@ def _check_pixels(width: int, height: int, name: str) -> None:
         raise UserError(f"{name} has {width}x{height} pixels, and the limit is {MAX_PIXELS / 1e6:.1f} million.")
 
 
-def _row(person: _Person) -> dict[str, Any]:
+def _row(person: _Person, tasks: Collection[str]) -> dict[str, Any]:
     """Return the row of a person: what is known at the end, and how often each emotion was seen."""
     labels = [face.emotion.label for _, face in person.points]
     shares = {label: labels.count(label) / len(labels) for label in (*LABELS[EMOTION], None) if label in labels}
     return person.face.to_dict() | {
         "crop": person.crop,
-        "unknown": reasons(person.face, LABELS),
+        "unknown": reasons(person.face, tasks),
         "first": round(person.first, 2),
         "last": round(person.last, 2),
         "frames": len(labels),
