@@ -107,9 +107,12 @@ def _is_foreign(asked, url):
     return parts.scheme not in ("blob", "data") and parts.netloc != urlsplit(url).netloc
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """The browser; without one the test is skipped, or fails where `make test-web` asks for it."""
+    """The browser; without one the test is skipped, or fails where `make test-web` asks for it.
+
+    Playwright allows one at a time in a process, so it ends with its module.
+    """
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     missing = "Chromium (apt-get install chromium)" if chromium is None else ""
     if find_spec("playwright") is None:
