@@ -52,7 +52,7 @@ class _MessagesNotBuilt:
 
     def find_spec(self, name: str, *_: object) -> None:
         """Raise ModuleNotFoundError for the messages, and leave every other name alone."""
-        if name == f"{__name__}.msg":
+        if name in (f"{__name__}.msg", f"{__name__}.srv"):
             # Without `name`: `from facial_attributes_ros import msg` would replace the sentence by its own.
             raise ModuleNotFoundError(
                 "The ROS messages of facial_attributes_ros are not built or not on the path: in a checkout run "

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from facial_attributes_ros.errors import UserError
+
+_LOGGER = logging.getLogger(__name__)
 
 LARGEST_JSON: Final = 64 * 2**20
 """Largest size in bytes of a JSON file."""
@@ -141,7 +144,7 @@ def locked(path: Path, busy: str = "") -> Iterator[None]:
 
     Args:
         path: the file; its folder is made if it is missing.
-        busy: message of the error if another process holds the lock; if it is empty, wait for the lock.
+        busy: message of the error if another process holds the lock; if it is empty, say so and wait for the lock.
 
     Raises:
         UserError: another process holds the lock, and `busy` is not empty.
@@ -149,9 +152,12 @@ def locked(path: Path, busy: str = "") -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(busy) from error
+            if busy:
+                raise UserError(busy) from error
+            _LOGGER.info("Waiting for another process, which is making %s.", path.name)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -5,6 +5,7 @@ the faces are), the scheduler (when each was last estimated) and the beliefs (wh
 """
 
 import logging
+import math
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +22,10 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.fusion.beliefs import Beliefs
 from facial_attributes_ros.fusion.publish import face_attributes
 from facial_attributes_ros.imaging.boxes import overlaps_image
+from facial_attributes_ros.imaging.mosaic import mosaic
 from facial_attributes_ros.imaging.mounting import in_camera_image, upright_image
 from facial_attributes_ros.imaging.view_quality import view_quality
-from facial_attributes_ros.options import STILL, DetectorOptions, PipelineOptions
+from facial_attributes_ros.options import CLOSE_UP, STILL, DetectorOptions, PipelineOptions
 from facial_attributes_ros.scheduler import Scheduler
 from facial_attributes_ros.tracking.camera_motion import CameraMotion
 from facial_attributes_ros.tracking.tracker import Track, Tracker
@@ -60,6 +62,21 @@ class FrameResult:
         """Return the JSON form of the frame, see `attributes.image_dict`."""
         faces = [face.to_dict() for face in self.faces]
         return image_dict(faces, self.width, self.height, self.model, stamp=float(self.stamp))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceView:
+    """An image of one face that another detector and tracker has found, for `FramePipeline.follow`.
+
+    Attributes:
+        id: of the face, the same in all its images.
+        image: uint8 (H, W, 3) BGR: the face with little around it; black bars around it are no part of it.
+        score: confidence of the detector, 0 to 1.
+    """
+
+    id: str
+    image: Image
+    score: float = 1.0
 
 
 class EstimateError(UserError):
@@ -124,6 +141,7 @@ class FramePipeline:
         self._scheduler = Scheduler()
         self.beliefs = Beliefs(engine.spec)
         self._frames = 0
+        self._followed_until = -math.inf
         self._model_fails = False
         self._size: tuple[int, ...] = ()
         self._options = options or PipelineOptions()
@@ -146,8 +164,14 @@ class FramePipeline:
     def reset(self) -> None:
         """Forget all faces."""
         self._tracker.reset()
-        self._forget_lost()
+        self._forget_all_but(())
         self._frames = 0
+
+    def use(self, engine: Engine) -> None:
+        """Estimate with another model from the next frame on: tracks keep their ids, and all are estimated anew."""
+        self.engine = engine
+        self._scheduler = Scheduler(self._options.scheduling)
+        self.beliefs = Beliefs(engine.spec, self._options.fusion)
 
     def process(self, image: Image, stamp: float, tasks: Collection[str] | None = None) -> FrameResult:
         """Process the next frame of a stream.
@@ -176,6 +200,64 @@ class FramePipeline:
         tracks = self._track(image, stamp, detections)
         clock.lap("tracking")
         due = self._schedule(image, stamp, tracks, wanted)
+        faces, problem = self._attributes_of(image, stamp, tracks, due, wanted, clock)
+        faces = [self._in_camera_image(face, width, height) for face in faces]
+        model = self.engine.spec.name
+        result = FrameResult(faces, clock.timings, frozenset(self._tracker.ids), stamp, width, height, model)
+        if problem:
+            raise EstimateError(problem, result)
+        return result
+
+    def follow(
+        self, views: Sequence[FaceView], tracked: Collection[str], stamp: float, tasks: Collection[str] | None = None
+    ) -> FrameResult:
+        """Process the faces that another detector and tracker has found; a pipeline does this or `process`.
+
+        Scheduling and fusion are those of `process`. The detector only finds the landmarks of the faces to estimate.
+
+        Args:
+            views: the faces in view at one time.
+            tracked: ids of all faces that the other tracker follows; the others are forgotten.
+            stamp: time of the views in seconds; a time before the last one makes all faces new.
+            tasks: as in `process`.
+
+        Returns:
+            The faces in the order of `views`; their detections are positions in an image of all views.
+
+        Raises:
+            EstimateError: as `process`.
+        """
+        clock, wanted = _Clock(), self._wanted(tasks)
+        self._forget_all_but(() if stamp < self._followed_until else tracked)
+        self._followed_until = stamp
+        image, boxes = mosaic([view.image for view in views])
+        places = [Detection(box, view.score) for view, box in zip(views, boxes, strict=True)]
+        tracks = [Track(view.id, place, stamp, True) for view, place in zip(views, places, strict=True)]
+        due = [self._aligned(image, track) for track in self._schedule(image, stamp, tracks, wanted)]
+        clock.lap("detection")
+        faces, problem = self._attributes_of(image, stamp, tracks, due, wanted, clock)
+        result = FrameResult(
+            faces, clock.timings, frozenset(tracked), stamp, image.shape[1], image.shape[0], self.engine.spec.name
+        )
+        if problem:
+            raise EstimateError(problem, result)
+        return result
+
+    def _aligned(self, image: Image, track: Track) -> Track:
+        """Return a track with the box and the landmarks that the detector finds in its part of the image."""
+        x, y, width, height = (int(value) for value in track.detection.box)
+        found = self.detector.detect(image[y : y + height, x : x + width], CLOSE_UP)
+        if not found:
+            return track
+        face = max(found, key=lambda one: float(one.box[2] * one.box[3]))
+        box = face.box + np.array([x, y, 0, 0], np.float32)
+        landmarks = face.landmarks + np.array([x, y], np.float32)
+        return replace(track, detection=Detection(box, track.detection.score, landmarks))
+
+    def _attributes_of(
+        self, image: Image, stamp: float, tracks: list[Track], due: list[Track], wanted: Tasks, clock: "_Clock"
+    ) -> tuple[list[FaceAttributes], str | None]:
+        """Estimate those that are due and fuse; return the attributes of all tracks, and what is wrong if anything."""
         qualities = [view_quality(image, track.detection, self.engine.spec.image_size) for track in due]
         clock.lap("quality")
         estimates, failure = self._estimate(image, due, wanted)
@@ -185,13 +267,8 @@ class FramePipeline:
         self._fuse(stamp, due, estimates, qualities)
         # While the model fails, attributes are unknown, since the beliefs are those of the past.
         faces = self._attributes(tracks, Tasks() if self._model_fails else wanted)
-        faces = [self._in_camera_image(face, width, height) for face in faces]
         clock.lap("fusion")
-        model = self.engine.spec.name
-        result = FrameResult(faces, clock.timings, frozenset(self._tracker.ids), stamp, width, height, model)
-        if problem := failure or estimates.problem:
-            raise EstimateError(problem, result)
-        return result
+        return faces, failure or estimates.problem
 
     def still(
         self, image: Image, tasks: Collection[str] | None = None, search: DetectorOptions = STILL
@@ -260,7 +337,7 @@ class FramePipeline:
         """Return the tracks in view, oldest first."""
         shift = self._camera.follow(image, needed=self._tracker.following)
         tracks = self._tracker.update(detections, stamp, (image.shape[1], image.shape[0]), shift)
-        self._forget_lost()
+        self._forget_all_but(self._tracker.ids)
         return tracks
 
     def _schedule(self, image: Image, stamp: float, tracks: list[Track], wanted: Tasks) -> list[Track]:
@@ -296,8 +373,7 @@ class FramePipeline:
         mounting = self.options.camera_mounting
         return replace(face, detection=in_camera_image(face.detection, mounting, width, height))
 
-    def _forget_lost(self) -> None:
-        living = self._tracker.ids
+    def _forget_all_but(self, living: Collection[str]) -> None:
         self._scheduler.keep(living)
         self.beliefs.keep(living)
 

@@ -56,7 +56,7 @@ class Setting:
             return f"takes one of {', '.join(self.choices)}" if self.choices else "takes a text"
         if isinstance(self.default, int):
             return f"takes a whole number from {self.low:.0f} to {self.high:.0f}"
-        return f"takes a number with a point, such as {self.default}, from {self.low:g} to {self.high:g}"
+        return f"takes a number from {self.low:g} to {self.high:g}"
 
     def allows(self, value: object) -> bool:
         """Return True if a value has the setting's type and is in its range."""

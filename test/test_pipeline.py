@@ -1,17 +1,19 @@
 import json
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, TASKS, UNKNOWN, Detection
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.imaging.crop import crop_face
 from facial_attributes_ros.imaging.sample_camera import SampleCamera
 from facial_attributes_ros.imaging.view_quality import LEAST, frontality, view_quality
 from facial_attributes_ros.models.resting_face import RestingFaceFacts
 from facial_attributes_ros.options import DetectorOptions, PipelineOptions, SchedulingOptions
-from facial_attributes_ros.pipeline import EstimateError, FramePipeline
+from facial_attributes_ros.pipeline import EstimateError, FaceView, FramePipeline
 
 FRAME = np.full((480, 640, 3), 128, np.uint8)
 
@@ -287,3 +289,65 @@ def test_a_still_image_is_searched_finely_whatever_the_stream_is_searched_like(y
     yunet.options = DetectorOptions(min_face=600)
     assert len(FramePipeline(yunet, fake_engine).still(six_faces)) == 6
     assert FramePipeline(yunet, fake_engine).still(six_faces, search=yunet.options) == []
+
+
+class NoDetector:
+    """Finds nothing: faces are taken as they come."""
+
+    options = None
+
+    def detect(self, _image, _options=None):
+        return []
+
+
+def views(*names, size=128):
+    return [FaceView(name, np.full((size, size, 3), 90, np.uint8)) for name in names]
+
+
+def test_faces_of_another_tracker_keep_its_ids_and_are_estimated_by_schedule(fake_engine):
+    pipeline = FramePipeline(NoDetector(), fake_engine)
+    for k in range(30):
+        result = pipeline.follow(views("b", "a"), {"a", "b", "hidden"}, k / 15)
+    assert [face.id for face in result.faces] == ["b", "a"]
+    assert result.tracked == {"a", "b", "hidden"}
+    assert all(not np.isnan(face.age) for face in result.faces)
+    assert 2 < result.faces[0].observations < 30, "at the rate of the schedule, not in every frame"
+    assert set(pipeline.beliefs.ids) == {"a", "b"}
+    pipeline.follow(views("a"), {"a"}, 2.0)
+    assert pipeline.beliefs.ids == ["a"]
+    pipeline.follow(views("a"), {"a"}, 1.0)
+    assert pipeline.beliefs.observations.tolist() == [1], "a recording that starts again makes all faces new"
+
+
+def test_no_faces_of_another_tracker_are_no_work(fake_engine):
+    result = FramePipeline(NoDetector(), fake_engine).follow([], (), 0.0)
+    assert (result.faces, fake_engine.calls) == ([], [])
+
+
+def test_the_detector_finds_the_landmarks_in_crops_as_in_the_frame(yunet, make_engine):
+    class Recording(make_engine):
+        def from_frame(self, image, boxes, tasks=None, landmarks=None):
+            self.asked = image, boxes, landmarks
+            return super().from_frame(image, boxes, tasks)
+
+    frame, engine = SampleCamera().frame(0), Recording()
+    face = yunet.detect(frame, DetectorOptions())[0]
+    crop = crop_face(frame, face.box, 128, 0.0)
+    FramePipeline(yunet, engine).follow([FaceView("f", crop)], {"f"}, 0.0)
+    image, (box,), (landmarks,) = engine.asked
+    assert image.shape == (256, 256, 3)
+    scale = 128 / max(face.box[2:])
+    in_crop = (face.landmarks - (face.box[:2] + face.box[2:] / 2)) * scale + 128
+    assert np.abs(landmarks - in_crop).max() < 8, "pixels of the crop"
+    assert np.abs(box[2:] / scale - face.box[2:]).max() < 0.15 * max(face.box[2:])
+
+
+def test_another_model_is_used_from_the_next_frame_on_and_tracks_live_on(fake_engine):
+    pipeline = FramePipeline(FakeDetector(1), fake_engine)
+    (before,) = play(pipeline, 1)
+    other = replace(fake_engine.spec, name="other")
+    pipeline.use(SimpleNamespace(spec=other, from_frame=fake_engine.from_frame))
+    result = pipeline.process(FRAME, 1.0)
+    (after,) = result.faces
+    assert (after.id, result.model) == (before.id, "other")
+    assert after.observations == 1 < before.observations

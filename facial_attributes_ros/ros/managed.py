@@ -1,7 +1,7 @@
 """A managed node whose transitions never fail without a message, and which answers while it configures itself."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from lifecycle_msgs.msg import State, Transition
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -16,6 +16,8 @@ from facial_attributes_ros.ros.rclpy_internals import Callback, state_machine, w
 
 PRIMARY: Final = frozenset((State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE))
 """The states in which a transition may begin; in all others one is under way, or the node is finalized."""
+
+T = TypeVar("T")
 
 SUCCESS: Final = TransitionCallbackReturn.SUCCESS
 FAILURE: Final = TransitionCallbackReturn.FAILURE
@@ -192,16 +194,10 @@ class ManagedNode(LifecycleNodeMixin, Node):
 
     async def _configure(self) -> TransitionCallbackReturn:
         """Do what `trigger_configure` does, but load in a thread, so that the executor can answer meanwhile."""
-        machine, executor = self._machine, self.executor
+        machine = self._machine
         number, label = machine.current_state
         machine.trigger_transition_by_id(Transition.TRANSITION_CONFIGURE, True)
-        loaded = Future(executor=executor)
-
-        def done() -> None:
-            loaded.set_result(None)
-            executor.wake()
-
-        self.loading = Loading(self.load, done)
+        self.loading, loaded = self._in_thread(self.load)
         await loaded
         before = LifecycleState(label=label, state_id=number)
         outcome = self.on_configure(before)
@@ -209,3 +205,28 @@ class ManagedNode(LifecycleNodeMixin, Node):
         if outcome == ERROR:
             machine.trigger_transition_by_label(self.on_error(before).to_label(), True)
         return outcome
+
+    async def outside(self, work: Callable[[Stages], T]) -> T:
+        """Return what a function returns that runs in a thread of its own, while the executor answers.
+
+        Args:
+            work: the function; it must not use ROS.
+
+        Raises:
+            BaseException: what the function raises.
+        """
+        loading, over = self._in_thread(work)
+        await over
+        result: T = loading.result()
+        return result
+
+    def _in_thread(self, work: Callable[[Stages], Any]) -> tuple[Loading, Future]:
+        """Begin a piece of work in a thread, and return it with a future that is done when it has ended."""
+        executor = self.executor
+        over = Future(executor=executor)
+
+        def done() -> None:
+            over.set_result(None)
+            executor.wake()
+
+        return Loading(work, done), over

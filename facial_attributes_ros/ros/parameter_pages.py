@@ -19,8 +19,8 @@ _YAML_HEAD = """\
 # Parameters of the perception node, at their defaults. Made by `python -m facial_attributes_ros.ros parameters --yaml`.
 #
 # (c) marks what the next configure applies: clean the node up, set it and configure again. Every other parameter but
-# autostart is applied at once. A number that is written with a point must keep it. A name that the node does not have
-# is an error, so that nothing stays on because of a mistyped name.
+# autostart is applied at once. A name that the node does not have is an error, so that nothing stays on because of a
+# mistyped name.
 #
 # `/**` stands for a node of any name, in any namespace. In a file for several nodes write the node's own name instead,
 # such as /perception or /robot/perception.

@@ -18,7 +18,7 @@ from rclpy.exceptions import (
 )
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import HistoryPolicy, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, ReliabilityPolicy
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.rclpy_internals import given_parameters
@@ -32,7 +32,11 @@ APPLIED: Final[Mapping[When, str]] = {
 FOR_EVERY_NODE = ("/clock", "/parameter_events", "/rosout")
 """Topics that every node has; a robot may set their quality of service for all of its nodes alike."""
 QOS = "qos_overrides."
-QOS_WORDS: Mapping[str, Any] = {"history": HistoryPolicy, "reliability": ReliabilityPolicy}
+QOS_WORDS: Mapping[str, Any] = {
+    "history": HistoryPolicy,
+    "reliability": ReliabilityPolicy,
+    "durability": DurabilityPolicy,
+}
 FEW = 10
 """Largest number of parameters of a node that a message lists."""
 ALIKE = 0.5
@@ -42,13 +46,17 @@ ALIKE = 0.5
 def declare(node: Node, setting: Setting) -> None:
     """Declare a parameter on a node.
 
-    Its value is the one that the node was given at its start, or the default if there is none or it is invalid.
+    Its value is the one that the node was given at its start, or the default if there is none or it is invalid. A
+    whole number is taken where the setting is a number with a point.
 
     Raises:
         UserError: the given value is invalid.
     """
+    given = (given_parameters(node) or {}).get(setting.name)
+    whole = given is not None and isinstance(setting.default, float) and given.type_ == Parameter.Type.INTEGER
     try:
-        node.declare_parameter(setting.name, setting.default, descriptor(setting))
+        value = float(given.value) if whole and given is not None else setting.default
+        node.declare_parameter(setting.name, value, descriptor(setting), ignore_override=whole)
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         node.declare_parameter(setting.name, setting.default, descriptor(setting), ignore_override=True)
         raise UserError(f"The parameter {setting.name} {setting.takes}.") from error
@@ -78,6 +86,9 @@ class NoSuchParameterError(ParameterNotDeclaredException):
 class ParameterNames:
     """Refuses every parameter that a node neither has nor will have.
 
+    It also lets pass what rclpy refuses without need: a parameter that is only given at the start and is set to the
+    value that it has, as when a file is loaded again; and a whole number for a number with a point.
+
     Args:
         node: the node; it has declared its parameters.
         later: names of parameters that it will declare when they are needed, such as `qos_overrides`.
@@ -86,7 +97,7 @@ class ParameterNames:
     def __init__(self, node: Node, later: Iterable[str] = ()) -> None:
         self._node = node
         self._later = tuple(later)
-        node.add_pre_set_parameters_callback(self._refuse_undeclared)
+        node.add_pre_set_parameters_callback(self._prepared)
 
     def check_overrides(self) -> None:
         """Check the parameters that the node was given at its start.
@@ -110,12 +121,28 @@ class ParameterNames:
             return True
         return name.startswith(tuple(f"{QOS}{topic}." for topic in FOR_EVERY_NODE))
 
-    def _refuse_undeclared(self, changes: Sequence[Parameter]) -> Sequence[Parameter]:
-        """Answer a change of a parameter that is not there; rclpy's own answer does not name it."""
+    def _prepared(self, changes: Sequence[Parameter]) -> Sequence[Parameter]:
+        """Return changes as rclpy takes them; raise for one that is not there: its own answer does not name it."""
         unknown = [change.name for change in changes if not self._node.has_parameter(change.name)]
         if unknown:
             raise NoSuchParameterError(self._no_such(unknown))
-        return changes
+        numbers = [self._as_number(change) for change in changes]
+        new = [change for change in numbers if not self._repeats_start(change)]
+        # rclpy refuses an empty list: a change that changes nothing stands for it.
+        return new or [self._node.get_parameter("use_sim_time")]
+
+    def _as_number(self, change: Parameter) -> Parameter:
+        """Return a change, with a point in its number if the parameter has one."""
+        has_point = self._node.get_parameter(change.name).type_ == Parameter.Type.DOUBLE
+        if has_point and change.type_ == Parameter.Type.INTEGER:
+            return Parameter(change.name, value=float(change.value))
+        return change
+
+    def _repeats_start(self, change: Parameter) -> bool:
+        """Return whether a change gives a read-only parameter the value that it has."""
+        present = self._node.get_parameter(change.name)
+        same = (change.type_, change.value) == (present.type_, present.value)
+        return same and bool(self._node.describe_parameter(change.name).read_only)
 
     def _no_such(self, unknown: Sequence[str]) -> str:
         declared = self._node.list_parameters([], 0).names

@@ -180,12 +180,15 @@ class _LogToRos(logging.Handler):
     """Sends what the library logs to the node's logger, and nowhere else, while it is entered."""
 
     def __init__(self, logger: Any) -> None:
-        super().__init__(logging.INFO)
+        super().__init__()
         self._ros = logger
         self._library = logging.getLogger("facial_attributes_ros")
 
     def __enter__(self) -> None:
-        self._library.setLevel(logging.INFO)
+        from rclpy.logging import LoggingSeverity
+
+        debugging = self._ros.is_enabled_for(LoggingSeverity.DEBUG)
+        self._library.setLevel(logging.DEBUG if debugging else logging.INFO)
         self._library.addHandler(self)
         # Other libraries give the root logger a handler, and every line would show twice.
         self._library.propagate = False
@@ -202,8 +205,10 @@ class _LogToRos(logging.Handler):
             self._ros.error(text)
         elif record.levelno >= logging.WARNING:
             self._ros.warning(text)
-        else:
+        elif record.levelno >= logging.INFO:
             self._ros.info(text)
+        else:
+            self._ros.debug(text)
 
 
 def run_node(module: str, argv: Sequence[str] | None = None, parser: NodeParser | None = None) -> NoReturn:

@@ -4,13 +4,19 @@ from collections.abc import Iterable
 from typing import Final
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 NEWEST_IMAGE: Final = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Of a subscription to images: as sensor data, but only the newest is kept."""
 LATCHED: Final = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """Of a topic whose last message every late subscriber gets."""
+_POLICIES: Final = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
+
+
+def overridable() -> QoSOverridingOptions:
+    """Return what makes the quality of service of a topic a set of parameters, its durability among them."""
+    return QoSOverridingOptions(_POLICIES)
 
 
 def compressed_twin(node: Node, topic: str) -> str:
@@ -51,6 +57,6 @@ def qos_parameters(node: Node, kind: str, topics: Iterable[str]) -> list[str]:
         kind: publisher or subscription.
         topics: names before any remapping.
     """
-    policies = [policy.name.lower() for policy in QoSOverridingOptions.with_default_policies().policy_kinds]
+    policies = [policy.name.lower() for policy in _POLICIES]
     resolved = [node.resolve_topic_name(topic) for topic in topics]
     return [f"qos_overrides.{topic}.{kind}.{policy}" for topic in resolved for policy in policies]

@@ -12,7 +12,7 @@ from preflight import check_compiler
 from ros_env import BUILD, PREFIX, VENV, include_folder, python_folder, ros_environment
 from steps import ROOT, SetUpError, Stamp, command, say
 
-_INPUTS = (ROOT / "msg", ROOT / "CMakeLists.txt", ROOT / "package.xml")
+_INPUTS = (ROOT / "msg", ROOT / "srv", ROOT / "CMakeLists.txt", ROOT / "package.xml")
 PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 """Paths that the generators of messages and CMake take whole; others are cut at a letter, a quote or a semicolon."""
 _FOREIGN_PYTHON = re.compile(r'[^;"]*/cp3\d+-cp3\d+/include/python3\.\d+')

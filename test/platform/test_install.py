@@ -34,6 +34,7 @@ def test_executables_launch_file_configuration_and_messages_are_where_ros_looks(
     assert names(share / "config", "**/*") == names(ROOT / "config", "**/*")
     assert names(share / "launch", "*.py") == names(ROOT / "launch", "*.py")
     assert names(share / "msg", "*.msg") == names(ROOT / "msg", "*.msg")
+    assert names(share / "srv", "*.srv") == names(ROOT / "srv", "*.srv")
     assert (share / "package.xml").is_file()
 
 

@@ -137,10 +137,10 @@ def test_the_probability_arrays_are_as_long_as_the_labels():
         assert f"float32[{len(LABELS[task])}] {field}_probabilities" in text
 
 
-def test_cmake_generates_every_message():
+def test_cmake_generates_every_message_and_service():
     cmake = (ROOT / "CMakeLists.txt").read_text()
-    for message in (ROOT / "msg").glob("*.msg"):
-        assert f'"msg/{message.name}"' in cmake
+    for interface in [*(ROOT / "msg").glob("*.msg"), *(ROOT / "srv").glob("*.srv")]:
+        assert f'"{interface.parent.name}/{interface.name}"' in cmake
 
 
 NODES = ("perception", "camera", "listener", "viewer")

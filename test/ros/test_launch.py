@@ -9,6 +9,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.ros.launch_arguments import CHOICES, PARAMETERS, camera_entries
+from facial_attributes_ros.ros.perception.settings import NodeOptions
+from facial_attributes_ros.setting import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -32,7 +35,9 @@ def launch(monkeypatch):
     """Make the nodes that the launch file starts for some arguments."""
     for module in (
         stand_in("launch", "LaunchDescription", "LaunchContext"),
-        stand_in("launch.actions", "DeclareLaunchArgument", "LogInfo", "OpaqueFunction"),
+        stand_in("launch.actions", "DeclareLaunchArgument", "LogInfo", "OpaqueFunction", "Shutdown"),
+        stand_in("launch.events"),
+        stand_in("launch.events.process", "ProcessExited"),
         stand_in("launch_ros"),
         stand_in("launch_ros.actions", "LifecycleNode", "Node"),
         stand_in("launch_ros.parameter_descriptions", ParameterValue=lambda value, value_type: value_type(value)),
@@ -67,7 +72,14 @@ def test_what_is_given_reaches_the_nodes_with_its_type(launch):
     )
     assert perception.named["parameters"][1] == {"use_sim_time": True, "autostart": False, "model": "3"}
     (given,) = camera.named["parameters"]
-    assert given == {"use_sim_time": True, "source": "party.mp4", "width": 320, "height": 480, "rate": 7.0}
+    assert given == {
+        "use_sim_time": True,
+        "source": "party.mp4",
+        "frame_id": "camera",
+        "width": 320,
+        "height": 480,
+        "rate": 7.0,
+    }
     assert [type(given[name]) for name in ("width", "rate")] == [int, float]
 
 
@@ -106,7 +118,12 @@ def test_small_shared_memory_is_said_and_the_profile_left_out(launch, monkeypatc
         *(("camera_rate", value) for value in ("fast", "nan", "inf", "-inf", "0", "-15.0", "1e9", "")),
         *(("use_sim_time", value) for value in ("maybe", "1", "yes")),
         *(("view", "yes"), ("view_port", "70000"), ("view_port", "x")),
-        ("autostart", "no"),
+        *((name, "no") for name in ("autostart", "respawn", "loop")),
+        ("rep155", "sometimes"),
+        ("engine", "tensorrt"),
+        ("image_transport", "theora"),
+        *(("detector", value) for value in ("retinaface", "yunet:gpu", "scrfd:")),
+        *(("camera_frame_id", value) for value in ("", "/camera", "my camera")),
         *(("log_level", value) for value in ("loud", "", "warning")),
         *(("device", value) for value in ("gpu", "cuda:", "cuda:x", "CPU")),
         *(("namespace", value) for value in ("a b", "1robot", "//x", "robot/../x", "rob\u00f6t")),
@@ -124,6 +141,8 @@ def test_a_value_that_cannot_be_is_a_sentence_that_names_the_argument(launch, na
         *(("device", value) for value in ("auto", "cpu", "cuda", "cuda:1")),
         *(("namespace", value) for value in ("robot", "/robot", "robot/head", "/")),
         *(("image_topic", value) for value in ("/camera/color/image_raw", "~/image", "front/image")),
+        *(("detector", value) for value in ("yunet", "yunet:onnx", "scrfd:buffalo_s", "/opt/faces.onnx")),
+        *(("rep155", value) for value in ("auto", "always", "merge", "add", "never")),
         ("log_level", "debug"),
     ],
 )
@@ -152,3 +171,76 @@ def test_a_params_file_that_is_missing_or_not_for_the_node_ends_the_launch(launc
     assert launch(params_file=str(file), ros_namespace="/robot")
     with pytest.raises(UserError, match="the node /head/perception"):
         launch(params_file=str(file), ros_namespace="/robot", namespace="/head")
+
+
+def test_what_is_typed_on_the_command_line_must_be_there(launch, monkeypatch):
+    command = ["ros2", "launch", "facial_attributes_ros", "perception.launch.py", "modle:=small"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(UserError, match="no launch argument modle: did you mean model"):
+        launch()
+    monkeypatch.setattr(sys, "argv", [*command[:-1], "colour:=red"])
+    with pytest.raises(UserError, match="no launch argument colour: --show-args"):
+        launch()
+    monkeypatch.setattr(sys, "argv", ["ros2", "launch", "robot", "bringup.launch.py", "colour:=red"])
+    assert launch(colour="red")
+
+
+def test_parameters_are_given_to_the_node_and_the_rest_is_left_to_its_file(launch):
+    (node,) = launch(rep155="merge", detector="yunet:onnx", engine="onnx", image_transport="compressed", respawn="true")
+    expected = {"rep155": "merge", "detector": "yunet:onnx", "engine": "onnx", "image_transport": "compressed"}
+    assert node.named["parameters"][1] == expected
+    assert node.named["respawn"]
+    assert not launch()[0].named["respawn"]
+
+
+def test_debug_is_for_our_own_lines(launch):
+    node, camera = launch(log_level="debug", namespace="robot", ros_namespace="/fleet", camera="sample")
+    assert node.named["arguments"] == ["--ros-args", "--log-level", "fleet.robot.perception:=debug"]
+    assert camera.named["arguments"][-1] == "fleet.robot.camera:=debug"
+    assert launch(log_level="warn")[0].named["arguments"] == ["--ros-args", "--log-level", "warn"]
+
+
+def test_a_camera_that_fails_ends_the_launch_and_one_that_ends_does_not(launch):
+    _, camera = launch(camera="film.mp4", loop="true", camera_frame_id="head_camera")
+    assert camera.named["parameters"][0]["frame_id"] == "head_camera"
+    assert camera.named["parameters"][0]["loop"] is True
+    ended, running = camera.named["on_exit"], SimpleNamespace(is_shutdown=False)
+    assert ended(SimpleNamespace(returncode=0), running) == []
+    assert ended(SimpleNamespace(returncode=2), SimpleNamespace(is_shutdown=True)) == []
+    (shutdown,) = ended(SimpleNamespace(returncode=2), running)
+    assert "the camera failed with exit code 2" in shutdown.named["reason"]
+
+
+def test_the_words_that_arguments_take_are_those_of_the_parameters():
+    settings = settings_of(NodeOptions)
+    assert set(PARAMETERS) <= set(settings)
+    for name in ("engine", "image_transport", "rep155"):
+        assert CHOICES[name] == ("", *settings[name].choices)
+
+
+def test_a_list_of_cameras_has_topics_and_sources(tmp_path):
+    film = tmp_path / "film.avi"
+    film.touch()
+    entries = camera_entries(f"front=/front/image_raw left=webcam:1 demo=sample film={film} rear=rear/image")
+    assert [(one.name, one.topic, one.source) for one in entries] == [
+        ("front", "/front/image_raw", ""),
+        ("left", "", "webcam:1"),
+        ("demo", "", "sample"),
+        ("film", "", str(film)),
+        ("rear", "rear/image", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "takes entries NAME=TOPIC"),
+        ("front", "not 'front'"),
+        ("my-eye=webcam", "not 'my-eye=webcam'"),
+        ("a=webcam a=/b", "two cameras named a"),
+        ("a=/nowhere/film.mp4", "'/nowhere/film.mp4', which is no topic"),
+    ],
+)
+def test_a_list_of_cameras_that_cannot_be_is_a_sentence(text, said):
+    with pytest.raises(UserError, match=said):
+        camera_entries(text)

@@ -80,12 +80,13 @@ def test_what_ros_itself_reads_is_taken_and_other_nodes_keep_what_is_theirs(tabl
     ("parameter", "reason"),
     [
         ("qos_overrides./faces.publisher.reliability:=sometimes", "takes one of .*best_effort.*, not 'sometimes'"),
+        ("qos_overrides./faces.publisher.durability:=for_ever", "takes one of .*transient_local.*, not 'for_ever'"),
         ("qos_overrides./faces.publisher.history:=3", "takes one of .*keep_last.*, not '3'"),
         ("qos_overrides./image.subscription.depth:=deep", "takes a whole number from 0, not 'deep'"),
         ("qos_overrides./image.subscription.depth:=-1", "takes a whole number from 0, not '-1'"),
         ("tasks.emotion:='no'", "tasks.emotion takes true or false"),
         ("tasks.emotion:=0", "tasks.emotion takes true or false"),
-        ("thresholds.age:=.nan", "thresholds.age takes a number with a point"),
+        ("thresholds.age:=.nan", "thresholds.age takes a number from -1 to 1"),
         ("threads:=[1, 2]", "threads takes a whole number from 0 to 256"),
         ("model:=3", "model takes a text"),
         ("engine:=warp", "engine takes one of"),
@@ -150,5 +151,38 @@ def test_every_quality_of_service_that_the_publishers_declare_can_be_given(ros_c
     declared = [name for name in publishing.list_parameters([], 0).names if name.startswith("qos_overrides.")]
     outputs.close()
     assert {name.split(".")[1] for name in declared} >= {"/faces", "/faces/image", "/faces/image/compressed"}
-    values = {"history": "keep_last", "depth": 5, "reliability": "reliable"}
+    values = {"history": "keep_last", "depth": 5, "reliability": "reliable", "durability": "transient_local"}
     table(*given(*(f"{name}:={values[name.rpartition('.')[2]]}" for name in declared)))[1].read()
+
+
+def test_a_whole_number_is_taken_where_a_point_is_meant(table):
+    from rclpy.parameter import Parameter
+
+    node, parameters = table(*given("tracking.gate:=5", "scheduling.budget:=1"))
+    assert parameters.read().pipeline.tracking.gate == 5.0
+    assert node.set_parameters([Parameter("tracking.gate", value=6)])[0].successful
+    assert parameters.read().pipeline.tracking.gate == 6.0
+    with pytest.raises(UserError, match="takes a number from 0.5 to 100"):
+        table(*given("tracking.gate:=500"))[1].read()
+    assert not node.set_parameters([Parameter("tracking.gate", value=500)])[0].successful
+
+
+def test_what_is_given_at_the_start_may_be_set_to_the_value_that_it_has(table):
+    from rclpy.parameter import Parameter
+
+    node, _ = table()
+    same, other = Parameter("autostart", value=True), Parameter("autostart", value=False)
+    assert node.set_parameters([same])[0].successful
+    assert node.set_parameters_atomically([same, Parameter("tasks.age", value=False)]).successful
+    assert not node.get_parameter("tasks.age").value
+    assert not node.set_parameters([other])[0].successful
+    assert node.get_parameter("autostart").value
+
+
+def test_a_model_that_was_loaded_by_the_service_becomes_the_value(table):
+    from rclpy.parameter import Parameter
+
+    _, parameters = table()
+    change = [Parameter("model", value="large")]
+    assert "set_model" in parameters.check(change, configured=True).reason
+    assert parameters.check(change, configured=True, model="large").successful

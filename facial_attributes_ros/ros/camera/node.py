@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 
 from facial_attributes_ros.errors import UserError
@@ -18,12 +17,14 @@ from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
 from facial_attributes_ros.ros.conversion import bgr_fields
 from facial_attributes_ros.ros.parameters import ParameterNames, declare
 from facial_attributes_ros.ros.process import Finish
-from facial_attributes_ros.ros.topics import qos_parameters
+from facial_attributes_ros.ros.topics import overridable, qos_parameters
 
 LATE = 1.0
 """Delay in seconds from which on a source that is too slow no longer catches up."""
 POLL = 0.1
 """Seconds between two checks for a subscriber."""
+PATIENCE = 3.0
+"""Seconds without a subscriber after which the camera says that it waits for one."""
 END_TIMEOUT = 1.0
 """Seconds the thread has to end."""
 
@@ -51,7 +52,7 @@ class Camera(Node):
             Image,
             "image",
             qos_profile_sensor_data,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            qos_overriding_options=overridable(),
         )
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
@@ -74,14 +75,23 @@ class Camera(Node):
             source = self._value("source")
             size = (self._value("width"), self._value("height"))
             frames = open_source(source, size, self._value("rate"), self._value("loop"))
-            while not self._publisher.get_subscription_count():
-                if self._ending.wait(POLL):
-                    return
-            self._show(frames, source)
+            if self._wait_for_subscriber():
+                self._show(frames, source)
         except UserError as error:
             self._stop_with(str(error), 2)
         except Exception as error:  # else the thread would end without a message
             self._stop_with(f"The source failed ({type(error).__name__}: {error}).", 1)
+
+    def _wait_for_subscriber(self) -> bool:
+        """Wait until there is a subscriber; return False if the node is to end before that."""
+        begun, told = time.monotonic(), False
+        while not self._publisher.get_subscription_count():
+            if not told and time.monotonic() - begun > PATIENCE:
+                told = True
+                self.get_logger().info(f"Nothing is shown yet: nobody subscribes to {self._publisher.topic_name}.")
+            if self._ending.wait(POLL):
+                return False
+        return True
 
     def _stop_with(self, sentence: str, code: int) -> None:
         if not self._ending.is_set():

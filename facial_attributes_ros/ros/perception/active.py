@@ -1,20 +1,17 @@
 """What exists while the node is active: subscriptions to images and calibrations, and a worker for the newest image."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final
 
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CompressedImage, Image
 from typing_extensions import Self
 
 from facial_attributes_ros.ros.managed import ManagedNode
 from facial_attributes_ros.ros.perception.configured import Configured
-from facial_attributes_ros.ros.perception.frames import STEADY, Frames
+from facial_attributes_ros.ros.perception.frames import STEADY, Frames, image_topic
 from facial_attributes_ros.ros.perception.places import Places
+from facial_attributes_ros.ros.perception.rep155.frames import FollowedFrames
 from facial_attributes_ros.ros.perception.statistics import Statistics
 from facial_attributes_ros.ros.perception.worker import NewestWorker
-from facial_attributes_ros.ros.topics import NEWEST_IMAGE, compressed_twin
 
 WATCH: Final = 0.25
 """Seconds between two checks whether the faces of the last frame are gone, and whether poses are wanted."""
@@ -28,11 +25,17 @@ class Active:
     """
 
     def __init__(
-        self, node: ManagedNode, topic: str, worker: NewestWorker[Any], places: Places, opened: ExitStack
+        self,
+        node: ManagedNode,
+        topic: str,
+        frames: Frames,
+        worker: NewestWorker[Any],
+        places: Places,
+        opened: ExitStack,
     ) -> None:
         self.topic = topic
         self._places = places
-        self._node, self._worker, self._opened = node, worker, opened
+        self._node, self._frames, self._worker, self._opened = node, frames, worker, opened
 
     @classmethod
     def open(cls, node: ManagedNode, configured: Configured, statistics: Statistics) -> Self:
@@ -43,12 +46,12 @@ class Active:
             configured: the pipeline and the publishers.
             statistics: counts what happens.
         """
-        topic = node.resolve_topic_name(_image_topic(node, configured.settings.node.image_transport))
-        places = Places(node, configured, topic)
-        frames = Frames(node, configured, statistics, places)
+        places = Places(node, configured, image_topic(node, configured.settings.node.image_transport))
+        adding = configured.settings.node.rep155 == "add"
+        frames = (FollowedFrames if adding else Frames)(node, configured, statistics, places)
         worker = NewestWorker(
             frames.process,
-            dropped=lambda: statistics.count("dropped"),
+            dropped=frames.replaced,
             restarted=frames.worker_ended,
             working=configured.working,
             name="perception",
@@ -71,15 +74,18 @@ class Active:
             opened.callback(places.close)
             timer = node.create_timer(WATCH, watch, clock=STEADY)
             opened.callback(node.destroy_timer, timer)
-            subscription = _subscribe(node, configured.settings.node.image_transport, offer)
-            opened.callback(node.destroy_subscription, subscription)
+            topic = frames.subscribe(offer, opened)
             configured.info.activated(topic)
-            return cls(node, topic, worker, places, opened.pop_all())
+            return cls(node, topic, frames, worker, places, opened.pop_all())
 
     @property
     def poses_problem(self) -> str:
         """Why no poses are published although somebody subscribes to them, a sentence; else empty."""
         return self._places.problem
+
+    def forget(self) -> None:
+        """Publish that no face is in view: the pipeline has forgotten all of them."""
+        self._frames.forget()
 
     def close(self, timeout: float) -> None:
         """Unsubscribe, stop the worker, and publish that no face is in view any more.
@@ -90,17 +96,3 @@ class Active:
         with self._opened:
             if not self._worker.stop(timeout):
                 self._node.get_logger().warning("The image in work does not come to an end: going on without it.")
-
-
-def _image_topic(node: ManagedNode, transport: str) -> str:
-    return compressed_twin(node, "image") if transport == "compressed" else "image"
-
-
-def _subscribe(node: ManagedNode, transport: str, callback: Callable[[Any], None]) -> Any:
-    return node.create_subscription(
-        CompressedImage if transport == "compressed" else Image,
-        _image_topic(node, transport),
-        callback,
-        NEWEST_IMAGE,
-        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-    )

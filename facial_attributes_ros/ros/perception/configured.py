@@ -64,13 +64,28 @@ def load(settings: Settings, stages: Stages) -> Loaded:
     stages.enter(1, STEPS, f"loading the detector {node.detector}")
     detector = load_detector(node.detector, **asdict(settings.detection))
     detector.detect(np.zeros(WARM_FRAME, np.uint8))
+    engine = load_model(settings, stages)
+    stages.enter(4, STEPS, "choosing the conversion of images")
+    return Loaded(settings, detector, engine, _converter(settings))
+
+
+def load_model(settings: Settings, stages: Stages) -> Engine:
+    """Load and warm up the model; needs no ROS.
+
+    Args:
+        settings: which one, and how.
+        stages: records the stage of the work.
+
+    Raises:
+        UserError: a file is missing, or does not fit.
+    """
+    node = settings.node
     stages.enter(2, STEPS, f"loading the model {node.model}")
     engine = load_engine(node.model, node.device, node.engine, node.threads or None)
     stages.enter(3, STEPS, f"warming up the model {node.model}")
     # A task that is off is not loaded; one that is switched on later loads its own part in milliseconds.
     engine.warm_up(WARM_BATCHES, [task for task in settings.pipeline.tasks if task in engine.spec.tasks])
-    stages.enter(4, STEPS, "choosing the conversion of images")
-    return Loaded(settings, detector, engine, _converter(settings))
+    return engine
 
 
 def _converter(settings: Settings) -> Callable[[Any], NDArray[np.uint8]]:
@@ -98,17 +113,8 @@ class Configured:
         self.pipeline, self.outputs, self.info = pipeline, outputs, info
         self.convert = loaded.convert
         self.settings = self._applied = loaded.settings
-        spec, engine = loaded.engine.spec, loaded.engine
         self.unused_gpu = unused_gpu(loaded.settings.node.device, loaded.settings.node.engine)
-        self.about = {
-            "model": spec.name,
-            "model version": spec.version,
-            "model hash": spec.short_hash,
-            "commercial use": spec.licence.commercial_use,
-            "device": engine.device,
-            "engine": engine.name,
-            "detector": loaded.settings.node.detector,
-        }
+        self.about = _about(loaded.engine, loaded.settings.node.detector)
         self.working = threading.Lock()
         self._camera = ""
 
@@ -137,6 +143,17 @@ class Configured:
         with ExitStack() as steps:  # both, even if one fails
             steps.callback(self.outputs.close)
             steps.callback(self.info.close)
+
+    def use(self, engine: Engine) -> None:
+        """Estimate with another model from the next frame on; called between two frames.
+
+        Args:
+            engine: ready to estimate.
+        """
+        self.pipeline.use(engine)
+        self.about = _about(engine, self.settings.node.detector)
+        self.outputs.model = engine.spec.name
+        self.info.model_changed(engine.spec)
 
     def change(self, settings: Settings) -> None:
         """Take changed parameters: `faces/info` is published at once, the pipeline uses them from the next frame."""
@@ -169,6 +186,20 @@ class Configured:
             return ""
         self.pipeline.reset()
         return f"The camera changed from {before} to {camera}: all tracks are reset."
+
+
+def _about(engine: Engine, detector: str) -> dict[str, str]:
+    """Return the keys and values that diagnostics show of a model."""
+    spec = engine.spec
+    return {
+        "model": spec.name,
+        "model version": spec.version,
+        "model hash": spec.short_hash,
+        "commercial use": spec.licence.commercial_use,
+        "device": engine.device,
+        "engine": engine.name,
+        "detector": detector,
+    }
 
 
 def free_memory() -> None:

@@ -2,12 +2,15 @@
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from sensor_msgs.msg import CompressedImage, Image
 
 from facial_attributes_ros.pipeline import EstimateError, FrameResult
 from facial_attributes_ros.ros.conversion import ConversionError
@@ -17,6 +20,7 @@ from facial_attributes_ros.ros.perception.configured import Configured
 from facial_attributes_ros.ros.perception.places import Places
 from facial_attributes_ros.ros.perception.statistics import Statistics
 from facial_attributes_ros.ros.perception.stream import ArrivalOrder, Presence
+from facial_attributes_ros.ros.topics import NEWEST_IMAGE, compressed_twin, overridable
 
 LOG_PERIOD: Final = 5.0
 """Seconds for which a warning of the same kind is not logged again."""
@@ -24,6 +28,12 @@ STEADY: Final = Clock(clock_type=ClockType.STEADY_TIME)
 """Moves while the node's own clock does not, as when a recording is paused."""
 THROTTLED: Final = {"throttle_duration_sec": LOG_PERIOD, "throttle_time_source_type": STEADY}
 """Of a warning that every image may cause."""
+
+
+def image_topic(node: ManagedNode, transport: str) -> str:
+    """Return the name of the topic of the images, after remapping."""
+    name = compressed_twin(node, "image") if transport == "compressed" else "image"
+    return str(node.resolve_topic_name(name))
 
 
 class Frames:
@@ -39,17 +49,39 @@ class Frames:
         self._publishing = threading.Lock()
         self.closed = False
 
+    def subscribe(self, offer: Callable[[Any], None], opened: ExitStack) -> str:
+        """Subscribe to the images and return the name of their topic.
+
+        Args:
+            offer: called with each message.
+            opened: is given what ends the subscription.
+        """
+        transport = self._configured.settings.node.image_transport
+        subscription = self._node.create_subscription(
+            CompressedImage if transport == "compressed" else Image,
+            image_topic(self._node, transport),
+            offer,
+            NEWEST_IMAGE,
+            qos_overriding_options=overridable(),
+        )
+        opened.callback(self._node.destroy_subscription, subscription)
+        return str(subscription.topic_name)
+
     def received(self, message: Any) -> tuple[float, Any]:
         """Return a message with its time of arrival, for `process`; called by the node's executor."""
         stamp = message.header.stamp
         arrived = self._statistics.arrived(stamp.sec * 10**9 + stamp.nanosec, self._clock.now().nanoseconds)
         return arrived, message
 
+    def replaced(self) -> None:
+        """Count an image that a newer one replaced before it was processed."""
+        self._statistics.count("dropped")
+
     def process(self, item: tuple[float, Any]) -> None:
         """Process one image; whatever fails, the next image is processed."""
         arrived, message = item
         try:
-            self._process(message.header, self._configured.convert(message))
+            self.take(message)
         except ConversionError as error:
             self._statistics.count("invalid", str(error))
             self._log.warning(f"An image is invalid: {error}", **THROTTLED)
@@ -60,10 +92,14 @@ class Frames:
         finally:
             self._statistics.processed(arrived)
 
+    def take(self, message: Any) -> None:
+        """Take one image through the pipeline and publish the result; may raise anything."""
+        self._process(message.header, self._configured.convert(message))
+
     def _process(self, header: Any, image: NDArray[np.uint8]) -> None:
         configured, outputs = self._configured, self._configured.outputs
         configured.apply_settings()
-        stamp = self._frame_time(header.stamp)
+        stamp = self.frame_time(header.stamp)
         if offset := self._order.offset(stamp, time.monotonic()):
             self._statistics.count("dropped")
             sentence = f"An image is dropped: its stamp is {offset:+.3f} s from that of the one before it."
@@ -71,7 +107,7 @@ class Frames:
             return
         if change := configured.follow_camera(header.frame_id, image.shape):
             self._log.warning(change, **THROTTLED)
-        result = self._estimate(image, stamp)
+        result = self.estimated(lambda wanted: configured.pipeline.process(image, stamp, wanted))
         with self._publishing:
             if self.closed:
                 return
@@ -83,18 +119,22 @@ class Frames:
             self._statistics.published(len(result.faces), latency, result.timings)
             outputs.publish_image(header, image, result.faces)
 
-    def _estimate(self, image: NDArray[np.uint8], stamp: FrameTime) -> FrameResult:
-        """Take an image through the pipeline; if the model fails, the faces are published without new estimates."""
+    def estimated(self, estimate: Callable[[tuple[str, ...]], FrameResult]) -> FrameResult:
+        """Return what the pipeline gives; if the model fails, the faces without new estimates.
+
+        Args:
+            estimate: has the pipeline estimate the wanted tasks.
+        """
         with self._publishing:  # the publishers of single faces must not be destroyed meanwhile
             wanted = self._configured.outputs.wanted_tasks()
         try:
-            return self._configured.pipeline.process(image, stamp, wanted)
+            return estimate(wanted)
         except EstimateError as error:
             self._statistics.count("model", str(error))
             self._log.warning(str(error), **THROTTLED)
             return error.result
 
-    def _frame_time(self, stamp: Any) -> FrameTime:
+    def frame_time(self, stamp: Any) -> FrameTime:
         """Return the time of a frame in seconds; without a stamp it is the time of arrival."""
         if stamp.sec == 0 and stamp.nanosec == 0:
             return FrameTime(self._clock.now().nanoseconds * 1e-9, stamp)
@@ -106,6 +146,11 @@ class Frames:
         with self._publishing:
             if not self.closed and self._presence.over(time.monotonic(), death_after):
                 self._configured.outputs.close_lists()
+
+    def forget(self) -> None:
+        """Publish empty lists: the pipeline has forgotten all faces."""
+        with self._publishing:
+            self._configured.outputs.close_lists()
 
     def worker_ended(self, reason: str) -> None:
         """Count and log that the worker's thread had ended."""

@@ -38,6 +38,7 @@ class Situation:
         topic: of the images.
         unused_gpu: why the machine's GPU is not used, a sentence; empty if it is, or if there is none.
         poses_problem: why no poses are published although somebody subscribes to them, a sentence; else empty.
+        conflict: a sentence about other publishers of the list of faces; empty if all is well.
     """
 
     state: str
@@ -48,6 +49,7 @@ class Situation:
     topic: str = "/image"
     unused_gpu: str = ""
     poses_problem: str = ""
+    conflict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,10 @@ def _poses(_: Report, situation: Situation) -> Finding | None:
     return (WARN, situation.poses_problem) if situation.poses_problem else None
 
 
+def _conflict(_: Report, situation: Situation) -> Finding | None:
+    return (WARN, situation.conflict) if situation.conflict else None
+
+
 _RULES: Final[tuple[Callable[[Report, Situation], Finding | None], ...]] = (
     _clock,
     _stamps,
@@ -210,6 +216,7 @@ _RULES: Final[tuple[Callable[[Report, Situation], Finding | None], ...]] = (
     _losses,
     _poses,
     _gpu,
+    _conflict,
 )
 
 

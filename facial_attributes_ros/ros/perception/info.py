@@ -7,37 +7,39 @@ from typing import Any
 
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
-from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from facial_attributes_ros import __version__
 from facial_attributes_ros.attributes import LABELS
 from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.msg import PerceptionInfo, TaskInfo
 from facial_attributes_ros.ros.perception.settings import Settings
-from facial_attributes_ros.ros.topics import LATCHED
+from facial_attributes_ros.ros.topics import LATCHED, overridable
 
 TOPIC = "faces/info"
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What the message holds besides the model.
+    """What the message holds.
 
     Attributes:
+        spec: of the model.
         tasks: the tasks that are switched on.
         thresholds: the thresholds that the user set, per task.
         image_topic: topic of the images; empty while the node is not active.
         camera_frame: frame id of the newest image, empty before the first one.
     """
 
+    spec: ModelSpec
     tasks: frozenset[str]
     thresholds: Mapping[str, float]
     image_topic: str = ""
     camera_frame: str = ""
 
 
-def info_message(spec: ModelSpec, running: Running, stamp: Time) -> PerceptionInfo:
+def info_message(running: Running, stamp: Time) -> PerceptionInfo:
     """Return the message about a model and its tasks that run."""
+    spec = running.spec
     return PerceptionInfo(
         stamp=stamp,
         model=spec.name,
@@ -76,15 +78,14 @@ class InfoPublisher:
 
     def __init__(self, node: Node, spec: ModelSpec, settings: Settings) -> None:
         self._node = node
-        self._spec = spec
         self._lock = threading.Lock()
-        self._running = _running(settings)
+        self._running = _running(spec, settings)
         self._published: Running | None = None
         self._publisher: Any = node.create_publisher(
             PerceptionInfo,
             TOPIC,
             LATCHED,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            qos_overriding_options=overridable(),
         )
 
     def activated(self, image_topic: str) -> None:
@@ -97,8 +98,12 @@ class InfoPublisher:
 
     def settings_changed(self, settings: Settings) -> None:
         """Publish the tasks and thresholds if they have changed."""
-        new = _running(settings)
+        new = _running(self._running.spec, settings)
         self._change(tasks=new.tasks, thresholds=new.thresholds)
+
+    def model_changed(self, spec: ModelSpec) -> None:
+        """Publish another model."""
+        self._change(spec=spec)
 
     def image_received(self, frame_id: str) -> None:
         """Publish the frame id of the camera if it is another one than before; only while the node is active."""
@@ -116,9 +121,9 @@ class InfoPublisher:
             begun = self._published is not None or self._running.image_topic
             if begun and self._running != self._published:
                 stamp = self._node.get_clock().now().to_msg()
-                self._publisher.publish(info_message(self._spec, self._running, stamp))
+                self._publisher.publish(info_message(self._running, stamp))
                 self._published = self._running
 
 
-def _running(settings: Settings) -> Running:
-    return Running(frozenset(settings.pipeline.tasks), dict(settings.pipeline.thresholds))
+def _running(spec: ModelSpec, settings: Settings) -> Running:
+    return Running(spec, frozenset(settings.pipeline.tasks), dict(settings.pipeline.thresholds))

@@ -20,6 +20,7 @@ from facial_attributes_ros.ros.perception.configured import Configured, Loaded, 
 from facial_attributes_ros.ros.perception.diagnostics import Diagnostics
 from facial_attributes_ros.ros.perception.health import Situation
 from facial_attributes_ros.ros.perception.parameters import ParameterTable
+from facial_attributes_ros.ros.perception.services import Services
 from facial_attributes_ros.ros.perception.statistics import Statistics
 from facial_attributes_ros.ros.process import Finish
 
@@ -45,15 +46,22 @@ class Perception(ManagedNode):
         self._refused = refused
         self._configured: Configured | None = None  # None: not configured
         self._active: Active | None = None  # None: not active
+        self._new_model = ""
         self._table = ParameterTable(self)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
         self._statistics = Statistics()
         Diagnostics(self, self._statistics, self._situation, self._about)
+        Services(self, lambda: self._configured, self._forget, self._set_model)
 
     def begin(self) -> None:
         """Configure and activate, if the parameter `autostart` is true; the node answers meanwhile."""
-        if self.get_parameter("autostart").value and not self.start():
+        if not self.get_parameter("autostart").value:
+            name = self.get_fully_qualified_name()
+            self.get_logger().info(
+                f"autostart is off: the node waits for `ros2 lifecycle set {name} configure`, and then activate."
+            )
+        elif not self.start():
             self._refused()
 
     def end(self) -> None:
@@ -94,8 +102,18 @@ class Perception(ManagedNode):
                 del configured
             steps.callback(self.deactivate, END_TIMEOUT)
 
+    def _forget(self) -> None:
+        if self._active is not None:
+            self._active.forget()
+
+    def _set_model(self, name: str) -> None:
+        self._new_model = name
+        self.set_parameters([Parameter("model", value=name)])
+        self._new_model = ""
+
     def _check_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
-        return self._table.check(changes, configured=self.state not in ("unconfigured", "finalized"))
+        configured = self.state not in ("unconfigured", "finalized")
+        return self._table.check(changes, configured, self._new_model)
 
     def _apply_parameters(self, changes: Sequence[Parameter]) -> None:
         self._table.settled(changes)
@@ -113,6 +131,7 @@ class Perception(ManagedNode):
             topic="/image" if self._active is None else self._active.topic,
             unused_gpu="" if self._configured is None else self._configured.unused_gpu,
             poses_problem="" if self._active is None else self._active.poses_problem,
+            conflict="" if self._configured is None else self._configured.outputs.conflict,
         )
 
     def _about(self) -> Mapping[str, str]:

@@ -1,6 +1,6 @@
 """Everything that the perception node publishes for a frame: attributes, poses, annotated images, REP-155 topics."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNodeMixin
 from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -24,8 +23,10 @@ from facial_attributes_ros.ros.conversion import bgr_fields, jpeg_bytes
 from facial_attributes_ros.ros.messages import faces_message, shifted
 from facial_attributes_ros.ros.perception.poses import PosePublishers
 from facial_attributes_ros.ros.perception.rep155.faces import HriPublisher, load_hri_messages
+from facial_attributes_ros.ros.perception.rep155.lists import FaceList, MergedList, OwnList
+from facial_attributes_ros.ros.perception.rep155.others import OtherPublishers
 from facial_attributes_ros.ros.perception.settings import Settings
-from facial_attributes_ros.ros.topics import compressed_twin
+from facial_attributes_ros.ros.topics import compressed_twin, overridable
 
 FACES_DEPTH, DEBUG_DEPTH = 10, 1
 ACKNOWLEDGED = Duration(seconds=0.2)
@@ -41,11 +42,34 @@ class _Frame:
     published: Time
 
 
+@dataclass(frozen=True, slots=True)
+class _Humans:
+    """What belongs to REP-155: nothing where hri_msgs is not used, else one of each."""
+
+    publishers: tuple[HriPublisher, ...] = ()
+    looks: tuple[OtherPublishers, ...] = ()
+
+    @classmethod
+    def open(cls, node: LifecycleNodeMixin, hri: Any, settings: Settings, opened: ExitStack) -> Self:
+        """Create the publishers, and look for other nodes that publish the same list."""
+        mode = settings.node.rep155
+        faces: FaceList | None = None
+        if mode == "merge":
+            faces = MergedList(node, hri, settings.humans.topics)
+        elif mode != "add":
+            faces = OwnList(node, hri)
+        publisher = HriPublisher(node, hri, settings, faces)
+        opened.callback(publisher.close)
+        look = OtherPublishers(node, mode, (lambda: ()) if faces is None else faces.allowed)
+        opened.callback(look.close)
+        return cls((publisher,), (look,))
+
+
 class Outputs:
     """The publishers of a configured node; made by `open`.
 
     Attributes:
-        settings: tasks and the quality of images; may be set anew at any time.
+        model: name of the model; may be set anew between two frames.
         poses: the publishers of poses.
     """
 
@@ -55,15 +79,14 @@ class Outputs:
         settings: Settings,
         model: str,
         publishers: Sequence[Any],
-        hri: Sequence[HriPublisher],
+        humans: "_Humans",
         poses: PosePublishers,
         opened: ExitStack,
     ) -> None:
-        self.settings = settings
-        self._node, self._model = node, model
+        self._settings = settings
+        self._node, self.model = node, model
         self._faces, self._image, self._compressed = publishers
-        self._hri = hri
-        self.poses = poses
+        self._humans, self.poses = humans, poses
         self._opened = opened
         self._annotator = Annotator()
         self._last: _Frame | None = None  # None: no frame since the lists were closed
@@ -85,23 +108,35 @@ class Outputs:
             (Image, "faces/image", DEBUG_DEPTH),
             (CompressedImage, compressed_twin(node, "faces/image"), DEBUG_DEPTH),
         )
-        hri_messages = load_hri_messages(settings.node.rep155)
+        hri = load_hri_messages(settings.node.rep155)
         with ExitStack() as opened:
             publishers = []
             for kind, topic, depth in topics:
-                overriding = QoSOverridingOptions.with_default_policies()
                 publisher = node.create_lifecycle_publisher(
-                    kind, topic, QoSProfile(depth=depth), qos_overriding_options=overriding
+                    kind, topic, QoSProfile(depth=depth), qos_overriding_options=overridable()
                 )
                 opened.callback(node.destroy_lifecycle_publisher, publisher)
                 publishers.append(publisher)
-            # One publisher for the REP-155 topics, or none.
-            hri = [] if hri_messages is None else [HriPublisher(node, hri_messages, settings.pipeline.tasks)]
-            for publisher in hri:
-                opened.callback(publisher.close)
+            humans = _Humans() if hri is None else _Humans.open(node, hri, settings, opened)
             poses = PosePublishers(node, settings.pose.tf)
             opened.callback(poses.close)
-            return cls(node, settings, model, publishers, hri, poses, opened.pop_all())
+            return cls(node, settings, model, publishers, humans, poses, opened.pop_all())
+
+    @property
+    def settings(self) -> Settings:
+        """Tasks and the quality of images; may be set anew at any time."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self._settings = settings
+        for publisher in self._humans.publishers:
+            publisher.settings = settings
+
+    @property
+    def conflict(self) -> str:
+        """A sentence about other publishers of the list of REP-155; empty if all is well."""
+        return " ".join(look.sentence for look in self._humans.looks)
 
     def close(self) -> None:
         """Destroy all publishers, once the last lists are acknowledged."""
@@ -113,7 +148,7 @@ class Outputs:
         on = self.settings.pipeline.tasks
         if any(publisher.get_subscription_count() for publisher in (self._faces, self._image, self._compressed)):
             return on
-        wanted = {task for hri in self._hri for task in hri.wanted_tasks()}
+        wanted = {task for humans in self._humans.publishers for task in humans.wanted_tasks()}
         if self.poses.wanted():  # the size of a head follows from the age
             wanted.add(AGE)
         return tuple(task for task in on if task in wanted)
@@ -127,11 +162,22 @@ class Outputs:
             result: what the pipeline returned.
         """
         size = (image.shape[1], image.shape[0])
-        self._faces.publish(faces_message(self._model, header, size, result.faces))
-        for hri in self._hri:
-            hri.tasks = self.settings.pipeline.tasks
-            hri.publish(header, image, result.faces, result.tracked)
+        self._faces.publish(faces_message(self.model, header, size, result.faces))
+        for humans in self._humans.publishers:
+            humans.publish(header, image, result.faces, result.tracked)
         self._last = _Frame(header, size, self._node.get_clock().now())
+
+    def add_estimates(self, header: Any, faces: Sequence[FaceAttributes], tracked: Collection[str]) -> None:
+        """Publish the estimates for faces of another detector.
+
+        Args:
+            header: of the faces' images.
+            faces: those that are in view.
+            tracked: ids of all faces in the other detector's list.
+        """
+        for humans in self._humans.publishers:
+            humans.keep(tracked)
+            humans.publish_estimates(header, faces)
 
     def publish_image(self, header: Any, image: NDArray[np.uint8], faces: Sequence[FaceAttributes]) -> None:
         """Publish the annotated image, raw and compressed, each only if it has a subscriber.
@@ -159,7 +205,7 @@ class Outputs:
             return
         passed = max((self._node.get_clock().now() - last.published).nanoseconds, 1)
         header = Header(frame_id=last.header.frame_id, stamp=shifted(last.header.stamp, passed))
-        self._faces.publish(faces_message(self._model, header, last.size, []))
+        self._faces.publish(faces_message(self.model, header, last.size, []))
         self.poses.close_lists(header)
-        for hri in self._hri:
-            hri.forget(header)
+        for humans in self._humans.publishers:
+            humans.forget(header)

@@ -47,18 +47,21 @@ class ParameterTable:
             raise UserError(problem)
         return settings_from({name: self._node.get_parameter(name).value for name in _NAMES})
 
-    def check(self, changes: Sequence[Parameter], configured: bool) -> SetParametersResult:
+    def check(self, changes: Sequence[Parameter], configured: bool, model: str = "") -> SetParametersResult:
         """Return whether parameters may be changed.
 
         Args:
             changes: name and value of each.
             configured: whether the node has been configured; then what configure reads cannot change.
+            model: a model that has been loaded all the same, and may become the parameter's value.
         """
         ours = {change.name: change.value for change in changes if change.name in _NAMES}
         # A file that is loaded may repeat present values.
         fixed = sorted(name for name in set(ours) & _CONFIGURE if ours[name] != self._node.get_parameter(name).value)
-        if configured and fixed:
+        if configured and fixed and ours != {"model": model}:
             reason = f"{', '.join(fixed)} is read in configure: clean the node up first, then set it and configure."
+            if fixed == ["model"]:
+                reason += " The service ~/set_model changes it while the node runs."
             return SetParametersResult(successful=False, reason=reason)
         try:
             # Against the defaults: an invalid value of another parameter must not prevent a valid one from being set.

@@ -4,6 +4,7 @@ Parameters of the pipeline are described in `options`; those of the node alone h
 the declaration (`parameters`), `config/perception.yaml` and `docs/parameters.md` (`parameter_pages`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeVar
@@ -59,8 +60,10 @@ class NodeOptions:
     )
     rep155: str = setting(
         "auto",
-        "Whether the REP-155 topics under /humans/faces are published; auto publishes them if hri_msgs is installed.",
-        choices=("auto", "always", "never"),
+        "What is published under /humans/faces (REP-155): our faces and the list of them (always; auto if hri_msgs is "
+        "installed), our faces in one list with those of other nodes (merge), estimates for the faces of another "
+        "detector, in place of our own faces (add), or nothing (never). See docs/rep155.md.",
+        choices=("auto", "always", "merge", "add", "never"),
         when="configure",
     )
 
@@ -71,6 +74,37 @@ class NodeOptions:
             UserError: a value is out of its range.
         """
         check(self)
+
+
+@dataclass(frozen=True, slots=True)
+class HumansOptions:
+    """How faces are published under /humans/faces, see `NodeOptions.rep155`."""
+
+    group: ClassVar[str] = "humans"
+
+    crop_width: int = setting(128, "Width of the images of faces (cropped).", low=16, high=2048, unit="pixels")
+    crop_height: int = setting(128, "Height of the images of faces (cropped).", low=16, high=2048, unit="pixels")
+    lists: str = setting(
+        "",
+        "With rep155: merge, topics of the lists of other detectors, which join through this node; parted by spaces.",
+        when="configure",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UserError: a value is out of its range, or no name of a topic.
+        """
+        check(self)
+        for topic in self.topics:
+            if not re.fullmatch(r"~?/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", topic, re.ASCII):
+                raise UserError(f"humans.lists takes names of topics, separated by spaces, not '{topic}'.")
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics of `lists`."""
+        return tuple(self.lists.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +181,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     *settings_of(FusionOptions).values(),
     *settings_of(SchedulingOptions).values(),
     *settings_of(PoseOptions).values(),
+    *settings_of(HumansOptions).values(),
     *settings_of(DebugOptions).values(),
 )
 """Every parameter of the perception node, in the order of its YAML."""
@@ -161,6 +196,7 @@ class Settings:
         detection: how the detector searches an image.
         pipeline: everything else about the way of a frame.
         pose: how poses of faces are estimated and published.
+        humans: how faces are published under /humans/faces.
         debug: how the annotated image is published.
     """
 
@@ -168,6 +204,7 @@ class Settings:
     detection: DetectorOptions
     pipeline: PipelineOptions
     pose: PoseOptions
+    humans: HumansOptions
     debug: DebugOptions
 
 
@@ -198,6 +235,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         detection=_options(DetectorOptions, values),
         pipeline=pipeline,
         pose=_options(PoseOptions, values),
+        humans=_options(HumansOptions, values),
         debug=_options(DebugOptions, values),
     )
 

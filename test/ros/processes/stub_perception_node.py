@@ -63,6 +63,12 @@ class StubPipeline:
     def reset(self):
         sys.stdout.write("reset\n")
 
+    def use(self, engine):
+        self.engine = engine
+
+    def still(self, image):
+        return [self.face(i, 0.0, self.options.tasks) for i in range(int(image[0, 0, 0]))]
+
     def face(self, index, stamp, tasks):
         lowest = self.options.thresholds
         known = {

@@ -1,35 +1,39 @@
-"""The topics of REP-155 (ROS4HRI) under /humans/faces, where hri_msgs is installed."""
+"""The topics of every face under /humans/faces, which live exactly as long as the face is tracked."""
 
 import importlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, FaceAttributes
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.imaging.crop import crop_face
-from facial_attributes_ros.ros.conversion import bgr_fields
+from facial_attributes_ros.ros.perception.rep155.lists import FaceList
+from facial_attributes_ros.ros.perception.rep155.messages import (
+    cropped_message,
+    expression_message,
+    landmarks_message,
+    roi_message,
+    softbiometrics_message,
+)
+from facial_attributes_ros.ros.perception.rep155.publishing import ROOT, quiet_publisher
+from facial_attributes_ros.ros.perception.settings import Settings
 
-ROOT: Final = "/humans/faces"
-CROP_SIZE: Final = 128
-DEPTH: Final = 10
-
-EXPRESSIONS: Final = {"surprise": "surprised", "fear": "scared", "disgust": "disgusted"}
-"""Our emotions whose REP-155 expression has another name."""
+ESTIMATED: Final = {"softbiometrics": "SoftBiometrics", "expression": "Expression"}
+"""Topics of a face with what the model estimates, and their messages in hri_msgs."""
+DETECTED: Final = {"roi": "NormalizedRegionOfInterest2D", "landmarks": "FacialLandmarks"}
+"""Topics of a face with what the detector finds, and their messages in hri_msgs; and `cropped`."""
 
 
 def load_hri_messages(rep155: str) -> Any | None:
     """Return the module `hri_msgs.msg`, or None if it is not wanted, or not installed and not required.
 
     Args:
-        rep155: `always` requires it, `auto` uses it if it is installed, `never` does not.
+        rep155: `never` does without it, `auto` uses it if it is installed, and any other value requires it.
 
     Raises:
         UserError: it is required, but hri_msgs is not installed.
@@ -39,35 +43,31 @@ def load_hri_messages(rep155: str) -> Any | None:
     try:
         return importlib.import_module("hri_msgs.msg")
     except ImportError as error:
-        if rep155 == "always":
-            text = "The parameter rep155 is always, but hri_msgs is not installed: install it, or set rep155 to auto."
+        if rep155 != "auto":
+            text = (
+                f"The parameter rep155 is {rep155}, but hri_msgs is not installed: install it, or set rep155 to auto."
+            )
             raise UserError(text) from error
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _FacePublishers:
-    roi: Publisher
-    cropped: Publisher
-    softbiometrics: Publisher
-    expression: Publisher
-
-
 class HriPublisher:
-    """Publishes every face under its own topics, which live exactly as long as the face is tracked.
+    """Publishes every face under its own topics.
 
     Args:
         node: the node whose publishers they become.
         hri: the module `hri_msgs.msg`.
-        tasks: the tasks that are switched on; may be set anew at any time.
+        settings: of the node; may be set anew at any time.
+        faces: the list of faces that is published with them; None for faces that another detector publishes, of which
+            only the estimates are added.
     """
 
-    def __init__(self, node: Node, hri: Any, tasks: Sequence[str]) -> None:
+    def __init__(self, node: Node, hri: Any, settings: Settings, faces: FaceList | None) -> None:
         self._node = node
         self._hri = hri
-        self.tasks = tuple(tasks)
-        self._tracked = self._publisher(hri.IdsList, "tracked")
-        self._faces: dict[str, _FacePublishers] = {}
+        self._list = faces
+        self.settings = settings
+        self._faces: dict[str, dict[str, Publisher]] = {}
 
     def publish(
         self, header: Any, image: NDArray[np.uint8], faces: Sequence[FaceAttributes], tracked: Collection[str]
@@ -82,32 +82,49 @@ class HriPublisher:
         """
         ids = [face.id for face in faces]
         ids += [known for known in self._faces if known in tracked and known not in ids]
-        for gone in set(self._faces) - set(ids):
-            self._destroy(self._faces.pop(gone))
-        self._tracked.publish(self._hri.IdsList(header=header, ids=ids))
+        self.keep(ids)
+        if self._list is not None:
+            self._list.publish(header, ids)
         for face in faces:
-            publishers = self._faces.get(face.id) or self._add(face.id)
-            publishers.roi.publish(self._roi(header, face, image.shape[1], image.shape[0]))
-            if publishers.cropped.get_subscription_count():
-                crop = crop_face(image, face.detection.box, CROP_SIZE, 0.0)
-                publishers.cropped.publish(Image(header=header, **bgr_fields(crop)))
-            if AGE in self.tasks or GENDER in self.tasks:
-                publishers.softbiometrics.publish(self._softbiometrics(header, face))
-            if EMOTION in self.tasks:
-                publishers.expression.publish(self._expression(header, face))
+            self._publish_detected(header, image, face)
+        self.publish_estimates(header, faces)
+
+    def publish_estimates(self, header: Any, faces: Sequence[FaceAttributes]) -> None:
+        """Publish what is known of faces; what is not known is not published.
+
+        Args:
+            header: of the image.
+            faces: the faces.
+        """
+        tasks = self.settings.pipeline.tasks
+        for face in faces:
+            publishers = self._of(face.id)
+            soft = softbiometrics_message(self._hri, header, face, tasks) if {AGE, GENDER} & set(tasks) else None
+            if soft is not None:
+                publishers["softbiometrics"].publish(soft)
+            expression = expression_message(self._hri, header, face) if EMOTION in tasks else None
+            if expression is not None:
+                publishers["expression"].publish(expression)
 
     def wanted_tasks(self) -> set[str]:
         """Return the tasks whose results have a subscriber."""
         tasks: set[str] = set()
-        # A future face has no topics yet; a subscriber of `tracked` will want them.
-        if self._tracked.get_subscription_count():
+        # A future face has no topics yet; a subscriber of `tracked` will want them. Adding needs it for itself.
+        ours = 1 if self._list is None else 0
+        if self._node.count_subscribers(f"{ROOT}/tracked") > ours:
             tasks |= {AGE, GENDER, EMOTION}
         for publishers in self._faces.values():
-            if publishers.softbiometrics.get_subscription_count():
+            if publishers["softbiometrics"].get_subscription_count():
                 tasks |= {AGE, GENDER}
-            if publishers.expression.get_subscription_count():
+            if publishers["expression"].get_subscription_count():
                 tasks.add(EMOTION)
         return tasks
+
+    def keep(self, ids: Collection[str]) -> None:
+        """Destroy the publishers of all faces but those with these ids."""
+        for gone in set(self._faces) - set(ids):
+            for publisher in self._faces.pop(gone).values():
+                self._node.destroy_publisher(publisher)
 
     def forget(self, header: Any) -> None:
         """Publish that no face is tracked any more, and destroy the faces' own publishers.
@@ -115,68 +132,35 @@ class HriPublisher:
         Args:
             header: of the list.
         """
-        self._tracked.publish(self._hri.IdsList(header=header, ids=[]))
-        self._destroy_all()
+        if self._list is not None:
+            self._list.publish(header, [])
+        self.keep(())
 
     def close(self) -> None:
         """Destroy all publishers."""
-        self._destroy_all()
-        self._node.destroy_publisher(self._tracked)
+        self.keep(())
+        if self._list is not None:
+            self._list.close()
 
-    def _destroy_all(self) -> None:
-        for publishers in self._faces.values():
-            self._destroy(publishers)
-        self._faces.clear()
+    def _publish_detected(self, header: Any, image: NDArray[np.uint8], face: FaceAttributes) -> None:
+        publishers, size = self._of(face.id), (image.shape[1], image.shape[0])
+        publishers["roi"].publish(roi_message(self._hri, header, face, size))
+        if publishers["cropped"].get_subscription_count():
+            humans = self.settings.humans
+            crop = cropped_message(header, image, face, (humans.crop_width, humans.crop_height))
+            publishers["cropped"].publish(crop)
+        if publishers["landmarks"].get_subscription_count():
+            landmarks = landmarks_message(self._hri, header, face, size)
+            if landmarks is not None:
+                publishers["landmarks"].publish(landmarks)
 
-    def _publisher(self, kind: Any, name: str) -> Publisher:
-        # These are created and destroyed in the worker's thread. Without event handlers the executor never waits for
-        # them, so it cannot use one that is being destroyed.
-        events = PublisherEventCallbacks(use_default_callbacks=False)
-        return self._node.create_publisher(kind, f"{ROOT}/{name}", DEPTH, event_callbacks=events)
-
-    def _add(self, face_id: str) -> _FacePublishers:
-        hri = self._hri
-        self._faces[face_id] = _FacePublishers(
-            roi=self._publisher(hri.NormalizedRegionOfInterest2D, f"{face_id}/roi"),
-            cropped=self._publisher(Image, f"{face_id}/cropped"),
-            softbiometrics=self._publisher(hri.SoftBiometrics, f"{face_id}/softbiometrics"),
-            expression=self._publisher(hri.Expression, f"{face_id}/expression"),
-        )
+    def _of(self, face_id: str) -> dict[str, Publisher]:
+        """Return the publishers of a face; they are made when it is new."""
+        if face_id not in self._faces:
+            kinds: dict[str, Any] = {}
+            if self._list is not None:
+                kinds |= {name: getattr(self._hri, kind) for name, kind in DETECTED.items()} | {"cropped": Image}
+            kinds |= {name: getattr(self._hri, kind) for name, kind in ESTIMATED.items()}
+            topics = {name: quiet_publisher(self._node, kind, f"{face_id}/{name}") for name, kind in kinds.items()}
+            self._faces[face_id] = topics
         return self._faces[face_id]
-
-    def _destroy(self, publishers: _FacePublishers) -> None:
-        for name in _FacePublishers.__slots__:
-            self._node.destroy_publisher(getattr(publishers, name))
-
-    def _roi(self, header: Any, face: FaceAttributes, width: int, height: int) -> Any:
-        x, y, box_width, box_height = (float(value) for value in face.detection.box)
-        xmin, xmax = np.clip([x / width, (x + box_width) / width], 0, 1)
-        ymin, ymax = np.clip([y / height, (y + box_height) / height], 0, 1)
-        return self._hri.NormalizedRegionOfInterest2D(
-            header=header,
-            xmin=float(xmin),
-            ymin=float(ymin),
-            xmax=float(xmax),
-            ymax=float(ymax),
-            c=float(face.detection.score),
-        )
-
-    def _softbiometrics(self, header: Any, face: FaceAttributes) -> Any:
-        message = self._hri.SoftBiometrics(header=header)
-        if not np.isnan(face.age) and face.age_group.label is not None:
-            # Completed years, as people count them, so that they lie in the age group of `faces`.
-            message.age = int(np.clip(face.age, 0, 255))
-            message.age_confidence = face.age_group.confidence
-        if face.gender.label is not None:
-            female = face.gender.label == "female"
-            message.gender = self._hri.SoftBiometrics.FEMALE if female else self._hri.SoftBiometrics.MALE
-            message.gender_confidence = face.gender.confidence
-        return message
-
-    def _expression(self, header: Any, face: FaceAttributes) -> Any:
-        message = self._hri.Expression(header=header)
-        label = face.emotion.label
-        if label is not None:
-            message.expression = EXPRESSIONS.get(label, label)
-            message.confidence = face.emotion.confidence
-        return message
