@@ -32,7 +32,7 @@ ROS_PACKAGES = {
     "sensor_msgs",
     "std_msgs",
 }
-OPTIONAL = {"hri_msgs"}
+OPTIONAL = {"hri_msgs", "vision_msgs", "foxglove_msgs"}
 """Imported where they are installed; the node works without them."""
 
 

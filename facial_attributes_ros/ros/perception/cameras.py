@@ -4,12 +4,11 @@ import time
 from typing import Any, Final
 
 from rclpy.node import Node
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.geometry.camera import Camera, camera_of
-from facial_attributes_ros.ros.topics import NEWEST_IMAGE, camera_info_topic
+from facial_attributes_ros.ros.topics import NEWEST_IMAGE, camera_info_topic, overridable
 
 PATIENCE: Final = 3.0
 """Seconds for which a calibration may take to come before its absence is logged."""
@@ -52,7 +51,7 @@ class Cameras:
                 self._topic,
                 self._received,
                 NEWEST_IMAGE,
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+                qos_overriding_options=overridable(),
             )
         elif not wanted:
             self.close()

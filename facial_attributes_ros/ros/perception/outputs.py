@@ -26,6 +26,7 @@ from facial_attributes_ros.ros.perception.rep155.faces import HriPublisher, load
 from facial_attributes_ros.ros.perception.rep155.lists import FaceList, MergedList, OwnList
 from facial_attributes_ros.ros.perception.rep155.others import OtherPublishers
 from facial_attributes_ros.ros.perception.settings import Settings
+from facial_attributes_ros.ros.perception.views import ViewPublishers
 from facial_attributes_ros.ros.topics import compressed_twin, overridable
 
 FACES_DEPTH, DEBUG_DEPTH = 10, 1
@@ -81,12 +82,13 @@ class Outputs:
         publishers: Sequence[Any],
         humans: "_Humans",
         poses: PosePublishers,
+        views: ViewPublishers,
         opened: ExitStack,
     ) -> None:
         self._settings = settings
         self._node, self.model = node, model
         self._faces, self._image, self._compressed = publishers
-        self._humans, self.poses = humans, poses
+        self._humans, self.poses, self._views = humans, poses, views
         self._opened = opened
         self._annotator = Annotator()
         self._last: _Frame | None = None  # None: no frame since the lists were closed
@@ -120,7 +122,8 @@ class Outputs:
             humans = _Humans() if hri is None else _Humans.open(node, hri, settings, opened)
             poses = PosePublishers(node, settings.pose.tf)
             opened.callback(poses.close)
-            return cls(node, settings, model, publishers, humans, poses, opened.pop_all())
+            views = ViewPublishers(node, opened)
+            return cls(node, settings, model, publishers, humans, poses, views, opened.pop_all())
 
     @property
     def settings(self) -> Settings:
@@ -146,7 +149,8 @@ class Outputs:
     def wanted_tasks(self) -> tuple[str, ...]:
         """Return the tasks that are switched on and whose results have a subscriber."""
         on = self.settings.pipeline.tasks
-        if any(publisher.get_subscription_count() for publisher in (self._faces, self._image, self._compressed)):
+        arrays = (self._faces, self._image, self._compressed)
+        if self._views.wanted or any(publisher.get_subscription_count() for publisher in arrays):
             return on
         wanted = {task for humans in self._humans.publishers for task in humans.wanted_tasks()}
         if self.poses.wanted():  # the size of a head follows from the age
@@ -165,6 +169,7 @@ class Outputs:
         self._faces.publish(faces_message(self.model, header, size, result.faces))
         for humans in self._humans.publishers:
             humans.publish(header, image, result.faces, result.tracked)
+        self._views.publish(header, result.faces)
         self._last = _Frame(header, size, self._node.get_clock().now())
 
     def add_estimates(self, header: Any, faces: Sequence[FaceAttributes], tracked: Collection[str]) -> None:
@@ -209,3 +214,4 @@ class Outputs:
         self.poses.close_lists(header)
         for humans in self._humans.publishers:
             humans.forget(header)
+        self._views.publish(header, [])

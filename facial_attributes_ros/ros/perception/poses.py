@@ -8,12 +8,12 @@ from typing import Any, Final
 from geometry_msgs.msg import PoseArray
 from rclpy.lifecycle import LifecycleNodeMixin
 from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.geometry.pose import FacePose
 from facial_attributes_ros.msg import FacePoseArray
 from facial_attributes_ros.ros.messages import pose_array_message, pose_message, transform_messages
+from facial_attributes_ros.ros.topics import overridable
 
 POSE: Final = "faces/pose"
 POSE_ARRAY: Final = "faces/pose_array"
@@ -71,7 +71,7 @@ class PosePublishers:
             node.get_logger().info("tf2_msgs is not installed: no frames of faces are broadcast on /tf.")
 
     def _publisher(self, opened: ExitStack, kind: Any, topic: str, depth: int) -> Any:
-        overriding = QoSOverridingOptions.with_default_policies()
+        overriding = overridable()
         made = self._node.create_lifecycle_publisher(
             kind, topic, QoSProfile(depth=depth), qos_overriding_options=overriding
         )
