@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
+
+from facial_attributes_ros.ros.topics import overridable
 
 TOPIC: Final = "depth"
 KEPT: Final = 5
@@ -40,7 +41,7 @@ class DepthImages:
                 TOPIC,
                 self._kept.append,
                 QoSProfile(depth=KEPT, reliability=ReliabilityPolicy.BEST_EFFORT),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+                qos_overriding_options=overridable(),
             )
         elif not wanted:
             self.close()
