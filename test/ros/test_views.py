@@ -1,12 +1,16 @@
 """Faces in the messages of viewers, with stand-ins for their packages, and for real where these are installed."""
 
 import importlib
+import json
+import re
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("rclpy", reason="ROS is not here: run make setup")
 
@@ -89,3 +93,17 @@ def test_they_are_published_where_the_packages_are_and_somebody_looks(monkeypatc
         published.publish(Header(), [face()])
         assert (len(sent), published.wanted) == (1, True)
     assert not made
+
+
+def test_the_configurations_of_viewers_show_topics_of_the_node():
+    root = Path(__file__).resolve().parents[2] / "config"
+    page = (root.parent / "docs" / "api.md").read_text(encoding="utf-8")
+    rviz = yaml.safe_load((root / "faces.rviz").read_text(encoding="utf-8"))["Visualization Manager"]["Displays"]
+    layout = json.loads((root / "foxglove.json").read_text(encoding="utf-8"))
+    topics = [display["Topic"]["Value"] for display in rviz if "Topic" in display]
+    text = json.dumps(layout["configById"])
+    topics += [topic for topic in re.findall(r'"(/[a-z_/]+)', text) if topic != "/image"]
+    assert {"/faces/image", "/faces/annotations", "/faces/pose_array", "/diagnostics"} <= set(topics)
+    for topic in topics:
+        assert f"`{topic}`" in page or f"`{topic[1:]}`" in page, topic
+    assert set(re.findall(r"\w+!\w+", json.dumps(layout["layout"]))) == set(layout["configById"])
