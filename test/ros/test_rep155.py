@@ -234,12 +234,12 @@ def test_for_the_faces_of_another_detector_only_estimates_are_published(node):
     assert added.wanted_tasks() == {"age", "gender", "emotion"}
 
 
-def header(second):
-    return SimpleNamespace(stamp=SimpleNamespace(sec=second, nanosec=0))
+def header(second, frame=""):
+    return SimpleNamespace(stamp=SimpleNamespace(sec=second, nanosec=0), frame_id=frame)
 
 
-def member(name, *ids, keeper=False, heard=0.0, second=0):
-    return Member(name, f"/{name}", keeper, header(second), ids, heard)
+def member(name, *ids, keeper=False, heard=0.0, second=0, frame=""):
+    return Member(name, f"/{name}", keeper, header(second, frame), ids, heard)
 
 
 def test_one_of_several_nodes_keeps_the_list_and_another_takes_it_when_it_is_gone():
@@ -262,6 +262,14 @@ def test_the_list_holds_the_faces_of_all_and_the_newest_header():
     found, ids = members.all()
     assert (found.stamp.sec, ids) == (7, ["f2", "f1"])
     assert members.nodes == {"/a"}
+
+
+def test_cameras_with_the_same_frame_id_are_named():
+    members = Members(member("a", frame="camera"))
+    members.hear(member("b", frame="rear"))
+    assert members.of_same_frame == []
+    members.hear(member("c", frame="camera"))
+    assert members.of_same_frame == ["/c"]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def load_model(settings: Settings, stages: Stages) -> Engine:
 
 def _converter(settings: Settings) -> Callable[[Any], NDArray[np.uint8]]:
     """Return the function that turns an image message into BGR."""
-    if settings.node.image_transport == "compressed":
+    if settings.node.image_transport == "compressed" and settings.node.rep155 != "add":  # whose crops are raw
         return partial(compressed_to_bgr, max_pixels=settings.node.max_pixels)
     return image_converter()
 

@@ -59,9 +59,11 @@ class _Humans:
             faces = MergedList(node, hri, settings.humans.topics)
         elif mode != "add":
             faces = OwnList(node, hri)
+        if settings.humans.lists and mode != "merge":
+            node.get_logger().warning(f"humans.lists is for rep155: merge, but rep155 is {mode}: it has no effect.")
         publisher = HriPublisher(node, hri, settings, faces)
         opened.callback(publisher.close)
-        look = OtherPublishers(node, mode, (lambda: ()) if faces is None else faces.allowed)
+        look = OtherPublishers(node, mode, faces)
         opened.callback(look.close)
         return cls((publisher,), (look,))
 

@@ -97,14 +97,14 @@ class Services:
         self._loading_model = name
         try:
             await self._node.outside(lambda stages: self._switch(configured, name, stages))
-            if self._configured() is not configured:
-                raise UserError(f"The node was cleaned up while the model {name} was loaded: set the parameter model.")
-            self._model_set(name)
         except UserError as error:
             raise UserError(f"{error} The node keeps the model {before}.") from error
         finally:
             self._loading_model = ""
             free_memory()
+        if self._configured() is not configured:
+            raise UserError(f"The node was cleaned up while the model {name} was loaded: set the parameter model.")
+        self._model_set(name)
         return f"The model is {name}, no longer {before}."
 
     def _switch(self, configured: Configured, name: str, stages: Stages) -> None:

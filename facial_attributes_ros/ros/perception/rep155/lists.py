@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -22,6 +23,8 @@ JOIN: Final = "/humans/faces/tracked/joined"
 """Where every node that joins publishes its own faces."""
 BEAT: Final = 0.5
 """Seconds between two messages of a node that has no images."""
+ACKNOWLEDGED: Final = Duration(seconds=0.2)
+"""Longest wait for subscribers to acknowledge the last list before its publisher is destroyed."""
 GONE: Final = 2.5
 """Seconds without a message after which a node no longer takes part."""
 
@@ -34,6 +37,9 @@ class FaceList(Protocol):
 
     def allowed(self) -> Collection[str]:
         """Return the names of other nodes that may publish on /humans/faces/tracked besides this one."""
+
+    def problem(self) -> str:
+        """Return a sentence about nodes that do not fit together, empty if all is well."""
 
     def close(self) -> None:
         """Stop publishing."""
@@ -58,6 +64,10 @@ class OwnList:
     def allowed(self) -> Collection[str]:
         """Return nothing: this node is alone."""
         return ()
+
+    def problem(self) -> str:
+        """Return nothing: this node is alone."""
+        return ""
 
     def close(self) -> None:
         """Destroy the publisher."""
@@ -119,6 +129,12 @@ class Members:
         """Names of the other members' nodes."""
         return {one.node for one in self._others.values()}
 
+    @property
+    def of_same_frame(self) -> list[str]:
+        """Names of the nodes whose images have the frame of this member's."""
+        frame = self.own.header.frame_id
+        return sorted(one.node for one in self._others.values() if frame and one.header.frame_id == frame)
+
     def all(self) -> tuple[Any, list[str]]:
         """Return the newest header and the ids of all members, this one's first."""
         members = (self.own, *self._others.values())
@@ -163,6 +179,14 @@ class MergedList:
         """Return the names of the other nodes that take part."""
         with self._lock:
             return self._members.nodes
+
+    def problem(self) -> str:
+        """Return a sentence if another node's images have the same frame, empty if not."""
+        with self._lock:
+            same, frame = self._members.of_same_frame, self._members.own.header.frame_id
+        if not same:
+            return ""
+        return f"The images of {', '.join(same)} have the frame '{frame}' too: give each camera a frame id of its own."
 
     def close(self) -> None:
         """Leave: the list is published without this node's faces once more, and another member keeps it."""
@@ -213,6 +237,7 @@ class MergedList:
             self._keeping = quiet_publisher(self._node, self._hri.IdsList, "tracked")
             self._node.get_logger().info(f"This node publishes {TRACKED} for all nodes that join.")
         elif not keeper and self._keeping is not None:
+            self._keeping.wait_for_all_acked(ACKNOWLEDGED)
             self._node.destroy_publisher(self._keeping)
             self._keeping = None
 

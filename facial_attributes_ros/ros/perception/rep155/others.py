@@ -1,12 +1,13 @@
 """Other nodes that publish /humans/faces/tracked: seen at the start and later, and named in one sentence."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Final
 
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
 
+from facial_attributes_ros.ros.perception.rep155.lists import FaceList
 from facial_attributes_ros.ros.perception.rep155.publishing import TRACKED
 
 PERIOD: Final = 1.0
@@ -53,25 +54,26 @@ class OtherPublishers:
     Args:
         node: looks, and logs.
         mode: the parameter rep155.
-        allowed: returns the names of the nodes that take part in the merged list.
+        faces: the list that this node publishes, None if it publishes none.
 
     Attributes:
         sentence: about them; empty if all is well.
     """
 
-    def __init__(self, node: Node, mode: str, allowed: Callable[[], Collection[str]]) -> None:
-        self._node, self._mode, self._allowed = node, mode, allowed
+    def __init__(self, node: Node, mode: str, faces: FaceList | None) -> None:
+        self._node, self._mode, self._faces = node, mode, faces
         self.sentence = ""
         # The node's own clock does not move while a recording is paused.
         self._timer = node.create_timer(PERIOD, self.look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def look(self) -> None:
         """Look now."""
-        sentence = conflict(self._mode, publishing_nodes(self._node), self._allowed())
+        allowed, problem = ((), "") if self._faces is None else (self._faces.allowed(), self._faces.problem())
+        sentence = conflict(self._mode, publishing_nodes(self._node), allowed) or problem
         if sentence and sentence != self.sentence:
             self._node.get_logger().warning(sentence)
         elif self.sentence and not sentence:
-            self._node.get_logger().info(f"{TRACKED} has one publisher now.")
+            self._node.get_logger().info(f"{TRACKED} is published by one node now.")
         self.sentence = sentence
 
     def close(self) -> None:
