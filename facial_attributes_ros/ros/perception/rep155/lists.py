@@ -22,7 +22,7 @@ from facial_attributes_ros.ros.perception.rep155.publishing import TRACKED, quie
 JOIN: Final = "/humans/faces/tracked/joined"
 """Where every node that joins publishes its own faces."""
 BEAT: Final = 0.5
-"""Seconds between two messages of a node that has no images."""
+"""Seconds between two messages of a node that has no images, and between two lists without an image."""
 ACKNOWLEDGED: Final = Duration(seconds=0.2)
 """Longest wait for subscribers to acknowledge the last list before its publisher is destroyed."""
 GONE: Final = 2.5
@@ -223,11 +223,10 @@ class MergedList:
         with self._lock:
             now = time.monotonic()
             self._own_ids = {source: one for source, one in self._own_ids.items() if not source or now - one[0] <= GONE}
-            before = self._members.all()[1]
             self._elect(now)
             self._say(self._members.own.header)
-            if self._members.all()[1] != before:  # a member is gone, and its faces with it
-                self._publish_all()
+            # Who has become the keeper, or comes late, or has lost a member, needs no image for the list to be right.
+            self._publish_all()
 
     def _elect(self, now: float) -> None:
         self._keep(self._members.elect(now))
