@@ -11,7 +11,7 @@ An address as `Host` cannot be rebound, since no name is resolved. The port of `
 import ipaddress
 import secrets
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
@@ -35,7 +35,6 @@ _POLICY: Final = (
 
 _HEADERS: Final = {
     "cache-control": "no-store",
-    "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(self), microphone=(), geolocation=(), display-capture=(), usb=()",
     "referrer-policy": "no-referrer",
@@ -236,19 +235,21 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, response: Response
 
 
 async def _with_headers(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    policy = _policy(Headers(scope=scope))
+    host = Headers(scope=scope).get("host", "")
+    ours = _HEADERS | {"content-security-policy": _policy(host)}
+    if scope["scheme"] == "https" or is_loopback(host_name(host)):
+        ours["cross-origin-opener-policy"] = "same-origin"  # elsewhere browsers ignore it, with an error
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in ({"content-security-policy": policy} | _HEADERS).items():
+            for name, value in ours.items():
                 headers.setdefault(name, value)
         await send(message)
 
     await app(scope, receive, send_with_headers)
 
 
-def _policy(headers: Mapping[str, str]) -> str:
+def _policy(host: str) -> str:
     """Return the content security policy; browsers differ in whether 'self' includes WebSockets, so they are named."""
-    host = headers.get("host", "")
     return _POLICY.format(sockets=f"ws://{host} wss://{host}" if host_name(host) else "")

@@ -75,6 +75,7 @@ def test_every_response_has_the_headers(client):
         assert "unsafe" not in policy
         assert f"ws://{client.host}" in policy
         assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cross-origin-opener-policy"] == "same-origin"
         assert headers["x-content-type-options"] == "nosniff"
     assert client.get("/frame", Host="evil.example").headers["x-frame-options"] == "DENY"
 
@@ -110,6 +111,9 @@ class TestBeyondThisMachine:
         assert "samesite=lax" in cookie.lower()
         assert access.token not in cookie
         pair = cookie.partition(";")[0]
+        page = client.get("/frame", Cookie=pair, Host="192.0.2.1:80")
+        assert page.status == 401  # the cookie is of another port
+        assert "cross-origin-opener-policy" not in page.headers  # browsers ignore it there, with an error
         assert client.get("/frame", Cookie=pair).status == 200
         assert client.status_of_socket("/frame/echo", Cookie=pair) == 101
         assert client.get(f"/frame?token={access.token}", Cookie=pair).headers["location"] == "/frame"
