@@ -188,7 +188,10 @@ def _agreement(one: Path, other: Path) -> int:
     header = ("task", "faces of both", "same label, %", "Cohen's kappa", "weighted kappa", "most confused")
     print_table(header, agreement_rows(found))
     for each in found:
-        alone = f"{each.only_one[0]} only in {one}, {each.only_one[1]} only in {other}"
-        ages = "" if math.isnan(each.years) else f"; ages in years differ by {each.years:.1f} in the mean"
-        print(f"{each.task}: {alone}{ages}")
+        if any(each.only_one):
+            print(
+                f"{each.task}: {each.only_one[0]} more have a label in {one} only, {each.only_one[1]} in {other} only"
+            )
+        if not math.isnan(each.years):
+            print(f"{each.task}: where both know the years, they differ by {each.years:.1f} in the mean")
     return 0

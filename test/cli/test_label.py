@@ -52,15 +52,16 @@ def test_two_commands_do_not_write_the_same_answers(folder, capsys):
 
 
 def test_the_agreement_of_two_files_is_printed(folder, capsys):
-    for name, labels in (("a", ["happy", "sad", "sad"]), ("b", ["happy", "neutral", "sad"])):
-        rows = [Row(str(folder / f"{n}.png"), labels={"emotion": label}) for n, label in enumerate(labels)]
+    for name, labels in (("a", ["happy", "sad", "sad", "angry"]), ("b", ["happy", "neutral", "sad", None])):
+        given = [{} if label is None else {"emotion": label} for label in labels]
+        rows = [Row(str(folder / f"{number}.png"), labels=each) for number, each in enumerate(given)]
         write_manifest(folder / f"{name}.csv", Manifest.from_rows(rows))
     assert main(["label", "--agreement", "a.csv", "b.csv"]) == 0
     table, counts = capsys.readouterr().out.rsplit("emotion:", 1)
     assert table.splitlines()[1].split()[:3] == ["emotion", "3", "67"]
     assert "0.50" in table
     assert "neutral / sad 1" in table
-    assert "0 only in a.csv" in counts
+    assert "1 more have a label in a.csv only, 0 in b.csv only" in counts
 
 
 def test_prepare_takes_what_was_labelled_with_its_boxes_landmarks_and_splits(folder, capsys):
