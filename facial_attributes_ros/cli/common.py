@@ -8,10 +8,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NoReturn, TextIO
+from typing import TYPE_CHECKING, Final, NoReturn, TextIO
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import disk_errors
+
+if TYPE_CHECKING:
+    from facial_attributes_ros.detection.base import FaceDetector
 
 PROGRAM = "facial-attributes"
 TRAINING: Final = frozenset({"evaluate", "prepare", "train", "compare"})
@@ -53,6 +56,16 @@ def add_detector(parser: argparse._ActionsContainer, use: str = "") -> None:
     parser.add_argument(
         "--detector", default="yunet", help=f"{use}yunet, scrfd:FILE.onnx or scrfd:PACK (default: %(default)s)"
     )
+
+
+def close_up_detector(name: str = "yunet") -> "FaceDetector":
+    """Load a detector with the settings for images that one face fills."""
+    from dataclasses import asdict
+
+    from facial_attributes_ros.detection.load import load_detector
+    from facial_attributes_ros.options import CLOSE_UP
+
+    return load_detector(name, **asdict(CLOSE_UP))
 
 
 def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:

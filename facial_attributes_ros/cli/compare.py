@@ -1,19 +1,33 @@
-"""`facial-attributes compare`: several runs in one table."""
+"""`facial-attributes compare`: several runs, or several models, in one table."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from facial_attributes_ros.cli.common import add_overrides, command_line
+from facial_attributes_ros.cli.common import add_overrides, close_up_detector, command_line
+from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.progress import ProgressBar
 
-HELP = "train or read several runs, and write their accuracies and costs in one table"
+HELP = "write the accuracies and costs of several runs, trained if need be, in one table; or compare models on images"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this subcommand."""
-    parser.add_argument("paths", type=Path, nargs="+", metavar="RECIPE", help="recipes (YAML), or folders of runs")
-    parser.add_argument("--out", type=Path, required=True, help="folder for comparison.md, .html, .json and .png")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="RECIPE",
+        help="recipes (YAML), or folders of runs; with --manifest names of models, and folders of models or runs",
+    )
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="CSV",
+        help="compare models with the first one on these labelled images, paired, with their mistakes as images",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the tables and plots")
     parser.add_argument(
         "--single-task",
         action="store_true",
@@ -24,6 +38,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Compare models, or runs: train what is not trained yet; print the tables, and return 1 if a run failed."""
+    return _compare_models(args) if args.manifest else _compare_runs(args)
+
+
+def _compare_models(args: argparse.Namespace) -> int:
+    """Measure every model on the manifests, write the tables and the mistakes, and print the tables."""
+    from facial_attributes_training.data.manifest import read_manifests
+    from facial_attributes_training.reports.models import measure_models, write_models
+
+    if len(args.paths) < 2 or args.overrides or args.runs or args.single_task:
+        raise UserError("compare --manifest takes two models or more, and no options of runs.")
+    manifest = read_manifests(args.manifest)
+    if not len(manifest):
+        raise UserError("The manifests have no samples.")
+    whole = manifest.has_box.all()
+    detector = None if whole else close_up_detector()
+    with ProgressBar("faces", len(manifest)) as bar:
+        models = measure_models(args.paths, manifest, "box" if whole else "detect", detector, bar)
+    print(write_models(args.out, models, command_line()), end="")
+    return 0
+
+
+def _compare_runs(args: argparse.Namespace) -> int:
     """Train what is not trained yet, write the tables after every training, and print them; 1 if a run failed."""
     from facial_attributes_training.fit.run import train
     from facial_attributes_training.recipe.schema import Recipe
@@ -43,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     runs: list[FinishedRun] = []
     failures: list[Failure] = []
     command = command_line()
-    for found in run_all(args.paths, trained, args.overrides, args.runs, args.single_task):
+    for found in run_all([Path(path) for path in args.paths], trained, args.overrides, args.runs, args.single_task):
         if isinstance(found, Failure):
             failures.append(found)
             print(f"{found.name} failed: {found.reason}", file=sys.stderr)

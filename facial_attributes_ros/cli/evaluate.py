@@ -12,6 +12,7 @@ from facial_attributes_ros.cli.common import (
     add_detector,
     add_device_and_engine,
     add_model,
+    close_up_detector,
     command_line,
     print_table,
     warn,
@@ -139,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     manifest = _read(args)
     crop: CropMode = args.crop or ("box" if manifest.has_box.all() else "detect")
     engine = load_engine(args.model, args.device, args.engine)
-    detector = _detector(args.detector) if crop == "detect" else None
+    detector = close_up_detector(args.detector) if crop == "detect" else None
     with ProgressBar("faces", len(manifest)) as bar:
         predictions = predict_manifest(engine, manifest, crop, detector, bar)
     evaluation = evaluate(predictions, engine.spec, args.calibrate)
@@ -297,15 +298,6 @@ def _read(args: argparse.Namespace) -> "Manifest":
     if not len(manifest):
         raise UserError("The manifests have no samples.")
     return manifest.take(spread_subset(len(manifest), args.samples))
-
-
-def _detector(name: str) -> "FaceDetector":
-    from dataclasses import asdict
-
-    from facial_attributes_ros.detection.load import load_detector
-    from facial_attributes_ros.options import CLOSE_UP
-
-    return load_detector(name, **asdict(CLOSE_UP))
 
 
 def _robustness(

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from facial_attributes_ros.cli.common import add_detector, whole_number
+from facial_attributes_ros.cli.common import add_detector, warn, whole_number
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.progress import ProgressBar
 
@@ -22,6 +22,8 @@ _NAMES = (
 
 _OWN = ("csv", "folders")
 """Data sets of the user's own, whose columns and labels the options describe."""
+_NOTABLE = 0.1
+"""Fraction of excluded images from which on the summary warns."""
 _UNFIT = {"csv": (), "folders": ("column", "images")}
 """Options that do nothing for each of them."""
 
@@ -217,14 +219,22 @@ def _detector(args: argparse.Namespace, source: "Source") -> tuple[Any, dict[str
 
 
 def _report(prepared: "Prepared") -> None:
-    from facial_attributes_training.prepare.excluded import count_reasons
+    from facial_attributes_training.prepare.excluded import count_hints, count_reasons
 
     for path, rows in prepared.manifests.items():
         print(f"{path}: {rows} samples")
     print(f"{prepared.excluded_file}: {len(prepared.excluded)} excluded")
     for (source, reason), count in sorted(count_reasons(prepared.excluded).items()):
         print(f"  {source}: {reason}: {count}")
+    for hint, count in count_hints(prepared.excluded).items():
+        print(f"  {count} images: {hint}")
     for sentence in prepared.people:
         print(sentence)
+    kept, dropped = sum(prepared.manifests.values()), len(prepared.excluded)
+    if dropped > _NOTABLE * (kept + dropped):
+        warn(
+            f"{dropped} of {kept + dropped} images ({100 * dropped / (kept + dropped):.0f} %) were excluded; the "
+            "reasons are above and, image by image, in that list."
+        )
     if not prepared.manifests:
         raise UserError(f"All samples were excluded; {prepared.excluded_file} lists the reasons.")

@@ -29,7 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"stop between two steps after this time, with a checkpoint and exit code {UNFINISHED}; --resume "
         "continues. The validation of the last epoch and the writing of the model come on top",
     )
-    parser.add_argument("--check", action="store_true", help="check the recipe and its data, print it, and stop")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="check everything that the run would check (recipe, data, labels, start, licence, disk), print the whole "
+        "recipe, what it needs and how long it takes here, and stop; nothing is written",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,14 +45,14 @@ def run(args: argparse.Namespace) -> int:
     from facial_attributes_training.fit.run_folder import PAGE_FILE
     from facial_attributes_training.fit.time_limit import OutOfTimeError
     from facial_attributes_training.recipe.file import read_recipe
+    from facial_attributes_training.reports.parent import side_by_side
     from facial_attributes_training.reports.progress import RunReport
     from facial_attributes_training.reports.run import write_reports
 
     with one_voice():
         recipe = read_recipe(args.recipe, args.overrides)
         if args.check:
-            print(recipe.model_dump_json(indent=1))
-            _warn_of_missing_labels(recipe)
+            _check(recipe, args.resume)
             return 0
         try:
             with ProgressBar("images", title="preparing") as bar:
@@ -55,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
                 if PartialState().is_main_process:
                     _make_deployable(folder, recipe, bar)
             end = f"The model is in {folder}, the report is {recipe.folder / PAGE_FILE}."
+            if compared := side_by_side(recipe.folder):
+                end = f"{end}\n{compared.verdict}"
         except OutOfTimeError:
             end = f"The {args.minutes:g} minutes are over: {recipe.folder} holds a checkpoint; continue with --resume."
             folder = None
@@ -78,23 +85,26 @@ def _make_deployable(folder: Path, recipe: "Recipe", progress: "Progress") -> No
 
     try:
         write_graph(folder)
-        decide_int8(folder, read_samples(recipe, recipe.data.validation).manifest, progress)
+        decide_int8(folder, read_samples(recipe, recipe.data.validation or recipe.data.train).manifest, progress)
     except UserError as error:  # the model is whole without them
         warn(str(error))
 
 
-def _warn_of_missing_labels(recipe: "Recipe") -> None:
-    """Print which labels are missing, where the manifests can be read.
+def _check(recipe: "Recipe", resume: bool) -> None:
+    """Print the recipe, and what the run needs.
 
     Raises:
-        UserError: a task can't be learned from them.
+        UserError: it can't be trained.
     """
-    from facial_attributes_training.fit.preflight import inspect_recipe
+    from facial_attributes_training.fit.estimate import needs
+    from facial_attributes_training.fit.processes import join_processes
+    from facial_attributes_training.fit.run import checked_run
 
-    data = recipe.data
-    manifests = [part.manifest for part in (*data.train, *data.validation, *data.test)]
-    if absent := [str(path) for path in manifests if not path.is_file()]:
-        print(f"The data were not checked: {', '.join(absent)} does not exist.", file=sys.stderr)
-        return
-    for sentence in inspect_recipe(recipe).gaps:
+    run = checked_run(recipe, resume, join_processes(recipe.precision))
+    sentences = list(needs(run))
+    print(run.recipe.model_dump_json(indent=1))
+    for sentence in run.known.gaps:
         warn(sentence)
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
+    print(f"The run can be trained; it would write to {recipe.folder}.", file=sys.stderr)

@@ -19,6 +19,11 @@ OUT: Final = ".low_rank_out"
 """Suffix of the first factor of a stored difference, (out, rank); see `models.adaptations.low_rank`."""
 IN: Final = ".low_rank_in"
 """Suffix of the second factor, (rank, in)."""
+SCALE: Final = ".row_scale"
+"""Suffix of factors on the rows of the sum, (out,), as DoRA's magnitudes leave them; 1 where there are none."""
+FACTORS: Final = (OUT, IN, SCALE)
+TASK_BASE: Final = ".base."
+"""Part of the name of a tensor inside a layer of `mtlora`, which the starting weights have without `base`."""
 
 _TRUNK: Final = "backbone.trunk."
 
@@ -26,8 +31,8 @@ _TRUNK: Final = "backbone.trunk."
 def model_arrays(folder: Path, spec: ModelSpec) -> Arrays:
     """Return the parameters and buffers of a model by their names in the network, as far as numpy can make them.
 
-    What is stored as a difference of low rank is added to the starting weights of DINOv2. Adapters stay as they are,
-    and tables that are resampled to another image size have the size of the starting weights.
+    What is stored as a difference of low rank is added to the starting weights of DINOv2. Adapters that are not merged
+    stay as they are, and tables that are resampled to another image size have the size of the starting weights.
 
     Raises:
         UserError: a file is missing or damaged, or the starting weights can't be fetched.
@@ -36,10 +41,13 @@ def model_arrays(folder: Path, spec: ModelSpec) -> Arrays:
     start: Arrays = {}
     if spec.backbone.weights == "asset" and spec.backbone.name == DINOV2:
         start = {_TRUNK + name: array for name, array in arrays_from_onnx(asset(DINOV2)).items()}
-    whole = start | {name: array for name, array in stored.items() if not name.endswith((OUT, IN))}
+    whole = start | {name: array for name, array in stored.items() if not name.endswith(FACTORS)}
     for name in (key.removesuffix(OUT) for key in stored if key.endswith(OUT)):
         try:
-            whole[name] = start[name] + stored[name + OUT] @ stored[name + IN]
+            before = start[name.replace(TASK_BASE, ".")]
+            whole[name] = before + stored[name + OUT] @ stored[name + IN]
+            if name + SCALE in stored:
+                whole[name] = stored[name + SCALE][:, None] * whole[name]
         except (KeyError, ValueError) as error:
             raise UserError(f"{folder} holds a difference that does not fit its backbone: get it again.") from error
     return whole

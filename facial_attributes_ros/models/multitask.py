@@ -87,11 +87,14 @@ class MultiTaskModel(nn.Module):
         return self.forward_features(self.features(images, chosen), chosen)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training; batch normalisation whose parameters are frozen keeps its running statistics."""
+        """Switch to training; frozen heads stay as they are, and frozen batch normalisation keeps its statistics."""
         super().train(mode)
-        for module in self.backbone.modules():
+        for module in self.modules():
             if isinstance(module, _BatchNorm) and not any(p.requires_grad for p in module.parameters()):
                 module.eval()
+        for head in self.heads.values():
+            if not any(p.requires_grad for p in head.parameters()):
+                head.eval()
         return self
 
     def _chosen(self, tasks: Iterable[str] | None) -> tuple[str, ...]:

@@ -140,6 +140,12 @@ class Parent:
             raise ValueError("parent must have a name that is not empty and a version, which may be, both texts")
         check_sha256("parent.sha256", self.sha256)
 
+    @property
+    def title(self) -> str:
+        """Name, version and short hash, without those that are unknown."""
+        mark = f"({self.sha256[:SHORT_HASH]})" if self.sha256 else ""
+        return " ".join(part for part in (self.name, self.version, mark) if part)
+
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Return the parent in a model's description.

@@ -5,7 +5,8 @@ torch is imported only when a network is loaded, so that an engine without torch
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ from facial_attributes_ros.models.backbones.reference import is_hub_reference
 from facial_attributes_ros.models.spec import SPEC_FILE, ModelSpec
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from facial_attributes_ros.models.multitask import MultiTaskModel
 
 NAMES: Final = ("small", "pe-l14-336")
@@ -85,7 +88,7 @@ def load_model(
     Raises:
         UserError: the model is missing, damaged, does not fit its description, or has not all of the tasks.
     """
-    from facial_attributes_ros.models.adaptations.ladder import merge, trained_tensors
+    from facial_attributes_ros.models.adaptations.ladder import merge
     from facial_attributes_ros.models.adaptations.low_rank import expand
     from facial_attributes_ros.models.checkpoint import load_into, load_tensors
 
@@ -99,13 +102,27 @@ def load_model(
         raise UserError(
             f"{folder} holds a difference that does not fit its backbone ({error}): get it again."
         ) from error
-    whole = spec.backbone.weights == "included"
-    load_into(model, tensors, expected=None if whole else trained_tensors(model).keys())
+    load_into(model, tensors, expected=_expected(spec, model, tensors))
     if merged:
         merge(model)
     for task in set(model.tasks) - set(wanted):
         del model.heads[task]
     return model.eval(), spec
+
+
+def _expected(spec: ModelSpec, model: "MultiTaskModel", given: "Mapping[str, Tensor]") -> set[str] | None:
+    """Return the tensors that a model's folder must hold, None for all of the network.
+
+    The difference of a merged model may be in any layers of the backbone.
+    """
+    from facial_attributes_ros.models.adaptations.ladder import trained_tensors
+
+    if spec.backbone.weights == "included":
+        return None
+    expected = set(trained_tensors(model))
+    if spec.adaptation.get("merged"):
+        expected |= {name for name in model.backbone.state_dict(prefix="backbone.") if name in given}
+    return expected
 
 
 def build_network(spec: ModelSpec, folder: Path = Path()) -> "MultiTaskModel":
@@ -127,6 +144,9 @@ def build_network(spec: ModelSpec, folder: Path = Path()) -> "MultiTaskModel":
     backbone = build_backbone(spec.backbone.name, weights, image_size=spec.image_size, **spec.backbone.architecture)
     in_years = spec.age_regression is not None
     adaptation = Adaptation.from_dict(spec.adaptation)
+    if adaptation.merged:
+        # Its blocks say what its training changed last; the difference may be in others.
+        adaptation = replace(adaptation, blocks=0)
     model = build_model(backbone, adaptation, spec.tasks, in_years, bool(spec.expressions))
     if spec.readout:
         model.readout = EmotionReadout(len(spec.expressions))

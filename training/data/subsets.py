@@ -74,6 +74,37 @@ def first_half(manifest: Manifest) -> NDArray[np.bool_]:
     return half
 
 
+def fold_numbers(manifest: Manifest, count: int) -> NDArray[np.int64]:
+    """Return int64 (samples,): the part of every sample in a cross-validation, from 0 on, with as alike labels as may.
+
+    All faces of an image are in the same part, and so are all images of a person, unless there are fewer people than
+    parts. As in `first_half`, a part depends neither on the order of the samples nor on their folder.
+    """
+    digests = [hashlib.sha256(name.encode(errors="surrogateescape")).digest() for name in _names(manifest)]
+    together = _inseparable(manifest) if parted_by_people(manifest, count) else _numbered(manifest.paths)
+    columns = np.stack([strata(manifest), *manifest.labels.values()], axis=1)
+    groups = np.unique(columns, axis=0, return_inverse=True)[1].reshape(-1)
+    members: dict[int, list[int]] = {}
+    for row, part in enumerate(together.tolist()):
+        members.setdefault(part, []).append(row)
+    sized = sorted((-len(rows), min(digests[row] for row in rows), rows) for rows in members.values())
+    found = np.zeros(len(manifest), np.int64)
+    there, totals = np.zeros((groups.max(initial=0) + 1, count), np.int64), np.zeros(count, np.int64)
+    for _, _, rows in sized:
+        # The part with the fewest samples of these labels, and of these the smallest.
+        own = there[groups[rows]].sum(axis=0)
+        chosen = int(np.lexsort([totals, own])[0])
+        found[rows] = chosen
+        np.add.at(there[:, chosen], groups[rows], 1)
+        totals[chosen] += len(rows)
+    return found
+
+
+def parted_by_people(manifest: Manifest, count: int) -> bool:
+    """Return whether samples can be parted into this number of parts without a person or an image in two of them."""
+    return len(np.unique(_inseparable(manifest))) >= count
+
+
 def selection_half(validation: Manifest, tested: bool) -> NDArray[np.bool_]:
     """Return bool (samples,): the validation samples that choose the epoch and fit the calibration.
 
@@ -86,12 +117,17 @@ def selection_half(validation: Manifest, tested: bool) -> NDArray[np.bool_]:
 
 def _inseparable(manifest: Manifest) -> NDArray[np.int64]:
     """Return int64 (samples,): a number for every connected set of samples with common images or people."""
-    images = np.unique(manifest.paths, return_inverse=True)[1]
-    people = np.unique(manifest.people, return_inverse=True)[1] + len(manifest)
+    images = _numbered(manifest.paths)
+    people = _numbered(manifest.people) + len(manifest)
     known, nodes = manifest.people != "", 2 * len(manifest)
     # Nodes are images, followed by people; a sample with an identity links its image to a person.
     links = coo_array((np.ones(known.sum()), (images[known], people[known])), shape=(nodes, nodes))
     return np.asarray(connected_components(links, directed=False)[1][images], np.int64)
+
+
+def _numbered(texts: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return int64 (samples,): a number for every different text."""
+    return np.asarray(np.unique(texts, return_inverse=True)[1], np.int64)
 
 
 def _origins(manifest: Manifest) -> NDArray[np.str_]:

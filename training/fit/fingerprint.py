@@ -25,7 +25,7 @@ from facial_attributes_ros.models.spec import LANDMARKS
 _INDIFFERENT = ("output", "name", "licence", "version", "checkpoint_minutes", "gradient_checkpointing", "stored_rank")
 
 _LATER: Mapping[str, Mapping[str, Any]] = {
-    "data": {"crop": "box"},
+    "data": {"crop": "box", "folds": None},
     "sampler": {"most_draws": None},
     "losses": {"expression": 1.0},
     "augmentation": {"margins": None, "mirrored_border": 0.0},
@@ -64,8 +64,10 @@ def with_frozen(stage: str, model: nn.Module) -> str:
 def _fields(recipe: Recipe, training: Samples) -> dict[str, Any]:
     excluded: dict[str, Any] = dict.fromkeys(_INDIFFERENT, True)
     # The samples themselves are hashed, and the frozen weights.
-    data = {"train", "validation", "test", "rows", "expressions"}
+    data = {"train", "validation", "test", "reference", "rows", "expressions"}
     excluded |= {"data": data, "backbone": {"weights"}, "cache": {"folder"}}
+    if recipe.backbone.parent is None:
+        excluded["keep"] = True
     if not training.streamed:
         # The readers of a stream divide its shards, so the order of its samples depends on their number.
         excluded |= {"workers": True, "sampler": {"stream_share"}}

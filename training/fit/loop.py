@@ -112,8 +112,9 @@ class Trainer:
             self._end_epoch(self._validate())
             if not self.progress.finished and any(anywhere(self.accelerator, self.limit.is_up)):
                 raise OutOfTimeError
-        best = load_checkpoint(self.stage.folder / BEST, self.stage.fingerprint)
-        _load_trained(self.objective, best["model"])
+        if not self.stage.keeps_last:
+            best = load_checkpoint(self.stage.folder / BEST, self.stage.fingerprint)
+            _load_trained(self.objective, best["model"])
         return self.progress
 
     def _train_epoch(self) -> None:
@@ -243,7 +244,7 @@ class Trainer:
         self.report.epoch(progress, self.optimizer.param_groups[0]["lr"])
         waited = progress.epoch - progress.best_epoch
         progress.epoch, progress.step, progress.totals = progress.epoch + 1, 0, {}
-        early = recipe.early_stopping is not None and waited >= recipe.early_stopping
+        early = recipe.early_stopping is not None and not self.stage.keeps_last and waited >= recipe.early_stopping
         progress.finished = early or progress.epoch >= recipe.epochs
         self._save()
 

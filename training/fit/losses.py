@@ -1,9 +1,11 @@
 """Losses of several tasks of which each sample knows only some."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
+from facial_attributes_training.fit.keeping import Keeper
 from facial_attributes_training.recipe.schema import LossRecipe
 from torch import Tensor, nn
 
@@ -13,10 +15,16 @@ from facial_attributes_ros.models.regression import AgeRegression
 
 EMA = 0.95
 """How much of the running mean of a loss stays at every step."""
+_EXCLUDED = -1e4
+"""Logit of a class that is not compared."""
 
 
 def masked_cross_entropy(
-    logits: Tensor, labels: Tensor, weights: Tensor | None = None, targets: Tensor | None = None
+    logits: Tensor,
+    labels: Tensor,
+    weights: Tensor | None = None,
+    targets: Tensor | None = None,
+    among: Tensor | None = None,
 ) -> Tensor:
     """Return the sum of the cross-entropies of the labelled samples; 0 with a gradient if there are none.
 
@@ -27,9 +35,15 @@ def masked_cross_entropy(
         labels: int64 (N,), `MISSING` where a sample has none.
         weights: float (classes,), factors on the samples of each class.
         targets: float (classes, classes), target distribution of every label; the label alone by default.
+        among: bool (classes,): the classes that are compared with one another, all by default; samples of others do not
+            count.
     """
     known = labels != MISSING
     classes = labels.clamp(min=0)
+    if among is not None:
+        known = known & among[classes]
+        # Not infinite, since smoothed targets give such a class a probability of 0, times that.
+        logits = logits.float().masked_fill(~among, _EXCLUDED)
     losses = F.cross_entropy(logits.float(), classes if targets is None else targets[classes], reduction="none")
     if weights is not None:
         losses = losses * weights[classes]
@@ -108,6 +122,7 @@ class CombinedLoss(nn.Module):
         counts: samples per class of every task, for class weights.
         ages: the scale of an age learned in years; None if it is learned in groups.
         deviations: float (expressions,): of the expressions' targets; None if they are not learned.
+        learned: bool (classes,) per task: classes with samples, if these are compared with one another only.
     """
 
     running_means: Tensor
@@ -120,6 +135,7 @@ class CombinedLoss(nn.Module):
         counts: Mapping[str, Tensor],
         ages: AgeRegression | None = None,
         deviations: Tensor | None = None,
+        learned: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         self.ages = ages
@@ -136,7 +152,10 @@ class CombinedLoss(nn.Module):
             neighbours = recipe.neighbour_smoothing if task == AGE else 0.0
             smooth = bool(recipe.label_smoothing or neighbours)
             targets = smoothed_targets(len(LABELS[task]), recipe.label_smoothing, neighbours) if smooth else None
+            if targets is not None and task in learned:
+                targets = targets * learned[task] / (targets * learned[task]).sum(dim=1, keepdim=True).clamp(min=1e-12)
             self.register_buffer(f"targets_{task}", targets, persistent=False)
+            self.register_buffer(f"among_{task}", learned.get(task), persistent=False)
 
     def sums(self, logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
         """Return float (tasks,): each task's summed loss over the labelled samples."""
@@ -147,7 +166,8 @@ class CombinedLoss(nn.Module):
             return self.recipe.expression * masked_expression_error(logits, labels, self.deviations)
         if task == AGE and self.ages is not None:
             return masked_year_error(logits, labels, self.ages, self.recipe.years == "squared")
-        return masked_cross_entropy(logits, labels, getattr(self, f"weights_{task}"), getattr(self, f"targets_{task}"))
+        buffers = (getattr(self, f"{name}_{task}") for name in ("weights", "targets", "among"))
+        return masked_cross_entropy(logits, labels, *buffers)
 
     def forward(self, sums: Tensor, counts: Tensor, part: float = 1.0) -> Tensor:
         """Return the loss to minimise, a scalar.
@@ -180,16 +200,27 @@ class Objective(nn.Module):
     """Maps a batch's inputs to the summed loss of every task; one module, so that gradients are synchronised once.
 
     Args:
-        forward_logits: inputs and tasks to logits per task.
+        forward_logits: inputs to logits per output.
         model: with the parameters to train.
         loss: computes and combines the tasks' losses.
+        keeper: of a parent's predictions; None without a parent.
     """
 
-    def __init__(self, forward_logits: Callable[[Tensor], dict[str, Tensor]], model: nn.Module, loss: CombinedLoss):
+    def __init__(
+        self,
+        forward_logits: Callable[[Tensor], dict[str, Tensor]],
+        model: nn.Module,
+        loss: CombinedLoss,
+        keeper: Keeper | None = None,
+    ) -> None:
         super().__init__()
-        self.forward_logits, self.model, self.loss = forward_logits, model, loss
+        self.forward_logits, self.model, self.loss, self.keeper = forward_logits, model, loss, keeper
 
     def forward(self, inputs: Tensor, labels: dict[str, Tensor], counts: Tensor, part: float) -> tuple[Tensor, Tensor]:
         """Return the loss to minimise and the summed loss of every task, (tasks,)."""
-        sums = self.loss.sums(self.forward_logits(inputs), labels)
-        return self.loss(sums, counts, part), sums.detach()
+        if self.keeper is None:
+            sums = self.loss.sums(self.forward_logits(inputs), labels)
+            return self.loss(sums, counts, part), sums.detach()
+        outputs, distance = self.keeper.outputs_and_loss(inputs)
+        sums = self.loss.sums(outputs, labels)
+        return self.loss(sums, counts, part) + part * distance, sums.detach()

@@ -1,7 +1,8 @@
 """The plan of a run: its stages, checked as a whole before anything is computed or written."""
 
+import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -17,7 +18,7 @@ from facial_attributes_training.data.sampling import (
     sessa_sampling,
 )
 from facial_attributes_training.data.streaming import acceptance
-from facial_attributes_training.data.subsets import selection_half
+from facial_attributes_training.data.subsets import fold_numbers, selection_half
 from facial_attributes_training.fit.fingerprint import fingerprint, with_frozen
 from facial_attributes_training.fit.regression import training_ages
 from facial_attributes_training.fit.run_data import Samples
@@ -52,6 +53,7 @@ class Stage:
         train_expressions, validation_expressions: float32 (samples, expressions): targets of these samples, as in
             `expressions`; None if they are not learned.
         independent_draws: samples are drawn independently of one another, as Sessa's code does, not class by class.
+        keeps_last: whether the weights of the last epoch count, not those of the epoch with the lowest loss.
     """
 
     tasks: tuple[str, ...]
@@ -66,6 +68,7 @@ class Stage:
     train_expressions: NDArray[np.float32] | None = None
     validation_expressions: NDArray[np.float32] | None = None
     independent_draws: bool = False
+    keeps_last: bool = False
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -88,42 +91,74 @@ class Plan:
         half: bool (validation samples,): those that choose the epoch and fit the calibration.
         stages: in their order.
         ages: the scale of an age learned in years.
+        folds: the stages of a cross-validation, each on all parts but the one that it is validated on; none without.
     """
 
     rows: Mapping[str, Samples]
     half: NDArray[np.bool_]
     stages: tuple[Stage, ...]
     ages: AgeRegression | None
+    folds: tuple[Stage, ...] = ()
 
     def for_model(self, model: nn.Module) -> Self:
         """Return the plan with the model's frozen weights in the fingerprints."""
-        stages = tuple(replace(stage, fingerprint=with_frozen(stage.fingerprint, model)) for stage in self.stages)
-        return replace(self, stages=stages)
+
+        def frozen(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+            return tuple(replace(stage, fingerprint=with_frozen(stage.fingerprint, model)) for stage in stages)
+
+        return replace(self, stages=frozen(self.stages), folds=frozen(self.folds))
 
 
-def make_plan(recipe: Recipe, rows: Mapping[str, Samples], processes: int) -> Plan:
+def make_plan(recipe: Recipe, rows: Mapping[str, Samples], processes: int, ages: AgeRegression | None = None) -> Plan:
     """Plan the stages of a run; quickly, without the model.
 
     Args:
         recipe: the run.
         rows: training, validation and perhaps test samples, by these names.
         processes: number of processes that compute every step.
+        ages: the scale on which the model that the run continues learned ages in years.
 
     Raises:
         UserError: a manifest lacks labels or a column, or its samples can't be divided among the processes.
     """
     data = recipe.data
     validation = rows["validation"].manifest
-    half = selection_half(validation, bool(data.test))
-    if not data.test and half.all():
+    half = selection_half(validation, bool(data.test or data.folds))
+    if not (data.test or data.folds) and half.all():
         _LOGGER.warning(
             "Every data set of the validation samples has a single image, or images of a single person, so none can be "
             "held out for the metrics: all of them choose the epoch and fit the calibration. Set data.test for metrics."
         )
     stages = tuple(_stage(recipe, tasks, rows, half) for tasks in recipe.stages)
-    for stage in stages:
+    folds = tuple(_folds(stages[0], validation, data.folds)) if data.folds else ()
+    for stage in (*stages, *folds):
         _check_division(recipe, stage, processes)
-    return Plan(rows, half, stages, training_ages(rows["training"].manifest) if recipe.age_in_years else None)
+    if ages is None and recipe.age_in_years:
+        ages = training_ages(rows["training"].manifest)
+    return Plan(rows, half, stages, ages, folds)
+
+
+def _folds(stage: Stage, samples: Manifest, count: int) -> Iterator[Stage]:
+    """Yield the stage on all parts of the samples but one each, which validates it."""
+    numbers = fold_numbers(samples, count)
+    for number in range(count):
+        held = numbers == number
+        weights = np.where(held, 0.0, stage.sampling_weights)
+        if not weights.sum() or not (held & stage.chosen).any():
+            raise UserError(f"there are too few labelled samples for {count} folds: label more, or set data.folds=2.")
+        chosen = held & stage.chosen
+        within = chosen[stage.chosen]
+        expressions = stage.validation_expressions
+        yield replace(
+            stage,
+            validation_manifest=samples.take(chosen),
+            validation_expressions=None if expressions is None else expressions[within],
+            chosen=chosen,
+            sampling_weights=weights / weights.sum(),
+            epoch_rows=max(round(stage.epoch_rows * float((~held).mean())), 1),
+            folder=stage.folder.with_name(f"fold-{number + 1}"),
+            fingerprint=hashlib.sha256(f"{stage.fingerprint} {number}".encode()).hexdigest(),
+        )
 
 
 def _stage(recipe: Recipe, tasks: tuple[str, ...], rows: Mapping[str, Samples], half: NDArray[np.bool_]) -> Stage:
@@ -150,6 +185,7 @@ def _stage(recipe: Recipe, tasks: tuple[str, ...], rows: Mapping[str, Samples], 
         train_expressions=training.expressions,
         validation_expressions=None if targets is None else targets[chosen],
         independent_draws=sampler.name == "sessa",
+        keeps_last=recipe.data.folds is not None,
     )
 
 

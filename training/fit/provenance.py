@@ -16,7 +16,7 @@ from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.recipe.schema import Recipe
 
 from facial_attributes_ros.assets import ASSETS
-from facial_attributes_ros.attributes import AGE, LABELS
+from facial_attributes_ros.attributes import AGE, LABELS, TASKS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.files import atomic_target, disk_errors, file_sha256, read_json
 from facial_attributes_ros.models.backbones.published import backbone_licence, backbone_parent
@@ -104,7 +104,7 @@ def run_provenance(recipe: Recipe, sets: Sequence[Manifest]) -> Provenance:
     licences += [] if recipe.licence is None else [recipe.licence.terms()]
     samples = Counter(name or "unnamed" for manifest in sets for name in manifest.sources.tolist())
     return Provenance(
-        tasks=recipe.tasks,
+        tasks=tuple(task for task in TASKS if task in recipe.tasks or (start is not None and task in start.tasks)),
         version=recipe.version,
         parent=backbone_parent(reference) if start is None else start.parent,
         date=today(),
@@ -148,10 +148,15 @@ def untrained_labels(manifest: Manifest, tasks: Sequence[str]) -> dict[str, tupl
 
 
 def _never_trained(recipe: Recipe, rows: Manifest, start: "Provenance | None") -> dict[str, tuple[str, ...]]:
-    """Return the labels that neither this run nor the one that it starts from has a sample of."""
-    found = {}
+    """Return the labels that are never predicted: neither this run nor the one that it starts from has a sample.
+
+    A run that continues a model may mask labels that only that model has samples of.
+    """
+    masked = recipe.keep.missing_classes == "mask"
+    kept = () if start is None or recipe.backbone.parent is None else set(start.tasks) - set(recipe.tasks)
+    found = {task: start.untrained_labels[task] for task in kept if start and task in start.untrained_labels}
     for task, labels in untrained_labels(rows, grouped_tasks(recipe)).items():
-        if start is not None and task in start.tasks:
+        if start is not None and task in start.tasks and not masked:
             labels = tuple(label for label in labels if label in start.untrained_labels.get(task, ()))
         if labels:
             found[task] = labels

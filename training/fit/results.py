@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import torch
 from facial_attributes_training.data.datasets import collate
 from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.fit.network import Forward, build_starting_backbone
-from facial_attributes_training.fit.provenance import Provenance, backbone_reference
+from facial_attributes_training.fit.provenance import backbone_reference
 from facial_attributes_training.fit.regression import with_measured_deviation
 from facial_attributes_training.fit.run_data import RunData
 from facial_attributes_training.fit.run_folder import PREDICTIONS_FILE
+from facial_attributes_training.fit.stages import Run
 from facial_attributes_training.measure.age_centroids import mean_ages
 from facial_attributes_training.measure.calibration import calibrate
 from facial_attributes_training.measure.evaluation import Evaluation, evaluate, expected_ages
@@ -31,7 +32,6 @@ from facial_attributes_ros.models.adaptations.low_rank import compress
 from facial_attributes_ros.models.checkpoint import save_model
 from facial_attributes_ros.models.expression import EXPRESSION, EXPRESSIONS
 from facial_attributes_ros.models.multitask import MultiTaskModel
-from facial_attributes_ros.models.regression import AgeRegression
 from facial_attributes_ros.models.spec import ModelSpec
 
 _LOGGER = logging.getLogger(__name__)
@@ -43,82 +43,46 @@ _UNCALIBRATED = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RunSplits:
-    """The samples that a model's description is made from.
-
-    Attributes:
-        training: for the age centroids.
-        validation: for temperatures and thresholds.
-        half: bool (samples,): the validation samples that these are fitted on.
-        test: for the figures; None to take the held-out half of the validation samples.
-    """
-
-    training: RunData
-    validation: RunData
-    half: NDArray[np.bool_]
-    test: RunData | None = None
-
-    def manifests(self) -> dict[str, Manifest]:
-        """Return the samples by what they are used for."""
-        found = {"training": self.training.manifest, "validation": self.validation.manifest}
-        return found if self.test is None else found | {"test": self.test.manifest}
-
-    def splits(self) -> tuple[dict[str, Manifest], str]:
-        """Return the samples by use, with the two halves of the validation samples, and the name of those measured."""
-        if self.test is not None:
-            return self.manifests(), "test"
-        validation = self.validation.manifest
-        found = {"training": self.training.manifest, "validation": validation.take(self.half)}
-        return found | {"held-out": validation.take(~self.half)}, "held-out"
+Outputs = tuple[dict[str, NDArray[np.float32]], NDArray[np.bool_]]
+"""Float32 (usable samples, outputs) per task, and bool (samples,): which samples' images could be read."""
 
 
-def write_model(
-    folder: Path,
-    recipe: Recipe,
-    model: MultiTaskModel,
-    forward: Forward,
-    rows: RunSplits,
-    provenance: Provenance,
-    ages: AgeRegression | None = None,
-) -> None:
+def write_model(folder: Path, run: Run) -> None:
     """Write a trained model's folder, and beside it its predictions for the samples of the figures.
 
     Args:
         folder: to write to.
-        recipe: of the run.
-        model: trained, on any device.
-        forward: from the samples' inputs to logits.
-        rows: samples to calibrate and measure on.
-        provenance: of the model.
-        ages: the scale of an age learned in years.
+        run: with the model trained, on any device.
 
     Raises:
         UserError: no space or no write access.
     """
-    outputs, usable = predict_samples(model, forward, rows.validation)
-    manifest, half = rows.validation.manifest.take(usable), rows.half[usable]
+    recipe, provenance, ages = run.recipe, run.known.provenance, run.plan.ages
+    validation = run.rows["validation"]
+    outputs, usable = predict_samples(run.model, run.forward, validation)
+    manifest, half = validation.manifest.take(usable), run.plan.half[usable]
     if ages is not None:
         ages = with_measured_deviation(ages, outputs[AGE][half], manifest.age_years[half])
     untrained = provenance.untrained_labels
     predictions = Predictions.from_outputs(manifest, outputs, ages, untrained=untrained)
-    fit = calibrate(predictions.logits, manifest, half, mean_ages(rows.training.manifest))
-    if rows.test is None:
+    fit = calibrate(predictions.logits, manifest, half, mean_ages(run.rows["training"].manifest))
+    if "test" not in run.rows:
         measured = predictions.take(~half)
     else:
-        outputs, usable = predict_samples(model, forward, rows.test)
-        measured = Predictions.from_outputs(rows.test.manifest.take(usable), outputs, ages, untrained=untrained)
+        test = run.rows["test"]
+        outputs, usable = predict_samples(run.model, run.forward, test)
+        measured = Predictions.from_outputs(test.manifest.take(usable), outputs, ages, untrained=untrained)
     spec = replace(
-        _description(folder, recipe, model, fit),
+        description(folder, recipe, run.model, fit),
         age_regression=ages,
         **provenance.fields(),
     )
-    _warn_of_calibration(fit, spec.uncalibrated, folder)
+    warn_of_calibration(fit, spec.uncalibrated, folder)
     spec = _with_metrics(spec, fit, measured, folder.parent / PREDICTIONS_FILE)
-    save_model(folder, spec, _stored_tensors(recipe, model))
+    save_model(folder, spec, _stored_tensors(recipe, run.model))
 
 
-def _description(folder: Path, recipe: Recipe, model: MultiTaskModel, fit: Fit) -> ModelSpec:
+def description(folder: Path, recipe: Recipe, model: MultiTaskModel, fit: Fit) -> ModelSpec:
     """Return what is known of a model from its recipe, its network and its calibration."""
     preprocess = model.backbone.preprocess
     return ModelSpec(
@@ -138,7 +102,8 @@ def _description(folder: Path, recipe: Recipe, model: MultiTaskModel, fit: Fit) 
     )
 
 
-def _warn_of_calibration(fit: Fit, uncalibrated: Sequence[str], folder: Path) -> None:
+def warn_of_calibration(fit: Fit, uncalibrated: Sequence[str], folder: Path) -> None:
+    """Log a sentence on every task that was not calibrated, or on few samples."""
     for sentence in fit.warnings():
         _LOGGER.warning("%s%s", sentence[0].upper(), sentence[1:])
     if uncalibrated:
@@ -164,10 +129,8 @@ def _stored_tensors(recipe: Recipe, model: MultiTaskModel) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def predict_samples(
-    model: MultiTaskModel, forward: Forward, rows: RunData
-) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.bool_]]:
-    """Return float32 (usable samples, outputs) per task, and bool (samples,): which samples' images could be read."""
+def predict_samples(model: MultiTaskModel, forward: Forward, rows: RunData) -> Outputs:
+    """Return what a model gives for samples."""
     model.eval()
     device = next(model.parameters()).device
     parts, usable = [], []

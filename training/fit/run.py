@@ -1,48 +1,38 @@
 """A training run from top to bottom: data, network, stages, model folder.
 
-`train` shows the whole: `_prepare` reads the data, plans the stages and builds the network, `_train_stage` trains each
-stage, and `results.write_model` calibrates, measures and writes the model.
+`train` shows the whole: `checked_run` reads the labels, plans the stages and builds the network, `stages.train_stage`
+trains each stage, and `results.write_model` calibrates, measures and writes the model; `continued` does so for a model
+that continues another one.
 """
 
+import copy
 import logging
-import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from accelerate import Accelerator
 from facial_attributes_training.data.features import Progress as FeatureProgress
 from facial_attributes_training.data.manifest import Manifest
-from facial_attributes_training.data.sampling import class_counts, distribution_table
-from facial_attributes_training.data.stream_inputs import StreamedCrops
-from facial_attributes_training.fit.checkpointing import Progress
-from facial_attributes_training.fit.head_start import solve_expression_head
-from facial_attributes_training.fit.loop import Inputs, StepReport, Trainer
-from facial_attributes_training.fit.losses import CombinedLoss, Objective
-from facial_attributes_training.fit.network import Forward, build_network, forward_from_inputs, frozen_depth
-from facial_attributes_training.fit.plan import Plan, Stage, make_plan
-from facial_attributes_training.fit.preflight import Preflight, inspect_recipe
+from facial_attributes_training.fit.continued import cross_validate, predictions_before, write_continued
+from facial_attributes_training.fit.loop import StepReport
+from facial_attributes_training.fit.network import build_network, forward_from_inputs, frozen_depth
+from facial_attributes_training.fit.parent import Parent
+from facial_attributes_training.fit.plan import make_plan
+from facial_attributes_training.fit.preflight import inspect_recipe
 from facial_attributes_training.fit.processes import join_processes
-from facial_attributes_training.fit.results import RunSplits, write_model
-from facial_attributes_training.fit.run_data import RunData, Subset, with_inputs
-from facial_attributes_training.fit.run_folder import COMPARED_FILE, DISTRIBUTION_FILE, LAST, check_folder, run_folder
+from facial_attributes_training.fit.results import write_model
+from facial_attributes_training.fit.run_data import RunData, with_inputs
+from facial_attributes_training.fit.run_folder import COMPARED_FILE, check_folder, run_folder
+from facial_attributes_training.fit.stages import ReportFactory, Run, seed_all, train_only, train_stage
 from facial_attributes_training.fit.time_limit import TimeLimit
 from facial_attributes_training.prepare.split_overlap import Comparison, compare_splits, warn_of_overlap
 from facial_attributes_training.recipe.schema import Recipe
-from torch import Tensor
-
-from facial_attributes_ros.files import atomic_target, disk_errors
-from facial_attributes_ros.models.adaptations.ladder import Adaptation
-from facial_attributes_ros.models.adaptations.loraplus import parameter_groups
-from facial_attributes_ros.models.multitask import MultiTaskModel
 
 _LOGGER = logging.getLogger(__name__)
-
-ReportFactory = Callable[[tuple[str, ...], Path], StepReport]
-"""Makes the report of a stage from its tasks and its folder."""
+_NOTABLE = 0.1
+"""Fraction of skipped samples from which on the end of a run warns."""
+_CROSS_VALIDATED = "Every sample was predicted by a model that was not trained on it (cross-validation)."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,165 +78,113 @@ def train(
     """
     limit = TimeLimit(minutes)
     run = _prepare(recipe, resume, join_processes(recipe.precision), feature_progress)
+    recipe, main = run.recipe, run.accelerator.is_main_process
     # Nothing is written to the run's folder before this line, so a recipe that can't be trained leaves none.
     with run_folder(recipe, resume, run.accelerator):
         compared = None
-        if run.accelerator.is_main_process:
+        if main:
             run.known.provenance.write(recipe.folder)
-            compared = _compare(recipe, run.rows, feature_progress)
+            compared = _compare(run, feature_progress)
         run.accelerator.wait_for_everyone()
+        parent = None if recipe.backbone.parent is None else Parent.read(recipe.backbone.parent)
+        before = predictions_before(run) if parent else {}
+        held_out = cross_validate(run, limit, resume, _LOGGER.info) if run.plan.folds else None
         unreadable: set[int] = set()
         for stage in run.plan.stages:
-            unreadable.update(_train_stage(run, stage, make_report, limit, resume).skipped)
-        _train_only(run.model, recipe.tasks, recipe)
+            unreadable.update(train_stage(run, stage, make_report, limit, resume).skipped)
+        train_only(run, recipe.tasks)
         folder = recipe.folder / "model"
-        if run.accelerator.is_main_process:
-            write_model(folder, recipe, run.model, run.forward, run.rows, run.known.provenance, run.plan.ages)
-            write_report(recipe, _record(run, compared, len(unreadable)))
+        if main:
+            lost: list[str] = []
+            if parent is None:
+                write_model(folder, run)
+            else:
+                lost = write_continued(folder, run, parent, before, held_out).lost
+            write_report(recipe, _record(run, compared, len(unreadable), lost))
         run.accelerator.wait_for_everyone()
     return folder
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Run:
-    """The parts of a run that passed all checks.
-
-    Attributes:
-        recipe: the run.
-        accelerator: its processes and devices.
-        known: what its manifests show.
-        plan: its stages.
-        model: on the device.
-        rows: its samples with their inputs.
-        forward: from inputs to logits.
-    """
-
-    recipe: Recipe
-    accelerator: Accelerator
-    known: Preflight
-    plan: Plan
-    model: MultiTaskModel
-    rows: RunSplits
-    forward: Forward
-
-
-def _prepare(recipe: Recipe, resume: bool, accelerator: Accelerator, progress: FeatureProgress | None) -> _Run:
+def _prepare(recipe: Recipe, resume: bool, accelerator: Accelerator, progress: FeatureProgress | None) -> Run:
     """Read the data, check the run, build the network, and compute the features of the frozen part if they are cached.
+
+    Raises:
+        UserError: the run can't be trained, or not into its folder.
+    """
+    run = checked_run(recipe, resume, accelerator)
+    for sentence in run.known.gaps if accelerator.is_main_process else ():
+        _LOGGER.warning(sentence)
+    depth = frozen_depth(run.model)
+    rows: dict[str, RunData] = {}
+    # One process computes the features, the others read them from disk.
+    with accelerator.main_process_first():
+        for name, samples in run.plan.rows.items():
+            rows[name] = with_inputs(run.recipe, samples, run.model.backbone, depth, name == "training", progress)
+    return replace(run, rows=rows)
+
+
+def checked_run(recipe: Recipe, resume: bool, accelerator: Accelerator) -> Run:
+    """Return a run that passed all checks, without the inputs of its samples; nothing is written.
 
     Raises:
         UserError: the run can't be trained, or not into its folder.
     """
     check_folder(recipe, resume)
     known = inspect_recipe(recipe)
-    for sentence in known.gaps if accelerator.is_main_process else ():
-        _LOGGER.warning(sentence)
+    recipe = known.recipe
     # Every check that needs no network comes before it is built.
-    plan = make_plan(recipe, known.rows, accelerator.num_processes)
-    _seed(recipe.seed)
+    ages = None if known.parent is None else known.parent.age_regression
+    plan = make_plan(recipe, known.rows, accelerator.num_processes, ages)
+    seed_all(recipe.seed)
     model = build_network(recipe)
     plan = plan.for_model(model)
-    check_folder(recipe, resume, {stage.folder: stage.fingerprint for stage in plan.stages}, model)
+    stages = {stage.folder: stage.fingerprint for stage in (*plan.folds, *plan.stages)}
+    check_folder(recipe, resume, stages, model)
     model.to(accelerator.device)
-    depth = frozen_depth(model)
-    rows = _rows(recipe, plan, model, depth, accelerator, progress)
-    return _Run(recipe, accelerator, known, plan, model, rows, forward_from_inputs(model, recipe, depth))
+    # A copy, with adapters that do nothing yet.
+    parent = None if known.parent is None else copy.deepcopy(model).requires_grad_(False)
+    forward = forward_from_inputs(model, recipe, frozen_depth(model))
+    return Run(recipe, accelerator, known, plan, model, {}, forward, parent)
 
 
-def _rows(
-    recipe: Recipe,
-    plan: Plan,
-    model: MultiTaskModel,
-    depth: int | None,
-    accelerator: Accelerator,
-    progress: FeatureProgress | None,
-) -> RunSplits:
-    """Return the samples of a run with their inputs."""
-    found: dict[str, RunData] = {}
-    # One process computes the features, the others read them from disk.
-    with accelerator.main_process_first():
-        for name, samples in plan.rows.items():
-            found[name] = with_inputs(recipe, samples, model.backbone, depth, name == "training", progress)
-    return RunSplits(found["training"], found["validation"], plan.half, found.get("test"))
-
-
-def _inputs(stage: Stage, rows: RunSplits) -> Inputs:
-    train = rows.training.inputs
-    if isinstance(train, StreamedCrops) and stage.accepted is not None:
-        train = train.accepting(stage.accepted)
-    return Inputs(train, Subset(rows.validation.inputs, np.flatnonzero(stage.chosen)))
-
-
-def _compare(recipe: Recipe, rows: RunSplits, progress: FeatureProgress | None) -> Comparison:
-    """Compare the splits of a run with one another, and warn of overlaps."""
-    data = recipe.data
-    files = [wanted.manifest for wanted in (*data.train, *data.validation, *data.test)]
-    splits, measured = rows.splits()
+def _compare(run: Run, progress: FeatureProgress | None) -> Comparison | None:
+    """Compare the splits of a run with one another, and warn of overlaps; None for a single split."""
+    recipe, data = run.recipe, run.recipe.data
+    if run.plan.folds and "reference" not in run.rows:
+        return None
+    files = [wanted.manifest for wanted in (*data.train, *data.validation, *data.test, *data.reference)]
+    splits, measured = _splits(run)
     compared = compare_splits(splits, measured, files, recipe.folder / COMPARED_FILE, recipe.workers, progress)
     warn_of_overlap(compared.notes)
     return compared
 
 
-def _record(run: _Run, compared: Comparison | None, unreadable: int) -> RunRecord:
-    notes = [*run.known.gaps, *(compared.notes if compared else ())]
+def _splits(run: Run) -> tuple[dict[str, Manifest], str]:
+    """Return the samples by use, and the name of those that the figures are of."""
+    found = _manifests(run)
+    if "test" in found:
+        return found, "test"
+    if run.plan.folds:
+        del found["validation"]
+        return found, "reference"
+    validation = found["validation"]
+    found["validation"] = validation.take(run.plan.half)
+    return found | {"held-out": validation.take(~run.plan.half)}, "held-out"
+
+
+def _manifests(run: Run) -> dict[str, Manifest]:
+    return {name: rows.manifest for name, rows in run.rows.items()}
+
+
+def _record(run: Run, compared: Comparison | None, unreadable: int, lost: Sequence[str]) -> RunRecord:
+    notes = [*run.known.gaps, *lost, *(compared.notes if compared else ())]
     if unreadable:
-        notes.append(f"{unreadable} training samples were skipped, since their images could not be read (see the log).")
-    return RunRecord(notes, None if compared is None else compared.summary, run.rows.manifests())
-
-
-def _train_stage(run: _Run, stage: Stage, make_report: ReportFactory, limit: TimeLimit, resume: bool) -> Progress:
-    recipe, accelerator, report = run.recipe, run.accelerator, StepReport()
-    if accelerator.is_main_process:
-        _write_distribution(stage, recipe.seed)
-        report = make_report(stage.tasks, stage.folder)
-    _train_only(run.model, stage.tasks, recipe)
-    targets = stage.train_expressions
-    if targets is not None and accelerator.is_main_process and not (resume and (stage.folder / LAST).exists()):
-        # The other processes get its weights when they are joined for training.
-        solve_expression_head(run.model, run.forward, run.rows.training, targets)
-    counts = {task: torch.from_numpy(n) for task, n in class_counts(stage.train_manifest.labels).items()}
-    deviations = None
-    if targets is not None:
-        deviations = torch.from_numpy(np.nanstd(targets, axis=0))
-    loss = CombinedLoss(stage.outputs, recipe.losses, counts, run.plan.ages, deviations).to(accelerator.device)
-    objective = Objective(_for_tasks(run.forward, stage.outputs), run.model, loss)
-    inputs, groups = _inputs(stage, run.rows), _groups(recipe, run.model)
-    return Trainer(recipe, stage, inputs, objective, groups, accelerator, report, limit).fit(resume)
-
-
-def _groups(recipe: Recipe, model: MultiTaskModel) -> list[dict[str, Any]]:
-    """Return the optimiser's parameter groups of the parameters that are trained now."""
-    optimiser = recipe.optimiser
-    return parameter_groups(
-        model,
-        Adaptation.from_dict(recipe.adaptation),
-        optimiser.lr,
-        optimiser.weight_decay,
-        optimiser.backbone_rate,
-        optimiser.layer_decay,
-        pooling_as_head=optimiser.pooling_adapters == "head",
-    )
-
-
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - libraries use the global generator
-    torch.manual_seed(seed)
-
-
-def _for_tasks(forward: Forward, tasks: Sequence[str]) -> Callable[[Tensor], dict[str, Tensor]]:
-    return lambda inputs: forward(inputs, tasks)
-
-
-def _train_only(model: MultiTaskModel, tasks: Sequence[str], recipe: Recipe) -> None:
-    if recipe.one_after_another:
-        for task, head in model.heads.items():
-            head.requires_grad_(task in tasks)
-
-
-def _write_distribution(stage: Stage, seed: int) -> None:
-    labels = stage.train_manifest.labels
-    table = distribution_table(labels, stage.draw(seed, 0))
-    path = stage.folder / DISTRIBUTION_FILE
-    with disk_errors(path), atomic_target(path) as temporary:
-        lines = [",".join(table[0])] + [",".join(f"{value}" for value in row.values()) for row in table]
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        total = len(run.rows["training"].manifest)
+        notes.append(
+            f"{unreadable} of {total} training samples ({100 * unreadable / total:.0f} %) were skipped, since their "
+            "images could not be read (see the log)."
+        )
+        if unreadable > _NOTABLE * total:
+            _LOGGER.warning(notes[-1])
+    overlap = _CROSS_VALIDATED if run.plan.folds else None if compared is None else compared.summary
+    return RunRecord(notes, overlap, _manifests(run))

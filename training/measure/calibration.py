@@ -15,6 +15,7 @@ thousand samples outweigh it; twenty do not.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -95,13 +96,14 @@ class Way:
     tasks: dict[str, HeldOut]
 
 
-def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> float:
+def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.int64], centre: float = 1.0) -> float:
     """Return the most probable temperature given the labels and the prior.
 
     Args:
         logits: float (samples, classes), not divided by any temperature; minus infinity for classes that the model was
             not trained on. Samples of such a class do not count.
         truth: int64 (samples,): class indices; samples with `MISSING` do not count.
+        centre: temperature on which the prior is centred.
 
     Raises:
         NotFittedError: there are too few samples, or the temperature is at a bound.
@@ -114,7 +116,7 @@ def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> f
 
     def loss(log_temperature: float) -> float:
         likelihood = log_softmax(values / np.exp(log_temperature), axis=1)[rows, classes].sum()
-        return float(log_temperature**2 / (2 * PRIOR_DEVIATION**2) - likelihood)
+        return float((log_temperature - math.log(centre)) ** 2 / (2 * PRIOR_DEVIATION**2) - likelihood)
 
     low, high = np.log(LOWEST), np.log(HIGHEST)
     best = float(minimize_scalar(loss, bounds=(low, high), method="bounded").x)
@@ -168,7 +170,11 @@ def _check_rows(there: int, needed: int = MIN_ROWS) -> None:
 
 
 def calibrate(
-    logits: Logits, manifest: Manifest, rows: NDArray[np.bool_], centroids: Sequence[float] = GROUP_MIDDLES
+    logits: Logits,
+    manifest: Manifest,
+    rows: NDArray[np.bool_],
+    centroids: Sequence[float] = GROUP_MIDDLES,
+    centres: Mapping[str, float] = MappingProxyType({}),
 ) -> Fit:
     """Fit temperatures and thresholds on some samples.
 
@@ -177,6 +183,7 @@ def calibrate(
         manifest: labels, sources and origins of the samples.
         rows: bool (samples,): which to fit on.
         centroids: (9,) mean age of every age group in years.
+        centres: per task, the temperature on which the prior is centred, 1 by default.
     """
     fit = Fit({}, {}, age_centroids=tuple(centroids))
     groups = strata(manifest)
@@ -184,7 +191,7 @@ def calibrate(
         truth = np.where(rows, manifest.labels[task], MISSING)
         fit.rows[task] = int((truth != MISSING).sum())
         try:
-            temperature = fit_temperature(values, truth)
+            temperature = fit_temperature(values, truth, centres.get(task, 1.0))
             threshold = _threshold(task, *_confidence(values, temperature, truth), groups, truth != MISSING)
         except NotFittedError as error:
             fit.refused[task] = str(error)

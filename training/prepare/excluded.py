@@ -12,6 +12,8 @@ from facial_attributes_training.data.manifest import Row
 from facial_attributes_ros.files import atomic_target, disk_errors
 
 EXCLUDED_FILE = "left-out.csv"
+HINT = "add --"
+"""Part of a detail that says which option would keep the sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,12 @@ def write_excluded(path: Path, entries: Iterable[Excluded]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([entry.name for entry in fields(Excluded)])
         writer.writerows(astuple(entry) for entry in entries)
+
+
+def count_hints(entries: Iterable[Excluded]) -> Counter[str]:
+    """Return the number of excluded samples by what a user can do about them, the most frequent first."""
+    found = Counter(entry.detail for entry in entries if HINT in entry.detail)
+    return Counter(dict(found.most_common()))
 
 
 def count_reasons(entries: Iterable[Excluded]) -> Counter[tuple[str, str]]:

@@ -31,8 +31,10 @@ class BackboneRecipe(Section):
     """The network that is adapted; name, weights and image size are `build_backbone`'s.
 
     Attributes:
-        start: a model (a name, a folder, a hub reference) or a stopped run's checkpoint (`….pt`) whose backbone and
-            heads training starts from; the trained model is still stored as its difference from `weights`.
+        start: a model (a name, a folder, a hub reference) that the run continues: every field of this section, the
+            crop, the form of the heads and what is not learned anew are those of that model. Or a stopped run's
+            checkpoint (`….pt`), whose backbone and heads training starts from. The trained model is still stored as its
+            difference from `weights`.
         architecture: arguments of the constructor that `models.backbones.architecture` allows, for small or changed
             networks.
     """
@@ -47,6 +49,16 @@ class BackboneRecipe(Section):
     def _sets_what_may_be_set(self) -> Self:
         check_architecture(self.name, self.architecture)
         return self
+
+    @property
+    def parent(self) -> str | None:
+        """The model that the run continues; None if it starts anew, or from a checkpoint."""
+        return None if self.from_checkpoint else self.start
+
+    @property
+    def from_checkpoint(self) -> bool:
+        """Whether training starts from a checkpoint."""
+        return self.start is not None and self.start.endswith(".pt")
 
 
 class LicenceRecipe(Section):
@@ -108,7 +120,12 @@ class DataRecipe(Section):
     Attributes:
         train, validation: the data sets; one half of the validation samples chooses the epoch and fits the
             temperatures, the metrics of the model are measured on the other.
+        folds: number of parts for cross-validation, instead of validation samples, where there are few: for every part
+            a model is trained on the others, and measured on it; the model itself is trained on all. Nothing is chosen:
+            every training has all its epochs.
         test: data sets for the metrics instead, if given; then all validation samples choose and fit.
+        reference: data sets that are only measured: samples like those of the model that is continued, to see what it
+            loses on them.
         crop: how faces are cropped: by `landmarks`, upright and to one scale, or by the `box`; see `imaging.crop`.
         crop_margin: as in `imaging.crop`.
         expressions: a teacher's estimates of the visible expressions, an `.npz` file as in `data.expressions`, which
@@ -117,12 +134,22 @@ class DataRecipe(Section):
     """
 
     train: Annotated[tuple[DataSetRecipe, ...], Field(min_length=1)]
-    validation: Annotated[tuple[DataSetRecipe, ...], Field(min_length=1)]
+    validation: tuple[DataSetRecipe, ...] = ()
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
     test: tuple[DataSetRecipe, ...] = ()
+    reference: tuple[DataSetRecipe, ...] = ()
     crop: Literal["box", "landmarks"] = "box"
     expressions: Path | None = None
     crop_margin: Annotated[float, Field(ge=-0.4, le=4)] = 0.0
     rows: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _is_measured_somehow(self) -> Self:
+        if bool(self.validation) == (self.folds is not None):
+            raise ValueError("give validation samples, or folds for cross-validation where there are few; not both")
+        if self.folds and self.test:
+            raise ValueError("with folds every training sample is measured, so leave test out; reference may be given")
+        return self
 
 
 class SamplerRecipe(Section):
@@ -210,6 +237,19 @@ class LossRecipe(Section):
     years: Literal["smooth-l1", "squared"] = "smooth-l1"
 
 
+class KeepRecipe(Section):
+    """What a run keeps of the model that it continues, see `fit.keeping`.
+
+    Attributes:
+        weight: of the distance from the parent's predictions in the loss; 0 learns from the labels alone.
+        missing_classes: `keep` goes on predicting classes without training samples, as the parent does; `mask` never
+            predicts them.
+    """
+
+    weight: NotNegative = 1.0
+    missing_classes: Literal["keep", "mask"] = "keep"
+
+
 class OptimiserRecipe(Section):
     """AdamW.
 
@@ -254,7 +294,8 @@ class Recipe(Section):
         output: folder of the run; `runs/NAME` by default.
         adaptation: a name, or an object with a name and the fields to change.
         head_dropout: dropout rate of the heads' features.
-        tasks: to learn.
+        tasks: to learn. A run that continues a model learns those of them that have labels, all by default, and keeps
+            the model's others.
         age_as: whether age is learned as class probabilities of age groups or as a number of years; the latter only
             from samples with an age in years.
         one_after_another: train task by task, each on the samples with its label, instead of all together.
@@ -286,6 +327,7 @@ class Recipe(Section):
     augmentation: Augmentation | None = None
     cache: CacheRecipe | None = None
     losses: LossRecipe = LossRecipe()
+    keep: KeepRecipe = KeepRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     schedule: ScheduleRecipe = ScheduleRecipe()
     epochs: PositiveInt = 20
@@ -310,6 +352,8 @@ class Recipe(Section):
                 adaptation = Adaptation.from_dict(values)
             except UserError as error:
                 raise ValueError(str(error)) from error
+            if adaptation.merged:
+                raise ValueError("merged says how a model is stored; a run sets it")
             if adaptation.name == "zero-shot":
                 raise ValueError("zero-shot trains nothing, so it needs no recipe; lp trains the heads alone")
         return values
@@ -344,9 +388,9 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _stores_what_it_trains(self) -> Self:
         low_rank = Adaptation.from_dict(self.adaptation).rank
-        if low_rank and self.backbone.start:
+        if low_rank and self.backbone.from_checkpoint:
             raise ValueError(
-                "backbone.start suits lp, ft-K and full; adapters would be stored without their starting weights"
+                "a checkpoint as backbone.start suits lp, ft-K and full; start from its model folder to add adapters"
             )
         if low_rank and self.stored_rank:
             raise ValueError("stored_rank suits ft-K and full; adapters have a rank of their own")
@@ -361,6 +405,14 @@ class Recipe(Section):
                 "data.expressions are learned from crops and with all tasks together: set cache=null and "
                 "one_after_another=false, and take an adaptation without streams of every task's own"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_cross_validated(self) -> Self:
+        if self.data.folds and self.backbone.parent is None:
+            raise ValueError("data.folds are for runs that continue a model: set backbone.start, or give validation")
+        if self.data.folds and self.one_after_another:
+            raise ValueError("data.folds need all tasks together: set one_after_another=false")
         return self
 
     @property

@@ -22,8 +22,10 @@ from facial_attributes_training.fit.run_folder import (
 )
 from facial_attributes_training.fit.step_log import read_steps
 from facial_attributes_training.measure.evaluation import measure_years
-from facial_attributes_training.recipe.schema import Recipe, SamplerRecipe
+from facial_attributes_training.recipe.schema import DataRecipe, Recipe, SamplerRecipe
+from facial_attributes_training.reports.mistakes import mistakes, write_mistakes
 from facial_attributes_training.reports.page import render, write_page
+from facial_attributes_training.reports.parent import side_by_side
 from facial_attributes_training.reports.plots import (
     Columns,
     ages_figure,
@@ -58,6 +60,9 @@ def write_reports(recipe: Recipe, record: RunRecord) -> None:
         _LOGGER.warning("No report is written, since %s is missing.", missing)
         return
     write_age_plots(recipe.folder, record.splits)
+    if recipe.backbone.parent is not None:
+        shown, splits = mistakes(recipe.folder / PREDICTIONS_FILE), list(record.splits.values())
+        write_mistakes(recipe.folder, shown, Manifest.concatenate(splits), f"Mistakes of {recipe.name}")
     write_run_report(recipe, record.notes, record.overlap)
 
 
@@ -103,6 +108,7 @@ def write_run_report(recipe: Recipe, notes: Sequence[str] = (), overlap: str | N
         settings=table(("", ""), _settings(recipe)),
         stages=stages,
         model=spec and table(("", ""), _model(spec)),
+        compared=side_by_side(folder),
         figures=spec and _figures(spec),
         overlap=overlap or _NOT_COMPARED,
         age_plots={title: f"{PLOTS}/{name}" for title, name in _AGE_PLOTS.items() if (folder / PLOTS / name).is_file()},
@@ -120,8 +126,8 @@ def _settings(recipe: Recipe) -> list[tuple[str, str]]:
         ("tasks", ", ".join(recipe.tasks) + (", one after another" if recipe.one_after_another else "")),
         *([("age", f"learned as {recipe.age_as}")] if AGE in recipe.tasks else []),
         ("trained on", ", ".join(str(part.manifest) for part in data.train)),
-        ("validated on", ", ".join(str(part.manifest) for part in data.validation)),
-        ("measured on", ", ".join(str(part.manifest) for part in data.test) or "one half of the validation samples"),
+        ("validated on", ", ".join(str(part.manifest) for part in data.validation) or _folds(data)),
+        ("measured on", _measured_on(data)),
         ("samples of each", str(data.rows or "all")),
         ("sampling", _sampling(recipe.sampler)),
         ("optimiser", f"AdamW, learning rate {optimiser.lr:g}, of the backbone {optimiser.backbone_rate:g} times that"),
@@ -129,6 +135,16 @@ def _settings(recipe: Recipe) -> list[tuple[str, str]]:
         ("batch", f"{recipe.batch_size} samples in {recipe.accumulate} part(s), {recipe.precision}"),
         ("seed", str(recipe.seed)),
     ]
+
+
+def _folds(data: DataRecipe) -> str:
+    return f"the training samples, in {data.folds} parts (cross-validation)"
+
+
+def _measured_on(data: DataRecipe) -> str:
+    if data.folds:
+        return _folds(data)
+    return ", ".join(str(part.manifest) for part in data.test) or "one half of the validation samples"
 
 
 def _sampling(sampler: SamplerRecipe) -> str:
@@ -190,9 +206,10 @@ def _model(spec: ModelSpec) -> list[tuple[str, str]]:
     return [
         ("model", spec.title),
         ("date", spec.date or ""),
-        ("trained from", f"{parent.name} {parent.version}" if parent else "random weights"),
+        ("parent", parent.title if parent else "random weights"),
         ("trained on", ", ".join(f"{count} samples of {name}" for name, count in spec.samples.items())),
         ("licence", spec.licence.sentence),
+        ("made by", "; ".join(spec.commands)),
         ("not calibrated", ", ".join(spec.uncalibrated)),
         ("never trained", "; ".join(f"{task}: {', '.join(each)}" for task, each in spec.untrained_labels.items())),
     ]

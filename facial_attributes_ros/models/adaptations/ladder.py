@@ -48,6 +48,8 @@ class Adaptation:
         batch_norm: whether the heads normalise their input.
         hidden: whether the heads have a hidden layer; without it they are linear.
         loraplus_ratio: learning rate of the B matrices over that of the A matrices (LoRA+, Hayou et al., 2024).
+        merged: whether adapters were merged into the weights, and the model is stored as its difference from the
+            starting weights, see `adaptations.difference`; so are models that continue another one.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Adaptation:
     batch_norm: bool = True
     hidden: bool = True
     loraplus_ratio: float = 1.0
+    merged: bool = False
 
     def __post_init__(self) -> None:
         """Check types and ranges, as values may come from people's files.
@@ -162,10 +165,12 @@ def build_model(
 def apply(model: MultiTaskModel, adaptation: Adaptation) -> None:
     """Freeze the parameters that an adaptation doesn't train and add its layers, in place.
 
+    Task streams that a model has already are kept; an adaptation of low rank trains them further.
+
     Raises:
-        UserError: the model is adapted already, or the adaptation doesn't suit the backbone.
+        UserError: the model has adapters that are not merged, or the adaptation doesn't suit the backbone.
     """
-    if adapter_layers(model) or model.streams is not None:
+    if adapter_layers(model):
         raise UserError("the model has adapters already; merge them first.")
     backbone = model.backbone
     backbone.requires_grad_(adaptation.blocks == EVERY_BLOCK)
@@ -175,8 +180,14 @@ def apply(model: MultiTaskModel, adaptation: Adaptation) -> None:
         called = called_linears(backbone)
         if not called:
             raise UserError(f"{backbone.name} has no linear layers in its blocks, so low-rank adapters don't suit it.")
-        _inject(backbone, adaptation, called)
-        if adaptation.task_specific:
+        if not adaptation.merged:
+            _inject(backbone, adaptation, called, adaptation.task_specific or model.streams is not None)
+        if model.streams is not None:
+            model.streams.requires_grad_(True)
+            for layer in model.streams.layers(backbone):
+                layer.down.requires_grad_(True)
+                layer.up.requires_grad_(True)
+        elif adaptation.task_specific:
             _add_streams(model, adaptation, called)
     model.heads.requires_grad_(adaptation.name != "zero-shot")
     _check_heads(model)
@@ -215,10 +226,10 @@ def called_linears(backbone: Backbone) -> list[str]:
     return [names[id(linear)] for linear in linears if names[id(linear)] in called]
 
 
-def _inject(backbone: Backbone, adaptation: Adaptation, called: Iterable[str]) -> None:
+def _inject(backbone: Backbone, adaptation: Adaptation, called: Iterable[str], streams: bool) -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
-    targets = [name.removeprefix("trunk.") for name in _targets(backbone, adaptation, called)]
+    targets = [name.removeprefix("trunk.") for name in _targets(backbone, adaptation, called, streams)]
     if not targets:
         return
     config = LoraConfig(
@@ -234,11 +245,12 @@ def _inject(backbone: Backbone, adaptation: Adaptation, called: Iterable[str]) -
     backbone.train(backbone.training)
 
 
-def _targets(backbone: Backbone, adaptation: Adaptation, called: Iterable[str]) -> list[str]:
+def _targets(backbone: Backbone, adaptation: Adaptation, called: Iterable[str], streams: bool) -> list[str]:
+    """Return the layers that get an adapter; where task streams run, they are the adapters."""
     names = {id(module): name for name, module in backbone.named_modules()}
     skipped: list[nn.Module] = []
     pool: Any = backbone.pool
-    if adaptation.task_specific:
+    if streams:
         skipped = [backbone.blocks[-1], *([pool] if pool is not None else [])]
     elif pool is not None:
         skipped = [pool.get_submodule(layer) for layer in POOL_LAYERS[adaptation.pool_layers]]

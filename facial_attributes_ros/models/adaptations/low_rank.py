@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from facial_attributes_ros.models.arrays import IN, OUT
+from facial_attributes_ros.models.arrays import FACTORS, IN, OUT, SCALE
 
 
 def compress(tensors: Mapping[str, Tensor], start: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
@@ -39,17 +39,17 @@ def compress(tensors: Mapping[str, Tensor], start: Mapping[str, Tensor], rank: i
 
 
 def expand(stored: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the trained tensors that `compress` stored, float32 where they are added up.
+    """Return the trained tensors that `compress` or `difference.stored_difference` stored, float32 where added up.
 
     Args:
-        stored: what `compress` returned, in half or single precision.
+        stored: what one of them returned, in half or single precision.
         start: the starting weights by name.
 
     Raises:
         KeyError: a factor is missing, or the matrix that it belongs to.
         RuntimeError: the factors are not of a floating type, or do not fit each other or the matrix.
     """
-    whole = {name: tensor for name, tensor in stored.items() if not name.endswith((OUT, IN))}
+    whole = {name: tensor for name, tensor in stored.items() if not name.endswith(FACTORS)}
     for name in (key.removesuffix(OUT) for key in stored if key.endswith(OUT)):
         factors = stored[name + OUT], stored[name + IN]
         if not all(factor.is_floating_point() for factor in factors):
@@ -58,4 +58,6 @@ def expand(stored: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> dict[st
         if difference.shape != start[name].shape:  # adding might stretch it
             raise RuntimeError(f"the difference of {name} is {tuple(difference.shape)}")
         whole[name] = start[name].float() + difference
+        if name + SCALE in stored:
+            whole[name] = stored[name + SCALE].float()[:, None] * whole[name]
     return whole
