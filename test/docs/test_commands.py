@@ -54,6 +54,8 @@ NOT_RUN = {
     "time .venv": "a duration is measured; test/engines/test_engines.py opens engines",
     "torchrun ": _LONG.format("training/fit/test_processes.py"),
     "accelerate ": "needs two GPUs; test/training/fit/test_processes.py",
+    "facial-attributes train config/recipes/my-lab.yaml": _LONG.format("training/fit/test_continue.py"),
+    "facial-attributes prepare folders ~/lab": "as the command on folders in docs/data.md",
     "facial-attributes bench": _LONG.format("engines/test_bench.py"),
     "facial-attributes compare": _LONG.format("training/reports/test_comparison.py"),
     "facial-attributes evaluate --model small --manifest work/faces/manifest-val.csv --calibrate --save": (

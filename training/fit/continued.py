@@ -231,11 +231,16 @@ def _described(folder: Path, run: Run, parent: Parent, fit: Fit) -> tuple[ModelS
         interpolation=spec.interpolation,
         adaptation=stored_adaptation(*parts).to_dict(),
         readout=spec.readout,
-        calibration={task: entry for task, entry in spec.calibration.items() if task not in learned},
+        calibration={task: entry for task, entry in spec.calibration.items() if task not in _fitted(fit)},
         resting_face=resting,
         metrics={name: tasks for name, tasks in unchanged.items() if tasks} if frozen else {},
         **run.known.provenance.fields(),
     ), lost
+
+
+def _fitted(fit: Fit) -> list[str]:
+    """Return the tasks whose calibration is not the parent's."""
+    return [task for task in fit.rows if task not in fit.refused]
 
 
 def _backbone_is_as(run: Run, parent: Parent) -> bool:
@@ -251,7 +256,7 @@ def _measured(spec: ModelSpec, fit: Fit, parts: Sequence[Part], predictions: Pre
     """Return a description with the figures of the learned tasks, and write the predictions that they are of."""
     read = at_temperature(predictions, parts, spec.temperatures)
     write_predictions(path, read, spec.temperatures, expected_ages(read, Fit.of(spec)))
-    records = calibration_records(fit.only(list(fit.rows)), read, np.ones(len(read.manifest), np.bool_))
+    records = calibration_records(fit.only(_fitted(fit)), read, np.ones(len(read.manifest), np.bool_))
     found = figures(evaluate(read, spec))
     for name, tasks in spec.metrics.items():
         found[name] = tasks | found.get(name, {})

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from facial_attributes_training.data.datasets import collate
-from facial_attributes_training.data.manifest import Manifest
 from facial_attributes_training.fit.network import Forward, build_starting_backbone
 from facial_attributes_training.fit.provenance import backbone_reference
 from facial_attributes_training.fit.regression import with_measured_deviation

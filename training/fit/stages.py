@@ -30,7 +30,6 @@ from facial_attributes_ros.attributes import AGE
 from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.models.adaptations.ladder import Adaptation
 from facial_attributes_ros.models.adaptations.loraplus import parameter_groups
-from facial_attributes_ros.models.expression import EXPRESSION
 from facial_attributes_ros.models.multitask import MultiTaskModel
 
 ReportFactory = Callable[[tuple[str, ...], Path], StepReport]

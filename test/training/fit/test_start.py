@@ -49,28 +49,12 @@ def run_of(name, runs, make_recipe, backbone, **changes):
     return runs[name]
 
 
-def test_a_run_starts_from_another_ones_model(make_recipe, backbone, first):
-    first = first.folder / "model"
-    trained, _ = load_model(first)
-    begun = build_network(make_recipe("second", backbone=backbone | {"start": str(first)}))
-    for name, value in trained.state_dict().items():
-        # Matrices were stored in half precision.
-        torch.testing.assert_close(begun.state_dict()[name], value, atol=0, rtol=0)
-
-
 def test_a_start_of_fewer_tasks_leaves_the_others_heads_fresh(make_recipe, backbone):
     first = train(make_recipe("first", backbone=backbone, tasks=["gender"]))
     begun = build_network(make_recipe("second", backbone=backbone | {"start": str(first)}))
     head = load_model(first)[0].heads["gender"].state_dict()
     assert torch.equal(begun.heads["gender"].state_dict()["classifier.weight"], head["classifier.weight"])
     assert begun.tasks == ("gender", "emotion")
-
-
-@pytest.mark.parametrize("changes", [{"adaptation": "ft-1"}, {"adaptation": "full", "backbone": {"image_size": 64}}])
-def test_a_start_that_does_not_fit_is_refused(make_recipe, backbone, full, changes):
-    changed = backbone | {"start": str(full.folder / "model")} | changes.get("backbone", {})
-    with pytest.raises(UserError, match="does not fit at"):
-        build_network(make_recipe("second", adaptation=changes["adaptation"], backbone=changed))
 
 
 def test_a_fully_trained_model_is_stored_as_a_difference(make_recipe, backbone, full):
@@ -87,8 +71,8 @@ def test_a_fully_trained_model_is_stored_as_a_difference(make_recipe, backbone, 
 
 
 def test_adapters_are_not_stored_without_what_they_stand_on(make_recipe, backbone):
-    with pytest.raises(ValueError, match="backbone.start suits"):
-        make_recipe("run", backbone=backbone | {"start": "small"}, adaptation="lora")
+    with pytest.raises(ValueError, match=r"a checkpoint as backbone\.start suits"):
+        make_recipe("run", backbone=backbone | {"start": "runs/x/stage/last.pt"}, adaptation="lora")
     with pytest.raises(ValueError, match="stored_rank suits"):
         make_recipe("run", backbone=backbone, adaptation="lora", stored_rank=4)
 
