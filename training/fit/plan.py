@@ -22,7 +22,7 @@ from facial_attributes_training.data.subsets import fold_numbers, selection_half
 from facial_attributes_training.fit.fingerprint import fingerprint, with_frozen
 from facial_attributes_training.fit.regression import training_ages
 from facial_attributes_training.fit.run_data import Samples
-from facial_attributes_training.fit.run_folder import stage_folder
+from facial_attributes_training.fit.run_folder import fold_folder, stage_folder
 from facial_attributes_training.recipe.schema import Recipe
 from numpy.typing import NDArray
 from torch import nn
@@ -130,7 +130,7 @@ def make_plan(recipe: Recipe, rows: Mapping[str, Samples], processes: int, ages:
             "held out for the metrics: all of them choose the epoch and fit the calibration. Set data.test for metrics."
         )
     stages = tuple(_stage(recipe, tasks, rows, half) for tasks in recipe.stages)
-    folds = tuple(_folds(stages[0], validation, data.folds)) if data.folds else ()
+    folds = tuple(_folds(recipe, stages[0], validation, data.folds)) if data.folds else ()
     for stage in (*stages, *folds):
         _check_division(recipe, stage, processes)
     if ages is None and recipe.age_in_years:
@@ -138,7 +138,7 @@ def make_plan(recipe: Recipe, rows: Mapping[str, Samples], processes: int, ages:
     return Plan(rows, half, stages, ages, folds)
 
 
-def _folds(stage: Stage, samples: Manifest, count: int) -> Iterator[Stage]:
+def _folds(recipe: Recipe, stage: Stage, samples: Manifest, count: int) -> Iterator[Stage]:
     """Yield the stage on all parts of the samples but one each, which validates it."""
     numbers = fold_numbers(samples, count)
     for number in range(count):
@@ -156,7 +156,7 @@ def _folds(stage: Stage, samples: Manifest, count: int) -> Iterator[Stage]:
             chosen=chosen,
             sampling_weights=weights / weights.sum(),
             epoch_rows=max(round(stage.epoch_rows * float((~held).mean())), 1),
-            folder=stage.folder.with_name(f"fold-{number + 1}"),
+            folder=fold_folder(recipe, number),
             fingerprint=hashlib.sha256(f"{stage.fingerprint} {number}".encode()).hexdigest(),
         )
 

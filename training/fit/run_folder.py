@@ -33,6 +33,8 @@ HISTORY_FILE, DISTRIBUTION_FILE, STEPS_FILE = "history.csv", "distribution.csv",
 _COPIES = 8
 """Size of a run in multiples of its trained weights: weights and two moments in the last checkpoint, the same again
 while it is replaced, the best weights, and the model."""
+_KEPT = 4
+"""What stays of every part of a cross-validation, likewise."""
 _LOCK_FILE = ".run.lock"
 """Name that `locked` gives the lock of `run`."""
 
@@ -40,6 +42,11 @@ _LOCK_FILE = ".run.lock"
 def stage_folder(recipe: Recipe, tasks: Sequence[str]) -> Path:
     """Return the folder of the stage that trains some tasks."""
     return recipe.folder / ("-".join(tasks) if recipe.one_after_another else "stage")
+
+
+def fold_folder(recipe: Recipe, number: int) -> Path:
+    """Return the folder of a part of the cross-validation, from 0 on."""
+    return recipe.folder / f"fold-{number + 1}"
 
 
 def check_folder(
@@ -72,11 +79,12 @@ def check_folder(
         if (stage / LAST).exists():
             load_checkpoint(stage / LAST, fingerprint)
     if model is not None:
-        _check_space(folder, above, model)
+        _check_space(folder, above, model, recipe.data.folds or 0)
 
 
 def _check_stages(recipe: Recipe) -> None:
     folders = {stage_folder(recipe, tasks) for tasks in recipe.stages}
+    folders |= {fold_folder(recipe, number) for number in range(recipe.data.folds or 0)}
     others = {last.parent for last in recipe.folder.glob(f"*/{LAST}")} - folders
     if others:
         names = ", ".join(sorted(folder.name for folder in others))
@@ -86,10 +94,10 @@ def _check_stages(recipe: Recipe) -> None:
         )
 
 
-def _check_space(folder: Path, above: Path, model: nn.Module) -> None:
+def _check_space(folder: Path, above: Path, model: nn.Module, folds: int) -> None:
     trained = sum(value.nbytes for value in trained_tensors(model).values())
     there = sum(path.stat().st_size for name in (LAST, BEST) for path in folder.glob(f"*/{name}"))
-    needed, free = _COPIES * trained - there, shutil.disk_usage(above).free
+    needed, free = (_COPIES + _KEPT * folds) * trained - there, shutil.disk_usage(above).free
     if needed > free:
         raise UserError(
             f"{folder} needs {needed / 1e6:.0f} MB for checkpoints and the model, but its disk has {free / 1e6:.0f} MB "

@@ -5,7 +5,7 @@ from random import Random
 import numpy as np
 import pytest
 from facial_attributes_training.data.manifest import Manifest, Row
-from facial_attributes_training.data.subsets import ALL, data_sets, first_half, strata
+from facial_attributes_training.data.subsets import ALL, data_sets, first_half, fold_numbers, parted_by_people, strata
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,3 +115,32 @@ def test_a_source_that_is_called_as_all_together_keeps_its_figures() -> None:
 def test_a_manifest_without_origins_has_its_sources_as_strata() -> None:
     rows = Manifest.from_rows([Row("1", source="a"), Row("2", source="b"), Row("3", source="a")])
     np.testing.assert_array_equal(strata(rows), [0, 1, 0])
+
+
+@given(st.integers(2, 6), st.integers(6, 40), st.randoms(use_true_random=False))
+def test_folds_hold_people_together_and_labels_apart(count: int, people: int, random: Random) -> None:
+    rows = [
+        Row(f"/data/{index}.png", labels={"emotion": ["happy", "sad"][index % 2]}, extra={"identity": f"{index // 2}"})
+        for index in range(2 * people)
+    ]
+    random.shuffle(rows)
+    faces = Manifest.from_rows(rows)
+    numbers = fold_numbers(faces, count)
+    assert parted_by_people(faces, count)
+    assert sorted(set(numbers.tolist())) == list(range(count))
+    assert np.ptp(np.bincount(numbers)) <= 2
+    for person in set(faces.people.tolist()):
+        assert len(set(numbers[faces.people == person].tolist())) == 1
+
+
+def test_images_of_one_person_are_parted_all_the_same() -> None:
+    rows = [
+        Row(f"{index}.png", labels={"emotion": ["happy", "sad"][index < 10]}, extra={"identity": "ana"})
+        for index in range(20)
+    ]
+    faces = Manifest.from_rows(rows)
+    assert not parted_by_people(faces, 5)
+    numbers = fold_numbers(faces, 5)
+    assert np.bincount(numbers).tolist() == [4] * 5
+    # Every part has as many of each label.
+    assert np.bincount(numbers[:10]).tolist() == [2] * 5

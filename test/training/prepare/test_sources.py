@@ -442,3 +442,24 @@ def test_folders_named_as_their_labels(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="contains no images"):
         list(read_folders(tmp_path / "empty", options))
+
+
+@pytest.mark.parametrize(
+    ("folder", "option"),
+    [
+        ("train/anger", "--value emotion:anger=angry"),
+        ("Happiness", "--value emotion:Happiness=happy"),
+        ("women", "--value gender:women=female"),
+        ("20-30", "--value age_group:20-30=20-29"),
+        ("my lab", "--value emotion:'my lab'=LABEL"),
+        ("train", "it is in no folder with the name of a label"),
+    ],
+)
+def test_a_folder_that_is_no_label_is_named_with_the_option_that_maps_it(
+    tmp_path: Path, folder: str, option: str
+) -> None:
+    write(tmp_path / folder / "0.jpg", "")
+    (entry,) = read_folders(tmp_path, TableOptions())
+    assert isinstance(entry, Excluded)
+    assert entry.reason == "no label"
+    assert option in entry.detail

@@ -1,5 +1,6 @@
 """Images sorted into folders that are named as their labels, such as `train/angry/0.jpg`."""
 
+import shlex
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -77,13 +78,14 @@ def _unknown(folders: tuple[str, ...]) -> str:
     if not names:
         return "it is in no folder with the name of a label"
     name = names[-1]
-    column, label = _likely_label(name)
-    quoted = name if name.isidentifier() else f"'{name}'"
-    return f"the folder {quoted} is no label; if it is {label}, add --value {column}:{quoted}={label}"
+    likely = _likely_label(name)
+    column, label = likely or ("emotion", "LABEL")
+    then = f"is {label}" if likely else "stands for one"
+    return f"the folder {name} is no label; if it {then}, add --value {column}:{shlex.quote(name)}={label}"
 
 
-def _likely_label(name: str) -> tuple[str, str]:
-    """Return the column and the label that a folder's name may stand for; an emotion by default."""
+def _likely_label(name: str) -> tuple[str, str] | None:
+    """Return the column and the label that a folder's name may stand for, None if it resembles none."""
     known = {
         other: (column, label)
         for task, column in LABEL_COLUMNS.items()
@@ -91,4 +93,4 @@ def _likely_label(name: str) -> tuple[str, str]:
         for other in (label, *_OTHER_NAMES.get(label, ()))
     }
     near = get_close_matches(name.lower(), known, 1, _ALIKE)
-    return known[near[0]] if near else ("emotion", "LABEL")
+    return known[near[0]] if near else None
