@@ -157,5 +157,5 @@ def test_the_library_takes_nothing_that_python_310_lacks():
 def test_the_reader_of_imports_sees_them():
     """What the other tests rest on."""
     assert f"{LIBRARY}.scheduler" in imports(f"{LIBRARY}.pipeline")
-    assert f"{LIBRARY}.files" in imports(f"{TRAINING}.fit.run")
+    assert f"{LIBRARY}.files" in imports(f"{TRAINING}.fit.run_folder")
     assert len(edges()) > 500

@@ -122,7 +122,7 @@ def cross_validate(run: Run, limit: TimeLimit, resume: bool, say: Callable[[str]
 
 def write_continued(
     folder: Path, run: Run, parent: Parent, before: Mapping[str, Outputs], held_out: Outputs | None
-) -> Outcome:
+) -> None:
     """Write the folder of a model that continues another one, and beside it both models' figures.
 
     Args:
@@ -161,9 +161,7 @@ def write_continued(
     spec = _measured(spec, fit, parts, predictions, folder.parent / PREDICTIONS_FILE)
     save_model(folder, spec, stored_tensors(run.recipe, run.model, parent))
     warn_of_calibration(fit, spec.uncalibrated, folder)
-    outcome = Outcome(changes, followed, parent.spec.title, lost)
-    outcome.write(folder.parent)
-    return outcome
+    Outcome(changes, followed, parent.spec.title, lost).write(folder.parent)
 
 
 def _ages(run: Run, outputs: Outputs) -> AgeRegression | None:

@@ -95,12 +95,11 @@ def train(
         train_only(run, recipe.tasks)
         folder = recipe.folder / "model"
         if main:
-            lost: list[str] = []
             if parent is None:
                 write_model(folder, run)
             else:
-                lost = write_continued(folder, run, parent, before, held_out).lost
-            write_report(recipe, _record(run, compared, len(unreadable), lost))
+                write_continued(folder, run, parent, before, held_out)
+            write_report(recipe, _record(run, compared, len(unreadable)))
         run.accelerator.wait_for_everyone()
     return folder
 
@@ -176,8 +175,8 @@ def _manifests(run: Run) -> dict[str, Manifest]:
     return {name: rows.manifest for name, rows in run.rows.items()}
 
 
-def _record(run: Run, compared: Comparison | None, unreadable: int, lost: Sequence[str]) -> RunRecord:
-    notes = [*run.known.gaps, *lost, *(compared.notes if compared else ())]
+def _record(run: Run, compared: Comparison | None, unreadable: int) -> RunRecord:
+    notes = [*run.known.gaps, *(compared.notes if compared else ())]
     if unreadable:
         total = len(run.rows["training"].manifest)
         notes.append(

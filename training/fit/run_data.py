@@ -17,7 +17,8 @@ from facial_attributes_training.data.manifest import Manifest, read_manifest
 from facial_attributes_training.data.sampling import spread_subset
 from facial_attributes_training.data.stream_inputs import StreamedCrops
 from facial_attributes_training.fit.regression import without_age_groups
-from facial_attributes_training.recipe.schema import DataSetRecipe, Recipe
+from facial_attributes_training.recipe.data import DataSetRecipe
+from facial_attributes_training.recipe.schema import Recipe
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 

@@ -22,7 +22,8 @@ from facial_attributes_training.fit.run_folder import (
 )
 from facial_attributes_training.fit.step_log import read_steps
 from facial_attributes_training.measure.evaluation import measure_years
-from facial_attributes_training.recipe.schema import DataRecipe, Recipe, SamplerRecipe
+from facial_attributes_training.recipe.data import DataRecipe
+from facial_attributes_training.recipe.schema import Recipe, SamplerRecipe
 from facial_attributes_training.reports.mistakes import mistakes, write_mistakes
 from facial_attributes_training.reports.page import render, write_page
 from facial_attributes_training.reports.parent import side_by_side

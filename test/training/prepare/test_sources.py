@@ -450,7 +450,7 @@ def test_folders_named_as_their_labels(tmp_path: Path) -> None:
         ("train/anger", "--value emotion:anger=angry"),
         ("Happiness", "--value emotion:Happiness=happy"),
         ("women", "--value gender:women=female"),
-        ("20-30", "--value age_group:20-30=20-29"),
+        ("20-30", "--value age_group:20-30=LABEL"),
         ("my lab", "--value emotion:'my lab'=LABEL"),
         ("train", "it is in no folder with the name of a label"),
     ],

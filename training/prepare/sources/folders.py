@@ -79,7 +79,7 @@ def _unknown(folders: tuple[str, ...]) -> str:
         return "it is in no folder with the name of a label"
     name = names[-1]
     likely = _likely_label(name)
-    column, label = likely or ("emotion", "LABEL")
+    column, label = likely or ("age_group" if name[:1].isdigit() else "emotion", "LABEL")
     then = f"is {label}" if likely else "stands for one"
     return f"the folder {name} is no label; if it {then}, add --value {column}:{shlex.quote(name)}={label}"
 
