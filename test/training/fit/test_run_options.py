@@ -13,6 +13,7 @@ from facial_attributes_training.fit.processes import join_processes
 from facial_attributes_training.fit.run import train
 from facial_attributes_training.fit.run_data import with_inputs
 from facial_attributes_training.fit.run_folder import LAST
+from facial_attributes_training.fit.stages import seed_all
 from facial_attributes_training.fit.time_limit import OutOfTimeError
 
 from facial_attributes_ros.models.backbones import base as backbones
@@ -108,7 +109,7 @@ def test_the_losses_of_a_run_are_weighted_by_the_classes_of_its_training_samples
     train(recipe)
     (epoch,) = checkpoint(recipe)["progress"]["history"]
 
-    run._seed(recipe.seed)
+    seed_all(recipe.seed)
     model = build_network(recipe).eval()
     # One half of the validation samples chooses the epoch.
     (stage,) = make_plan(recipe, inspect_recipe(recipe).rows, 1).stages
