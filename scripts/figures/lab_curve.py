@@ -136,7 +136,8 @@ def poor(image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     random = np.random.default_rng(seed)
     height, width = image.shape[:2]
     scale = random.uniform(48, 72) / max(height, width)
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     light = cv2.GaussianBlur(small, (0, 0), random.uniform(0.4, 0.8)).astype(np.float64) / 255
     light = light ** random.uniform(1.2, 1.5) * random.uniform(0.4, 0.7) * np.array([1.15, 0.97, 0.85])
     noisy = np.clip(255 * light + random.normal(0, 7, light.shape), 0, 255).astype(np.uint8)
@@ -154,8 +155,8 @@ def plot(rows: Sequence[tuple[object, ...]]) -> Figure:
         axes.errorbar(sizes * shift, values, errors, marker=marker, capsize=3, label=f"{name}, not trained on")
     axes.axhline(0, color="0.5", linewidth=1)
     axes.set_xscale("log")
-    sizes = sorted({int(str(row[0])) for row in rows})
-    axes.set_xticks(sizes, map(str, sizes))
+    counts = sorted({int(str(row[0])) for row in rows})
+    axes.set_xticks(counts, map(str, counts))
     axes.minorticks_off()
     axes.set_xlabel("labelled images of the new camera")
     axes.set_ylabel("accuracy of emotion gained, points")

@@ -111,11 +111,9 @@ def write_models(folder: Path, models: Sequence[Measured], command: str) -> str:
 def _changes(model: Measured, first: Measured) -> list[Change]:
     found: list[Change] = []
     for name, rows in data_sets(first.predictions.manifest):
-        sides = (
-            (side.predictions.take(rows), [(np.ones(int(rows.sum()), np.bool_), calibration_of(side.spec))])
-            for side in (model, first)
-        )
-        found += compare(name, *sides, learned=model.spec.tasks)
+        whole = np.ones(int(rows.sum()), np.bool_)
+        ours, theirs = ((side.predictions.take(rows), [(whole, calibration_of(side.spec))]) for side in (model, first))
+        found += compare(name, ours, theirs, model.spec.tasks)
     return found
 
 
