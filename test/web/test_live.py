@@ -153,6 +153,7 @@ def test_a_slow_browser_misses_images_and_gets_the_newest():
     told = json.loads(newest[4 : 4 + length])
     assert told["stamp"]["sec"] == 5
     assert told["labels"] == ["b"]
+    assert told["view"] == "/faces"
     assert newest[4 + length :] == b"jpeg"
 
 

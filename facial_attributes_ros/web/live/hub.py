@@ -29,9 +29,14 @@ class Frame:
     labels: Mapping[int, Any]
     jpeg: bytes
 
-    def message(self, width: int) -> bytes:
-        """Return the message for a browser: the length of the JSON in 4 bytes, big-endian, the JSON, and the JPEG."""
-        text = json.dumps({"type": "frame", **self.faces, "labels": self.labels.get(width, [])}).encode()
+    def message(self, view: str, width: int) -> bytes:
+        """Return the message for a browser: the length of the JSON in 4 bytes, big-endian, the JSON, and the JPEG.
+
+        Args:
+            view: id of what the frame is of.
+            width: one of `WIDTHS`.
+        """
+        text = json.dumps({**self.faces, "view": view, "labels": self.labels.get(width, [])}).encode()
         return len(text).to_bytes(4, "big") + text + self.jpeg
 
 
@@ -113,7 +118,7 @@ class Hub:
                 client.frame = None
                 client.in_flight += bool(frame.jpeg)
         messages: list[str | bytes] = [] if status is None else [status]
-        return messages if frame is None else [*messages, frame.message(client.width)]
+        return messages if frame is None else [*messages, frame.message(client.view, client.width)]
 
     # For the thread of the node.
 
@@ -155,7 +160,7 @@ class Hub:
         """
 
         def text(status: Json | None) -> str:
-            return json.dumps({"type": "status", "views": views, "status": status, "nothing": nothing})
+            return json.dumps({"views": views, "status": status, "nothing": nothing})
 
         texts, none = {view: text(status) for view, status in statuses.items()}, text(None)
         with self._lock:

@@ -35,10 +35,11 @@ async function showFrame(blob) {
   const length = new DataView(buffer).getUint32(0);
   const frame = JSON.parse(decoder.decode(new Uint8Array(buffer, 4, length)));
   const jpeg = new Blob([new Uint8Array(buffer, 4 + length)], { type: "image/jpeg" });
-  if (frame.faces) people.show(frame.faces, frame.labels.plates ?? []);
+  const current = frame.view === view; // one of the view before may be on its way
+  if (current && frame.faces) people.show(frame.faces, frame.labels.plates ?? []);
   if (jpeg.size === 0) return;
   try {
-    if (!drawing) await showImage(jpeg, frame);
+    if (current && !drawing) await showImage(jpeg, frame);
   } finally {
     connection.send({ shown: true });
   }
