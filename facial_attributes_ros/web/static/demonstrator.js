@@ -9,6 +9,7 @@ import { openWebcam } from "./webcam.js";
 const LIMITS = JSON.parse(document.getElementById("settings").dataset.limits);
 const VIDEO_NAME = /\.(mp4|m4v|mov|mkv|webm|avi|mpe?g|wmv)$/i;
 const MB = 1024 * 1024;
+const LINGER = 4000; // milliseconds for which the card of a face that has left the webcam's image stays
 
 const $ = Object.fromEntries([...document.querySelectorAll("[id]")].map((node) => [node.id, node]));
 
@@ -115,7 +116,8 @@ function begin(text, { keepWebcam = false } = {}) {
   showState(text);
   $.stop.hidden = false;
   $.progress.hidden = true;
-  $.picture.scrollIntoView({ block: "nearest" }); // on a phone it is below what was chosen
+  // On a phone the result is below what was chosen.
+  if (matchMedia("(max-width: 70rem)").matches) $.stage.scrollIntoView({ block: "nearest" });
 }
 
 function end(text) {
@@ -222,7 +224,7 @@ function showFrame(message, files) {
   webcam.rate += 0.1 * (1000 / Math.max(now - webcam.last, 1) - webcam.rate);
   webcam.last = now;
   showPicture(files.annotated, `Webcam with ${count(message.faces.length, "face")} marked`);
-  showFaces(message.faces, (face) => ({ note: count(face.observations, "estimate") }));
+  showFaces(message.faces, (face) => ({ note: count(face.observations, "estimate") }), LINGER);
   const rate = Math.max(Math.round(webcam.rate), 1);
   showState(`Webcam, ${rate} frames/s, ${count(message.faces.length, "face")}`, { quiet: true });
   requestAnimationFrame(sendFrame);
@@ -276,21 +278,27 @@ function showPicture(blob, description) {
   if (before) $.annotated.addEventListener("load", () => URL.revokeObjectURL(before), { once: true });
 }
 
-function showFaces(faces, describe) {
+/** Show a card for each face. A face that is gone keeps its place for `linger` milliseconds, so that nothing jumps. */
+function showFaces(faces, describe, linger = 0) {
+  const now = performance.now();
   const present = new Set(faces.map(({ id }) => id));
-  for (const [id, card] of cards) {
-    if (present.has(id)) continue;
+  for (const [id, { card, seen }] of cards) {
+    card.gone = !present.has(id);
+    if (present.has(id) || now - seen < linger) continue;
     card.element.remove();
     cards.delete(id);
   }
   for (const face of faces) {
     if (!cards.has(face.id)) {
-      cards.set(face.id, new FaceCard());
-      $.faces.append(cards.get(face.id).element);
+      const card = new FaceCard();
+      cards.set(face.id, { card, seen: now });
+      $.faces.append(card.element);
     }
-    cards.get(face.id).update(face, { unknown: face.unknown, crop: face.crop, ...describe(face) });
+    const shown = cards.get(face.id);
+    shown.seen = now;
+    shown.card.update(face, { unknown: face.unknown, crop: face.crop, ...describe(face) });
   }
-  $["no-faces"].hidden = faces.length > 0;
+  $["no-faces"].hidden = cards.size > 0;
   setText($["no-faces"], "No face was found.");
 }
 

@@ -50,6 +50,12 @@ export class FaceCard {
     for (const { key } of TASKS) this.#show(key, face, unknown[key]);
   }
 
+  /** Mark the face as one that has left the image, or as one that is there. */
+  set gone(gone) {
+    this.element.classList.toggle("gone", gone);
+    if (gone) setText(this.#note, "has left the image");
+  }
+
   #task({ key, labels, title }) {
     const value = element("p", { className: "value" });
     const reason = element("p", { className: "note" });
