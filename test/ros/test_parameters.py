@@ -186,3 +186,15 @@ def test_a_model_that_was_loaded_by_the_service_becomes_the_value(table):
     change = [Parameter("model", value="large")]
     assert "set_model" in parameters.check(change, configured=True).reason
     assert parameters.check(change, configured=True, model="large").successful
+
+
+def test_the_shipped_file_can_be_loaded_while_the_node_is_configured(table):
+    """As `ros2 param load` does it: one parameter after the other."""
+    from rclpy.parameter import Parameter, parameter_dict_from_yaml_file
+
+    node, parameters = table()
+    node.add_on_set_parameters_callback(lambda changes: parameters.check(changes, configured=True))
+    loaded = [Parameter.from_parameter_msg(one) for one in parameter_dict_from_yaml_file(str(FILE), True).values()]
+    answers = {change.name: node.set_parameters_atomically([change]) for change in loaded}
+    assert len(answers) == len(SETTINGS)
+    assert {name: one.reason for name, one in answers.items() if not one.successful} == {}
