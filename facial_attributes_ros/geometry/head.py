@@ -40,7 +40,7 @@ MODES: Final[NDArray[np.float64]] = np.zeros((5, 5, 3))
 """float64 (M, 5, 3): ways in which faces differ, each by one standard deviation, in metres."""
 MODES[0, 2, 0] = 0.003  # the nose stands out more
 # The nose is higher. It differs by 0.002 among people, but a detector moves it by a fraction only of what a nod does.
-MODES[1, 2, 2] = 0.007
+MODES[1, 2, 2] = 0.012
 MODES[2, 3:, 2] = 0.0045  # the mouth is higher
 MODES[3, 3:, 0] = 0.003  # the mouth lies further in front
 MODES[4, 3:, 1] = (-0.004, 0.004)  # the mouth is wider, by a smile too

@@ -22,6 +22,8 @@ WORST_MISFIT: Final = 6.0
 """Landmarks that deviate more from any head, as a mean square in standard deviations, give no orientation."""
 HEAD_TURN: Final = math.radians(40)
 """Standard deviation by which a head turns in a second, for orientations that are held."""
+SHAPE_SPREAD: Final = 0.05
+"""Standard deviation that differences of shape beyond those of the fit add to a distance, as a fraction of it."""
 BOX_WIDTH: Final = 2.15
 """Width of the box of a frontal face in distances between the pupils, for faces without landmarks."""
 BOX_SPREAD: Final = 0.15
@@ -164,7 +166,7 @@ def _fitted(
     """Return what the landmarks say about a face."""
     size, spread = pupils
     distance = float(fit.distance[row]) * size / PUPILS
-    deviation = distance * math.hypot(math.sqrt(fit.covariance[row, 3, 3]), spread / size)
+    deviation = distance * math.hypot(math.sqrt(fit.covariance[row, 3, 3]), spread / size, SHAPE_SPREAD)
     turning = np.diag(np.full(3, (HEAD_TURN * boxed.held) ** 2))
     covariance, rotation = fit.covariance[row, :3, :3] + turning, fit.rotation[row]
     angles, deviations = _angles(rotation, covariance)

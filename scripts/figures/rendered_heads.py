@@ -7,7 +7,7 @@ part of this package.
 
 import gzip
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +62,14 @@ class Head:
     normals: Array
     colours: Array
     pupils: float
+
+    def scaled(self, pupils: float) -> "Head":
+        """Return the head in another size.
+
+        Args:
+            pupils: distance between the eyes in metres.
+        """
+        return replace(self, points=self.points * (pupils / self.pupils), pupils=pupils)
 
 
 class Mesh:
@@ -142,7 +150,8 @@ def render(
         noise: of the pixels.
     """
     # The points are in random order: of a head that is far away, fewer are enough.
-    some = slice(int(len(head.points) * min(1.0, (CLOSE / np.linalg.norm(position)) ** 2)))
+    fraction = min(1.0, (CLOSE / float(np.linalg.norm(position))) ** 2)
+    some = slice(int(len(head.points) * fraction))
     placed, normals = head.points[some] @ rotation.T + position, head.normals[some] @ rotation.T
     distance = np.linalg.norm(placed, axis=1)
     light = -(normals * placed).sum(axis=1) / distance
