@@ -23,6 +23,7 @@ FLOORS = {
         {"detection", "engines", "fusion", "geometry", "tracking"},
         {"scheduler"},
         {"pipeline"},
+        {"dialogue"},
         {"web"},
         {"ros"},
         {"bench"},
