@@ -13,7 +13,7 @@ PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile
 NO_ROS_TESTS = test --ignore=test/platform
 
 .DEFAULT_GOAL := help
-.PHONY: help run web setup test test-oldest test-web lint lock wheelhouse clean
+.PHONY: help run talk web setup test test-oldest test-web lint lock wheelhouse clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,10 @@ help: ## say what there is
 run: ## show the faces of the webcam or, without one, of sample photographs; ARGS="--help" lists the options
 	@sh scripts/setup/find_python.sh --check "$(PYTHON)"
 	@$(PY) scripts/setup/run.py $(ARGS)
+
+talk: ## speak with who is in view, in the terminal: whom, how and why; ARGS="--help" lists the options
+	@sh scripts/setup/find_python.sh --check "$(PYTHON)"
+	@$(PY) scripts/setup/run.py --talk $(ARGS)
 
 web: ## open the demonstrator: faces of images, videos and the webcam, in a browser; ARGS="--help" lists the options
 	@sh scripts/setup/find_python.sh --check "$(PYTHON)"

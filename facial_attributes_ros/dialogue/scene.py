@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, UNKNOWN, Distribution, FaceAttributes
+from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, Distribution, FaceAttributes
 
 NAN: Final = math.nan
 
@@ -142,8 +142,8 @@ def _placing(width: int, height: int) -> Callable[[float, float, float, float], 
 
 
 def _distribution(task: str, index: int, probabilities: Any) -> Distribution:
-    """Return a message's distribution, with the label that the message has."""
+    """Return a message's distribution, with the label that the message has; UNKNOWN is no class index."""
     values = np.asarray(probabilities, np.float32)
-    if index == UNKNOWN:
+    if not 0 <= index < len(LABELS[task]):
         return Distribution(task, values, threshold=1.0)
     return Distribution(task, values, chosen=int(index))

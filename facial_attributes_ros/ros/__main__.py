@@ -39,11 +39,14 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _parameters(form: str) -> str:
     from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
+    from facial_attributes_ros.ros.dialogue.settings import DIALOGUE_SETTINGS
     from facial_attributes_ros.ros.parameter_pages import parameter_page, perception_yaml
     from facial_attributes_ros.ros.perception.settings import SETTINGS
     from facial_attributes_ros.ros.viewer.settings import VIEWER_SETTINGS
 
-    return perception_yaml(SETTINGS) if form == "--yaml" else parameter_page(SETTINGS, CAMERA_SETTINGS, VIEWER_SETTINGS)
+    if form == "--yaml":
+        return perception_yaml(SETTINGS)
+    return parameter_page(SETTINGS, CAMERA_SETTINGS, DIALOGUE_SETTINGS, VIEWER_SETTINGS)
 
 
 if __name__ == "__main__":

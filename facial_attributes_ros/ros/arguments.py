@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
+from facial_attributes_ros.ros.dialogue.settings import DIALOGUE_SETTINGS
 from facial_attributes_ros.ros.viewer.settings import VIEWER_SETTINGS
 from facial_attributes_ros.setting import Setting
 
@@ -63,11 +64,32 @@ def _camera() -> NodeParser:
     )
 
 
-def _listed(settings: Sequence[Setting]) -> str:
-    """Return read-only parameters as lines of a help text."""
+def _dialogue() -> NodeParser:
+    return NodeParser(
+        "dialogue",
+        "Publish whom to speak with and how: faces in, interlocutor, speaking_manner and dialogue/context out.",
+        _listed(DIALOGUE_SETTINGS, "parameters:"),
+    )
+
+
+def _talk() -> NodeParser:
+    parser = NodeParser(
+        "talk",
+        "Play a scripted conversation with the interlocutor in the terminal: with whom, how, why, and what is said.",
+        "It has no parameters of its own.",
+    )
+    parser.add_argument("--language", default="en", help="of the sentences: en, de, fr or es; default: en")
+    parser.add_argument(
+        "--duration", type=_seconds, metavar="SECONDS", help="end this long after the first person; by default never"
+    )
+    return parser
+
+
+def _listed(settings: Sequence[Setting], head: str = "parameters, all read-only:") -> str:
+    """Return parameters as lines of a help text."""
     width = max(len(setting.name) for setting in settings)
     lines = [f"  {setting.name:{width}}  {setting.text} [{setting.default}]" for setting in settings]
-    return "\n".join(["parameters, all read-only:", *lines])
+    return "\n".join([head, *lines])
 
 
 def _listener() -> NodeParser:
@@ -101,6 +123,8 @@ PARSERS: Final[Mapping[str, Callable[[], NodeParser]]] = {
     "perception": _perception,
     "camera": _camera,
     "listener": _listener,
+    "dialogue": _dialogue,
+    "talk": _talk,
     "viewer": _viewer,
 }
 """Makes the parser of each node, by the name of the node's folder and executable."""

@@ -1,4 +1,4 @@
-"""Arguments of the launch file: the values that each takes. Needs no ROS.
+"""Arguments of the launch files: the values that each takes. Needs no ROS.
 
 launch ignores a mistyped name, and its messages about a value often do not name the argument.
 """
@@ -22,6 +22,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "view": _YES_OR_NO,
     "respawn": _YES_OR_NO,
     "loop": _YES_OR_NO,
+    "emotion": _YES_OR_NO,
     "log_level": ("debug", "info", "warn", "error", "fatal"),
     "engine": ("", "auto", "onnx", "onnx-int8", "torch"),
     "image_transport": ("", "raw", "compressed"),

@@ -49,6 +49,11 @@ _CAMERA_HEAD = """\
 
 All are read-only: they are given at the start.
 """
+_DIALOGUE_HEAD = """\
+## The node `dialogue`
+
+[Dialogue](dialogue.md) describes it. The policy is a file of its own, `config/dialogue.yaml`.
+"""
 _VIEWER_HEAD = """\
 ## The node `viewer`
 
@@ -77,9 +82,16 @@ def perception_yaml(settings: Iterable[Setting]) -> str:
     return _YAML_HEAD + "\n".join(lines) + "\n" + _YAML_TAIL
 
 
-def parameter_page(perception: Iterable[Setting], camera: Iterable[Setting], viewer: Iterable[Setting]) -> str:
+def parameter_page(
+    perception: Iterable[Setting], camera: Iterable[Setting], dialogue: Iterable[Setting], viewer: Iterable[Setting]
+) -> str:
     """Return the page of the docs with a table for each node, as Markdown."""
-    tables = ((_PERCEPTION_HEAD, perception), (_CAMERA_HEAD, camera), (_VIEWER_HEAD, viewer))
+    tables = (
+        (_PERCEPTION_HEAD, perception),
+        (_CAMERA_HEAD, camera),
+        (_DIALOGUE_HEAD, dialogue),
+        (_VIEWER_HEAD, viewer),
+    )
     return "\n".join([_PAGE_HEAD, *(part for head, settings in tables for part in (head, _table(settings), ""))])
 
 

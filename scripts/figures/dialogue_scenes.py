@@ -5,6 +5,7 @@ What the camera sees of a person is exact up to jitter. What the model predicts 
 they do on a robot.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ import numpy as np
 from estimate_streams import STEP, points, stream
 from numpy.typing import NDArray
 
-from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, Detection, FaceAttributes, age_group_of
+from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, Detection, age_group_of
 from facial_attributes_ros.dialogue.scene import Cues, Scene, scene_of_faces
 from facial_attributes_ros.fusion.beliefs import Beliefs
 from facial_attributes_ros.models.registry import model_folder
@@ -90,55 +91,78 @@ class Moment:
     wanted: str
 
 
-def play(scene: Play, seed: int = 0) -> Iterator[Moment]:
-    """Yield the frames of a scene, ten per second."""
-    rng = np.random.default_rng(seed)
-    frames = round(scene.seconds / STEP)
+def play(scene: Play, runs: Sequence[int] = (0,)) -> Iterator[list[Moment]]:
+    """Yield the frames of several runs of a scene, ten per second, one moment a run.
+
+    Args:
+        scene: the scene.
+        runs: seeds of the randomness. The runs are fused together, which is as fast as one.
+    """
     spec = ModelSpec.read(model_folder("small"))
     # Made-up predictions have no resting face that the model's constants would describe.
     beliefs = Beliefs(spec, FusionOptions(resting_face=False))
-    predictions = [_predictions(rng, actor, frames) for actor in scene.actors]
-    ids, last = [0] * len(scene.actors), [-1e9] * len(scene.actors)
-    for frame in range(frames):
+    stages = [_Stage(scene, seed) for seed in runs]
+    for frame in range(round(scene.seconds / STEP)):
         now = frame * STEP
-        seen = []
-        for number, actor in enumerate(scene.actors):
+        shown = [stage.enter(now) for stage in stages]
+        keys = [key for one in shown for key in one]
+        if keys:
+            rows = [row for stage, one in zip(stages, shown, strict=True) for row in stage.rows(one, frame)]
+            estimates = {task: np.array([row[task] for row in rows]) for task in LABELS}
+            beliefs.update(keys, estimates, now, np.ones(len(keys)), spec.thresholds)
+        beliefs.keep(keys)
+        yield [stage.moment(one, beliefs, frame) for stage, one in zip(stages, shown, strict=True)]
+
+
+class _Stage:
+    """One run of a scene: where its actors are, and under which ids."""
+
+    def __init__(self, scene: Play, seed: int) -> None:
+        self._scene, self._seed = scene, seed
+        self._rng = np.random.default_rng(seed)
+        frames = round(scene.seconds / STEP)
+        self._predictions = [_predictions(self._rng, actor, frames) for actor in scene.actors]
+        self._ids = [0] * len(scene.actors)
+        self._last = [-1e9] * len(scene.actors)
+
+    def enter(self, now: float) -> dict[str, int]:
+        """Return the ids of the actors in view with their numbers; whoever was away or lost gets a new id."""
+        seen = {}
+        for number, actor in enumerate(self._scene.actors):
             if not _value(actor.size, now):
                 continue
-            lost = any(last[number] < time <= now for time in actor.new_ids)
-            ids[number] += lost or now - last[number] > DEATH
-            last[number] = now
-            seen.append(number)
-        keys = {number: f"{scene.actors[number].name}{ids[number]}" for number in seen}
-        estimates = {task: np.array([predictions[number][task][frame] for number in seen]) for task in LABELS}
-        if seen:
-            beliefs.update(list(keys.values()), estimates, now, np.ones(len(seen)), spec.thresholds)
-        beliefs.keep(list(keys.values()) if seen else [])
+            lost = any(self._last[number] < time <= now for time in actor.new_ids)
+            self._ids[number] += lost or now - self._last[number] > DEATH
+            self._last[number] = now
+            seen[f"{actor.name}{self._ids[number]}.{self._seed}"] = number
+        return seen
+
+    def rows(self, seen: Mapping[str, int], frame: int) -> Iterator[dict[str, NDArray[np.float64]]]:
+        """Yield the predictions of a frame, per task, for every actor in view."""
+        for number in seen.values():
+            yield {task: self._predictions[number][task][frame] for task in LABELS}
+
+    def moment(self, seen: Mapping[str, int], beliefs: Beliefs, frame: int) -> Moment:
+        """Return the frame."""
+        now, scene = frame * STEP, self._scene
         faces, cues = [], {}
-        for number in seen:
+        for key, number in seen.items():
             actor = scene.actors[number]
-            face = _attributes(beliefs, spec, keys[number], _box(rng, actor, scene.pan(now), now))
-            faces.append(face)
+            detection = Detection(_box(self._rng, actor, scene.pan(now), now), 0.95)
+            faces.append(beliefs.attributes(key, 0.0, detection, tuple(LABELS), beliefs.spec.thresholds))
             if actor.distance:
-                cues[keys[number]] = Cues(distance=_value(actor.distance, now))
-        yield Moment(
-            scene_of_faces(faces, SIZE, now, cues),
-            {
-                keys[number]: {task: LABELS[task][int(predictions[number][task][frame].argmax())] for task in LABELS}
-                for number in seen
-            },
-            {keys[number]: scene.actors[number].name for number in seen},
-            _latest(scene.speaks_with, now),
-        )
+                cues[key] = Cues(distance=_value(actor.distance, now))
+        single = {
+            key: {task: LABELS[task][int(row[task].argmax())] for task in LABELS}
+            for key, row in zip(seen, self.rows(seen, frame), strict=True)
+        }
+        names = {key: scene.actors[number].name for key, number in seen.items()}
+        return Moment(scene_of_faces(faces, SIZE, now, cues), single, names, _latest(scene.speaks_with, now))
 
 
 def emotion_of(actor: Actor, now: float) -> str:
     """Return the emotion that an actor's face shows at a time."""
     return _latest(actor.emotions, now) or "neutral"
-
-
-def _attributes(beliefs: Beliefs, spec: ModelSpec, key: str, box: NDArray[np.float32]) -> FaceAttributes:
-    return beliefs.attributes(key, 0.0, Detection(box, 0.95), tuple(LABELS), spec.thresholds)
 
 
 def _box(rng: np.random.Generator, actor: Actor, pan: float, now: float) -> NDArray[np.float32]:
@@ -156,7 +180,7 @@ def _predictions(rng: np.random.Generator, actor: Actor, frames: int) -> dict[st
         EMOTION: np.array([emotions.index(emotion_of(actor, frame * STEP)) for frame in range(frames)]),
     }
     found = {
-        task: stream(rng, points(task), classes[None], "drifting", stays=0.3)[0] for task, classes in truth.items()
+        task: stream(rng, _points(task), classes[None], "drifting", stays=0.3)[0] for task, classes in truth.items()
     }
     if actor.resting:
         # The model takes the face at rest for another emotion about half of the time.
@@ -164,6 +188,11 @@ def _predictions(rng: np.random.Generator, actor: Actor, frames: int) -> dict[st
         found[EMOTION][at_rest, emotions.index(actor.resting)] += 1.5 * found[EMOTION][at_rest, -1]
         found[EMOTION] /= found[EMOTION].sum(axis=1, keepdims=True)
     return found
+
+
+@functools.cache
+def _points(task: str) -> NDArray[np.float64]:
+    return points(task)
 
 
 def _value(course: Course, now: float) -> float:

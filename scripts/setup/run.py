@@ -45,6 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-view", dest="view", action="store_false", help="serve no live page")
     parser.add_argument("--view-port", type=int, default=0, help="port of the live page; a free one by default")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--talk", action="store_true", help="speak with who is there, in the terminal, as `make talk`")
+    parser.add_argument("--language", default="en", help="of what is said: en, de, fr or es")
     return parser
 
 
@@ -120,8 +122,12 @@ def _start_nodes(group: Group, log: RunLog, source: str, args: argparse.Namespac
         start("viewer", node("viewer", "--ros-args", *_parameters({"port": args.view_port})))
     start("perception node", node("perception", "--must-start", *parameters))
     start("camera", node("camera", "--ros-args", *_parameters(camera)), last=True, patience=1.0)
-    listener = node("listener", *_listener_options(args), *log.options)
-    start("listener", listener, last=True, streams=log.of_listener)
+    if args.talk:
+        start("dialogue node", node("dialogue", "--ros-args", *_parameters({"language": args.language})))
+        start("talk", node("talk", *_talk_options(args)), last=True, streams=log.of_listener)
+    else:
+        listener = node("listener", *_listener_options(args), *log.options)
+        start("listener", listener, last=True, streams=log.of_listener)
 
 
 def _start_launched(group: Group, log: RunLog, source: str, args: argparse.Namespace, env: dict[str, str]) -> None:
@@ -130,13 +136,25 @@ def _start_launched(group: Group, log: RunLog, source: str, args: argparse.Names
     options = {"model": args.model, "device": args.device} | view
     size = {"camera_width": str(args.width), "camera_height": str(args.height), "camera_rate": str(args.rate)}
     group.start("launch", launch_arguments(source, options | size), env, ROOT, streams=log.of_node)
-    listener = ["ros2", "run", "facial_attributes_ros", "listener", *_listener_options(args), *log.options]
-    group.start("listener", listener, env, ROOT, last=True, streams=log.of_listener)
+    run_node = ["ros2", "run", "facial_attributes_ros"]
+    if args.talk:
+        language = ["--ros-args", *_parameters({"language": args.language})]
+        group.start("dialogue node", [*run_node, "dialogue", *language], env, ROOT, streams=log.of_node)
+        talk = [*run_node, "talk", *_talk_options(args)]
+        group.start("talk", talk, env, ROOT, last=True, streams=log.of_listener)
+    else:
+        listener = [*run_node, "listener", *_listener_options(args), *log.options]
+        group.start("listener", listener, env, ROOT, last=True, streams=log.of_listener)
 
 
 def _parameters(values: dict[str, object]) -> list[str]:
     """Return ROS arguments that set parameters; JSON is YAML, and its quotes keep a string a string."""
     return [part for name, value in values.items() for part in ("-p", f"{name}:={json.dumps(value)}")]
+
+
+def _talk_options(args: argparse.Namespace) -> list[str]:
+    duration = [] if args.duration is None else ["--duration", str(args.duration)]
+    return ["--language", args.language, *duration]
 
 
 def _listener_options(args: argparse.Namespace) -> list[str]:

@@ -28,7 +28,8 @@ def names(folder: Path, pattern: str) -> set[str]:
 
 def test_executables_launch_file_configuration_and_messages_are_where_ros_looks(prefix):
     programs = prefix / "lib" / "facial_attributes_ros"
-    assert names(programs, "*") == {"camera", "facial-attributes", "listener", "perception", "viewer"}
+    nodes = {"camera", "dialogue", "listener", "perception", "talk", "viewer"}
+    assert names(programs, "*") == {"facial-attributes", *nodes}
     assert all(os.access(program, os.X_OK) for program in programs.iterdir())
     share = prefix / "share" / "facial_attributes_ros"
     assert names(share / "config", "**/*") == names(ROOT / "config", "**/*")
@@ -45,6 +46,9 @@ def test_every_module_the_templates_and_the_weights_join_the_generated_messages(
     assert names(ROOT / "config/recipes", "*") == names(packages / TRAINING / "recipes", "*.yaml")
     templates = Path("reports") / "templates"
     assert names(ROOT / "training" / templates, "*") == names(packages / TRAINING / templates, "*.jinja")
+    dialogue = Path("facial_attributes_ros") / "dialogue"
+    assert names(ROOT / dialogue / "languages", "**/*") == names(packages / dialogue / "languages", "**/*")
+    assert (packages / dialogue / "config" / "dialogue.yaml").is_file()
     weights = Path("facial_attributes_ros") / "models" / "weights"
     assert names(ROOT / weights, "**/*") == names(packages / weights, "**/*")
     assert (packages / "facial_attributes_ros" / "msg" / "__init__.py").is_file()

@@ -1,4 +1,4 @@
-"""The example nodes run, and the dialogue adapts to what is known of the person and to nothing else."""
+"""The example nodes run; those of the dialogue are in `test_dialogue_examples`."""
 
 import importlib.util
 import math
@@ -10,7 +10,7 @@ import pytest
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, LABELS, UNKNOWN
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-DIALOGUE, TURN = EXAMPLES / "04_dialogue_node.py", EXAMPLES / "06_turn_to_person_node.py"
+TURN = EXAMPLES / "06_turn_to_person_node.py"
 
 
 def loaded(path):
@@ -20,53 +20,7 @@ def loaded(path):
     return module
 
 
-dialogue, turn = loaded(DIALOGUE), loaded(TURN)
-
-
-def face(age_group=None, gender=None, emotion=None, age=math.nan, size=10):
-    def index(task, label):
-        return UNKNOWN if label is None else LABELS[task].index(label)
-
-    return SimpleNamespace(
-        age=age,
-        age_group=index(AGE, age_group),
-        gender=index(GENDER, gender),
-        emotion=index(EMOTION, emotion),
-        roi=SimpleNamespace(width=size, height=size),
-    )
-
-
-@pytest.mark.parametrize(
-    ("known", "manner"),
-    [
-        ({}, {"simple": False, "soft": False, "pronoun": "they", "rate": 1.0}),
-        ({"age_group": "3-9", "age": 6.0}, {"simple": True, "soft": False}),
-        ({"age_group": "3-9", "age": 20.0}, {"simple": False}),
-        ({"age_group": "30-39", "gender": "female"}, {"simple": False, "pronoun": "she"}),
-        ({"gender": "male", "emotion": "sad"}, {"pronoun": "he", "soft": True, "rate": 0.85}),
-        ({"emotion": "angry"}, {"soft": True}),
-        ({"emotion": "fear"}, {"soft": True}),
-        ({"emotion": "happy"}, {"soft": False}),
-    ],
-)
-def test_manner_follows_what_is_known(known, manner):
-    chosen = dialogue.manner_for(face(**known))
-    assert {name: getattr(chosen, name) for name in manner} == manner
-
-
-def test_a_child_hears_shorter_sentences_than_an_adult():
-    child, adult = dialogue.Manner(simple=True), dialogue.Manner()
-
-    def longest(manner):
-        return max(len(part) for part in dialogue.sentence_for(manner).replace("!", ".").replace("?", ".").split("."))
-
-    assert longest(child) < longest(adult)
-
-
-def test_the_largest_face_is_the_person_in_front():
-    faces = [face(size=10), face(size=30), face(size=20)]
-    assert dialogue.person_in_front(faces) is faces[1]
-    assert dialogue.person_in_front([]) is None
+turn = loaded(TURN)
 
 
 MESSAGE = {
@@ -97,15 +51,6 @@ def test_the_listener_logs_who_comes_changes_and_goes(shared_graph):
     listener.wait_for_text("fabc: gone")
     assert listener.interrupt() == 0
     assert len([line for line in listener.lines if "fabc" in line]) == 3
-
-
-def test_the_dialogue_node_publishes_what_it_would_say(shared_graph):
-    node, peer = shared_graph.script(DIALOGUE), shared_graph.peer()
-    peer.listen("speech", "std_msgs/String")
-    send_faces(peer, MESSAGE)
-    peer.hear("speech", what="a sentence")
-    assert node.wait_for_text("To fabc (they), softly: Oh, is something wrong? I am here.")
-    assert node.interrupt() == 0
 
 
 @pytest.mark.parametrize(

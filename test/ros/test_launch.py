@@ -3,6 +3,7 @@
 import runpy
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -31,8 +32,8 @@ def stand_in(name, *kinds, **members):
 
 
 @pytest.fixture
-def launch(monkeypatch):
-    """Make the nodes that the launch file starts for some arguments."""
+def launch_file(monkeypatch):
+    """Make the nodes that a launch file starts for some arguments."""
     for module in (
         stand_in("launch", "LaunchDescription", "LaunchContext"),
         stand_in("launch.actions", "DeclareLaunchArgument", "LogInfo", "OpaqueFunction", "Shutdown"),
@@ -48,15 +49,21 @@ def launch(monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
-    file = runpy.run_path(str(ROOT / "launch" / "perception.launch.py"))
 
-    def made(**given):
+    def made(name, **given):
+        file = runpy.run_path(str(ROOT / "launch" / f"{name}.launch.py"))
         (description,) = file["generate_launch_description"]().arguments
         *declared, function = description
         defaults = {argument.arguments[0]: argument.named["default_value"] for argument in declared}
         return function.named["function"](SimpleNamespace(launch_configurations=defaults | given))
 
     return made
+
+
+@pytest.fixture
+def launch(launch_file):
+    """Make the nodes that the launch file of perception starts."""
+    return partial(launch_file, "perception")
 
 
 def test_the_defaults_start_the_perception_node_with_the_shipped_file(launch):
@@ -244,3 +251,25 @@ def test_a_list_of_cameras_has_topics_and_sources(tmp_path):
 def test_a_list_of_cameras_that_cannot_be_is_a_sentence(text, said):
     with pytest.raises(UserError, match=said):
         camera_entries(text)
+
+
+def test_the_dialogue_node_gets_its_policy_and_language(launch_file):
+    (node,) = launch_file("dialogue", policy="my.yaml", language="de", emotion="False", namespace="robot")
+    assert (node.named["executable"], node.named["namespace"]) == ("dialogue", "robot")
+    (parameters,) = node.named["parameters"]
+    assert parameters == {
+        "policy": "my.yaml",
+        "language": "de",
+        "templates": "",
+        "emotion": False,
+        "use_sim_time": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [({"emotion": "off"}, "emotion takes one of true, false"), ({"polcy": "x"}, "did you mean policy")],
+)
+def test_a_mistake_in_the_arguments_of_the_dialogue_is_one_sentence(launch_file, given, sentence):
+    with pytest.raises(UserError, match=sentence):
+        launch_file("dialogue", **given)

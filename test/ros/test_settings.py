@@ -8,6 +8,7 @@ import yaml
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.options import DetectorOptions, PipelineOptions
 from facial_attributes_ros.ros.camera.settings import CAMERA_SETTINGS
+from facial_attributes_ros.ros.dialogue.settings import DIALOGUE_SETTINGS
 from facial_attributes_ros.ros.parameter_pages import parameter_page, perception_yaml
 from facial_attributes_ros.ros.perception.settings import SETTINGS, NodeOptions, settings_from
 from facial_attributes_ros.ros.viewer.settings import VIEWER_SETTINGS
@@ -43,7 +44,11 @@ def test_the_file_holds_every_parameter_at_its_default():
     ("file", "made", "form"),
     [
         (FILE, perception_yaml(SETTINGS), "--yaml"),
-        (ROOT / "docs" / "parameters.md", parameter_page(SETTINGS, CAMERA_SETTINGS, VIEWER_SETTINGS), "--page"),
+        (
+            ROOT / "docs" / "parameters.md",
+            parameter_page(SETTINGS, CAMERA_SETTINGS, DIALOGUE_SETTINGS, VIEWER_SETTINGS),
+            "--page",
+        ),
     ],
     ids=["yaml", "page"],
 )
