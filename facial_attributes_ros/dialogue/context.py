@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from facial_attributes_ros.attributes import TASKS
-from facial_attributes_ros.dialogue.interlocutor import LONGEST_STEP, Interlocutor
-from facial_attributes_ros.dialogue.manner import SpeakingManner
-from facial_attributes_ros.dialogue.policy import Manner, Policy
+from facial_attributes_ros.dialogue.interlocutor import LONGEST_STEP, NO_ONE, Interlocutor
+from facial_attributes_ros.dialogue.manner import Reason, SpeakingManner
+from facial_attributes_ros.dialogue.policy import CHOICES, PRONOUNS, Manner, Policy
 from facial_attributes_ros.dialogue.templates import CONTEXT, NOTICE, Templates
 from facial_attributes_ros.dialogue.timer import Timer
 
@@ -33,9 +33,20 @@ class ContextWriter:
         self._sentences = {rule.name: rule.context.get(language, "") for rule in policy.rules}
         self._neutral = policy.neutral
         self._templates = Templates(language, folder)
-        for face in ("", "f"):  # a mistake shows now, not in the middle of a conversation
-            self.context(Interlocutor(face), SpeakingManner(face, manner=Manner(ask=True)), others=True)
-        self.notice(TASKS)
+        self._try()
+
+    def _try(self) -> None:
+        """Render everything once, so that a mistake shows now and not in the middle of a conversation."""
+        reason = Reason(next(iter(self._sentences), ""), "", (), 1.0, 0.0)
+        words = [(name, word) for name, choices in CHOICES.items() for word in choices]
+        manners = [Manner(ask=True, pace=0.9), *(replace(self._neutral, **{name: word}) for name, word in words)]
+        spoken = [SpeakingManner("f", manner=manner, reasons=(reason,)) for manner in manners]
+        spoken += [SpeakingManner("f", pronoun=pronoun) for pronoun in PRONOUNS.values()]
+        for one in spoken:
+            self.context(Interlocutor("f"), one, others=True)
+        self.context(NO_ONE, SpeakingManner(), others=False)
+        for number in range(len(TASKS) + 1):
+            self.notice(TASKS[:number])
 
     def context(self, interlocutor: Interlocutor, spoken: SpeakingManner, *, others: bool) -> str:
         """Return the context for a language model.

@@ -17,6 +17,8 @@ LONGEST_STEP: Final = 0.5
 """Seconds that a gap between two scenes counts at most: one scene after a pause is no evidence of what was in it."""
 RELAXED: Final = 0.75
 """What an interlocutor has to meet to stay, relative to what a newcomer has to meet."""
+BRIEF: Final = 0.3
+"""Seconds that an interlocutor may be out of view, or away, without a word about it: a detection was missed."""
 REMEMBERED: Final = 32
 """Number of ids, the last ones, whose encounters are remembered, so that nobody is taken for a new person twice."""
 
@@ -264,7 +266,7 @@ class InterlocutorTracker:
         person = self._known[key].face.cues.person
         reason = SAME_PERSON if person and person == self._current.person else SAME_PLACE
         self._known.pop(old)
-        self._current = replace(self._current, face=key, reason=reason, lost=(*self._current.lost, old))
+        self._current = replace(self._current, face=key, reason=reason, lost=(*self._current.lost, old)[-REMEMBERED:])
 
     def _begin(self, key: str, scene: Scene, reason: str) -> None:
         """Begin an encounter, or continue the one that this person had."""
@@ -296,14 +298,14 @@ class InterlocutorTracker:
         others = sum(self._in_reach(face, 1.0) for key, face in scene.faces.items() if key != current.face)
         if not current.face:
             return replace(current, others=others)
-        cues = self._known[current.face].face.cues
-        in_view = current.face in scene.faces
+        known = self._known[current.face]
+        cues, in_view = known.face.cues, scene.stamp - known.last < BRIEF
         merged = bool(cues.person and current.person) and cues.person != current.person
         described = replace(
             current,
             person=cues.person or current.person,
             reason=SAME_PERSON if merged else current.reason,
-            engagement=Engagement.ENGAGED if in_view and not self._away else Engagement.DISENGAGING,
+            engagement=Engagement.ENGAGED if in_view and self._away < BRIEF else Engagement.DISENGAGING,
             in_view=in_view,
             others=others,
             distance=cues.distance,

@@ -45,6 +45,7 @@ class Templates:
             loader=ChoiceLoader([FileSystemLoader(place) for place in places]),
             undefined=StrictUndefined,
             autoescape=False,
+            auto_reload=False,  # a file that is edited while the node runs counts from its next start
             trim_blocks=True,
             lstrip_blocks=True,
         )
