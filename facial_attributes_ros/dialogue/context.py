@@ -38,8 +38,8 @@ class ContextWriter:
     def _try(self) -> None:
         """Render everything once, so that a mistake shows now and not in the middle of a conversation."""
         reason = Reason(next(iter(self._sentences), ""), "", (), 1.0, 0.0)
-        words = [(name, word) for name, choices in CHOICES.items() for word in choices]
-        manners = [Manner(ask=True, pace=0.9), *(replace(self._neutral, **{name: word}) for name, word in words)]
+        fields: list[dict[str, Any]] = [{name: word} for name, words in CHOICES.items() for word in words]
+        manners = [Manner(ask=True, pace=0.9), *(replace(self._neutral, **one) for one in fields)]
         spoken = [SpeakingManner("f", manner=manner, reasons=(reason,)) for manner in manners]
         spoken += [SpeakingManner("f", pronoun=pronoun) for pronoun in PRONOUNS.values()]
         for one in spoken:

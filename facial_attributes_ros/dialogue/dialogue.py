@@ -37,6 +37,7 @@ class Dialogue:
     tracker: InterlocutorTracker = field(default_factory=InterlocutorTracker)
     selector: MannerSelector = field(default_factory=MannerSelector)
     _others: Settled = field(default_factory=Settled)
+    _written: tuple[object, str] = (None, "")
 
     def update(self, scene: Scene) -> DialogueState:
         """Return what is known after one more scene."""
@@ -51,4 +52,7 @@ class Dialogue:
 
     def _state(self, interlocutor: Interlocutor, spoken: SpeakingManner, stamp: float) -> DialogueState:
         others = self._others.update(interlocutor.others, stamp)
-        return DialogueState(interlocutor, spoken, self.writer.context(interlocutor, spoken, others=others))
+        said = bool(interlocutor.face), spoken, others
+        if said != self._written[0]:
+            self._written = said, self.writer.context(interlocutor, spoken, others=others)
+        return DialogueState(interlocutor, spoken, self._written[1])

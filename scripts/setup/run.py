@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> None:
     env.setdefault("ROS_DOMAIN_ID", str(free_domain()))
     say(f"Source: {source}. ROS_DOMAIN_ID={env['ROS_DOMAIN_ID']}. The first face shows in a few seconds; Ctrl-C ends.")
     try:
-        with RunLog(sys.stdout) as log, Group() as group:
+        with RunLog(sys.stdout, table=not args.talk) as log, Group() as group:
             (_start_launched if real else _start_nodes)(group, log, source, args, env)
             group.wait()
     finally:

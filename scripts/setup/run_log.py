@@ -15,14 +15,16 @@ class RunLog:
 
     Attributes:
         output: where the listener draws.
+        table: whether it draws; without it lines of all nodes may mix.
         pipe: ends to read and to write; None if what nodes log goes straight to the outputs of this process.
     """
 
     output: TextIO
+    table: bool = True
     pipe: tuple[int, int] | None = None
 
     def __enter__(self) -> "RunLog":
-        if self.output.isatty():
+        if self.table and self.output.isatty():
             self.pipe = os.pipe()
         return self
 

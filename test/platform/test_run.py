@@ -67,6 +67,19 @@ def test_without_a_terminal_nodes_write_where_they_always_did():
         assert log.options == []
 
 
+@pytest.mark.parametrize("start", [run._start_nodes, run._start_launched])
+def test_a_talk_starts_the_dialogue_instead_of_the_listener(start, monkeypatch):
+    monkeypatch.setattr(run, "launch_arguments", lambda *_: ["launch"])
+    started = {}
+    group = SimpleNamespace(start=lambda name, command, *_, **__: started.update({name: command}))
+    args = run.build_parser().parse_args(["--talk", "--language", "de", "--duration", "9"])
+    with run.RunLog(SimpleNamespace(isatty=lambda: True), table=False) as log:
+        start(group, log, "sample", args, {})
+    assert "listener" not in started
+    assert 'language:="de"' in started["dialogue node"]
+    assert started["talk"][-4:] == ["--language", "de", "--duration", "9.0"]
+
+
 def test_segments_of_the_dead_are_removed_and_those_of_the_living_kept(tmp_path):
     for name in ("fastrtps_00000000000000aa", "fastrtps_00000000000000bb", "fastrtps_port7001"):
         (tmp_path / name).write_bytes(b"segment")

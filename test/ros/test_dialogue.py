@@ -8,12 +8,15 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS is not here: run make setup")
 
+import rclpy.node
 from facial_attributes_ros.msg import (
     FaceAttributes,
     FaceAttributesArray,
     FacePose,
     FacePoseArray,
+    MannerReason,
     PerceptionInfo,
+    SpeakingManner,
     TaskInfo,
 )
 from facial_attributes_ros.msg import Interlocutor as InterlocutorMessage
@@ -25,6 +28,8 @@ from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.dialogue import cues as cues_module
 from facial_attributes_ros.ros.dialogue.cues import Persons, Poses
 from facial_attributes_ros.ros.messages import time_message
+from facial_attributes_ros.ros.talk.node import create as create_talk
+from facial_attributes_ros.ros.talk.node import manner_text
 
 HRI = SimpleNamespace(IdsList=object, EngagementLevel=SimpleNamespace)
 
@@ -54,26 +59,32 @@ class Recorder:
 
 
 @pytest.fixture
-def make(ros_context, monkeypatch):
-    """Make the node with some parameters; nobody spins it."""
-    import rclpy.node
-
-    from facial_attributes_ros.ros.dialogue.node import create
-
+def start(ros_context, monkeypatch):
+    """Make a node with some parameters; nobody spins it."""
     nodes = []
 
-    def made(*parameters):
+    def started(create, options, *parameters):
         context = ros_context(*(part for one in parameters for part in ("-p", one)))
         original = rclpy.node.Node.__init__
-        monkeypatch.setattr(
-            rclpy.node.Node, "__init__", lambda self, name, **more: original(self, name, context=context, **more)
-        )
-        nodes.append(create(lambda _: None, argparse.Namespace()))
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                rclpy.node.Node, "__init__", lambda self, name, **more: original(self, name, context=context, **more)
+            )
+            nodes.append(create(lambda code: ended.append(code), options))
         return nodes[-1]
 
-    yield made
+    ended = started.ended = []
+    yield started
     for node in nodes:
         node.destroy_node()
+
+
+@pytest.fixture
+def make(start):
+    """Make the dialogue node."""
+    from facial_attributes_ros.ros.dialogue.node import create
+
+    return lambda *parameters: start(create, argparse.Namespace(), *parameters)
 
 
 @pytest.fixture
@@ -104,7 +115,6 @@ def test_whom_and_how_are_published_on_change_only(node):
 
 
 def test_the_constants_are_those_of_the_library():
-    from facial_attributes_ros.msg import SpeakingManner
 
     from facial_attributes_ros.dialogue.interlocutor import REASONS, Engagement
     from facial_attributes_ros.dialogue.policy import ADDRESSES, REGISTERS, TONES
@@ -226,3 +236,44 @@ def test_a_person_has_the_id_of_the_one_it_was_merged_into():
     hear("tracked", SimpleNamespace(ids=[]))
     assert list(node.heard) == [f"{cues_module.PERSONS}/tracked"]
     assert persons.add_to({}) == {}
+
+
+NEUTRAL = {"speech_register": "neutral", "tone": "neutral", "address": "neutral", "pace": 1.0, "volume": 1.0}
+
+
+def test_a_manner_is_a_line_with_its_reasons():
+    assert manner_text(SpeakingManner(**NEUTRAL)) == "neutral"
+    reason = MannerReason(rule="child", condition="age group 3-9 >= 0.80, for 2 s", probability=0.9)
+    child = SpeakingManner(**NEUTRAL | {"speech_register": "simple", "pace": 0.9}, ask=True, reasons=[reason])
+    expected = "simple words, pace 0.9, asks (child: age group 3-9 >= 0.80, for 2 s, was 0.90)"
+    assert manner_text(child) == expected
+
+
+def test_a_talk_prints_whom_how_and_what_and_ends_after_its_duration(start, capsys):
+    talk = start(create_talk, argparse.Namespace(language="fr", duration=60.0))
+    talk._speech = Recorder()
+    talk._client._take("interlocutor", InterlocutorMessage(face_id="fa", encounter=1, reason="arrived", in_view=True))
+    talk._speak()
+    assert talk._speech.sent == []  # the manner is that of nobody still
+    talk._client._take("speaking_manner", SpeakingManner(**NEUTRAL | {"speech_register": "simple"}, face_id="fa"))
+    talk._speak()
+    talk._speak()
+    (said,) = talk._speech.sent
+    assert said.data.startswith("Coucou")
+    lines = [line.split(" s  ", 1)[1].strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["speaks with  fa, number 1 (arrived)", "manner       simple words", f"robot        “{said.data}”"]
+    assert start.ended == []
+    talk._first -= 61
+    talk._speak()
+    assert start.ended == [0]
+
+
+def test_a_client_knows_what_was_published_last(start):
+    client = start(create_talk, argparse.Namespace(language="en", duration=None))._client
+    assert (client.interlocutor, client.speaking_manner, client.context, client.notice) == (None, None, "", "")
+    heard = []
+    client.on_context(heard.append)
+    client._take("context", String(data="One person."))
+    client.on_context(heard.append)
+    client._take("interlocutor", InterlocutorMessage(face_id=""))
+    assert (client.context, client.interlocutor, len(heard)) == ("One person.", None, 2)
