@@ -157,7 +157,12 @@ class _Stage:
             for key, row in zip(seen, self.rows(seen, frame), strict=True)
         }
         names = {key: scene.actors[number].name for key, number in seen.items()}
-        return Moment(scene_of_faces(faces, SIZE, now, cues), single, names, _latest(scene.speaks_with, now))
+        return Moment(scene_of_faces(faces, SIZE, now, cues), single, names, wanted_name(scene, now))
+
+
+def wanted_name(scene: Play, now: float) -> str:
+    """Return the name of the person in front at a time."""
+    return _latest(scene.speaks_with, now)
 
 
 def emotion_of(actor: Actor, now: float) -> str:
