@@ -210,7 +210,7 @@ def test_help_is_given_at_once_where_nothing_heavy_is_imported(run_executable, n
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["--help"], 0, "{perception,camera,listener,viewer}"),
+        (["--help"], 0, "{perception,camera,listener,dialogue,talk,viewer}"),
         ([], 2, "usage"),
         (["percepton"], 2, "no node percepton"),
         (["camera", "--help"], 0, "frame_id"),
