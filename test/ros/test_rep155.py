@@ -14,8 +14,9 @@ pytest.importorskip("rclpy", reason="ROS is not here: run make setup")
 
 from facial_attributes_ros.attributes import EMOTION, LABELS, Detection, Distribution, FaceAttributes
 from facial_attributes_ros.errors import UserError
+from facial_attributes_ros.ros.hri_messages import load_hri_messages
 from facial_attributes_ros.ros.perception.rep155 import lists
-from facial_attributes_ros.ros.perception.rep155.faces import HriPublisher, load_hri_messages
+from facial_attributes_ros.ros.perception.rep155.faces import HriPublisher
 from facial_attributes_ros.ros.perception.rep155.lists import GONE, Member, Members, OwnList
 from facial_attributes_ros.ros.perception.rep155.others import conflict, publishing_nodes
 from facial_attributes_ros.ros.perception.settings import SETTINGS, settings_from

@@ -31,9 +31,9 @@ from facial_attributes_ros.msg import SpeakingManner as SpeakingMannerMessage
 from facial_attributes_ros.ros.dialogue.cues import Persons, Poses
 from facial_attributes_ros.ros.dialogue.messages import interlocutor_message, manner_message
 from facial_attributes_ros.ros.dialogue.settings import DIALOGUE_SETTINGS, options_from
+from facial_attributes_ros.ros.hri_messages import load_hri_messages
 from facial_attributes_ros.ros.messages import time_message
 from facial_attributes_ros.ros.parameters import ParameterNames, declare
-from facial_attributes_ros.ros.perception.rep155.faces import load_hri_messages
 from facial_attributes_ros.ros.process import Finish
 from facial_attributes_ros.ros.topics import LATCHED
 

@@ -20,9 +20,10 @@ from facial_attributes_ros.imaging.drawing import Annotator
 from facial_attributes_ros.msg import FaceAttributesArray
 from facial_attributes_ros.pipeline import FrameResult
 from facial_attributes_ros.ros.conversion import bgr_fields, jpeg_bytes
+from facial_attributes_ros.ros.hri_messages import load_hri_messages
 from facial_attributes_ros.ros.messages import faces_message, shifted
 from facial_attributes_ros.ros.perception.poses import PosePublishers
-from facial_attributes_ros.ros.perception.rep155.faces import HriPublisher, load_hri_messages
+from facial_attributes_ros.ros.perception.rep155.faces import HriPublisher
 from facial_attributes_ros.ros.perception.rep155.lists import FaceList, MergedList, OwnList
 from facial_attributes_ros.ros.perception.rep155.others import OtherPublishers
 from facial_attributes_ros.ros.perception.settings import Settings

@@ -1,6 +1,5 @@
 """The topics of every face under /humans/faces, which live exactly as long as the face is tracked."""
 
-import importlib
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
@@ -11,7 +10,6 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image
 
 from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, FaceAttributes
-from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.perception.rep155.lists import FaceList
 from facial_attributes_ros.ros.perception.rep155.messages import (
     cropped_message,
@@ -27,28 +25,6 @@ ESTIMATED: Final = {"softbiometrics": "SoftBiometrics", "expression": "Expressio
 """Topics of a face with what the model estimates, and their messages in hri_msgs."""
 DETECTED: Final = {"roi": "NormalizedRegionOfInterest2D", "landmarks": "FacialLandmarks"}
 """Topics of a face with what the detector finds, and their messages in hri_msgs; and `cropped`."""
-
-
-def load_hri_messages(rep155: str) -> Any | None:
-    """Return the module `hri_msgs.msg`, or None if it is not wanted, or not installed and not required.
-
-    Args:
-        rep155: `never` does without it, `auto` uses it if it is installed, and any other value requires it.
-
-    Raises:
-        UserError: it is required, but hri_msgs is not installed.
-    """
-    if rep155 == "never":
-        return None
-    try:
-        return importlib.import_module("hri_msgs.msg")
-    except ImportError as error:
-        if rep155 != "auto":
-            text = (
-                f"The parameter rep155 is {rep155}, but hri_msgs is not installed: install it, or set rep155 to auto."
-            )
-            raise UserError(text) from error
-        return None
 
 
 class HriPublisher:

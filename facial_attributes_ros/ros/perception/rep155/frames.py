@@ -6,8 +6,8 @@ from itertools import groupby
 from typing import Any
 
 from facial_attributes_ros.pipeline import FaceView
+from facial_attributes_ros.ros.hri_messages import load_hri_messages
 from facial_attributes_ros.ros.perception.frames import Frames
-from facial_attributes_ros.ros.perception.rep155.faces import load_hri_messages
 from facial_attributes_ros.ros.perception.rep155.followed import FollowedFaces, Seen
 from facial_attributes_ros.ros.perception.rep155.publishing import TRACKED
 
