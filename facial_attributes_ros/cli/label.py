@@ -58,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="people or images for validation, whose faces come at random (default: %(default)s)",
     )
     parser.add_argument(
+        "--person-per-folder",
+        action="store_true",
+        help="each folder of images shows one person: all its images are in one split",
+    )
+    parser.add_argument(
         "--smallest",
         type=whole_number,
         default=_SMALLEST,
@@ -100,7 +105,8 @@ def run(args: argparse.Namespace) -> int:
     make_folder(args.out, "--out")
     with AnswerBook.opened(args.out, args.labeller, args.name) as book:
         scanned, model_tasks = _scan(args, files)
-        _serve(args, Labelling(scanned, Plan(tasks, args.held_out, args.limit), book, model_tasks))
+        plan = Plan(tasks, args.held_out, args.limit, args.person_per_folder)
+        _serve(args, Labelling(scanned, plan, book, model_tasks))
         _print_end(book)
     return 0
 

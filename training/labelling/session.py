@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,11 +41,13 @@ class Plan:
         tasks: that are asked about each face.
         held_out: fraction of the people, or of the images where people are not known, that is for validation.
         limit: number of faces, None for all.
+        person_per_folder: each folder of images shows one person, whose identity its name becomes.
     """
 
     tasks: tuple[str, ...]
     held_out: float = 0.25
     limit: int | None = None
+    person_per_folder: bool = False
 
 
 class Labelling:
@@ -75,7 +77,8 @@ class Labelling:
         """
         self.book, self.plan, self._clock = book, plan, clock
         self._scanned = scanned
-        self._faces = [face for file in scanned for face in file.candidates]
+        faces = [face for file in scanned for face in file.candidates]
+        self._faces = _named_by_folder(faces) if plan.person_per_folder else faces
         self._splits = _splits(self._faces, plan.held_out)
         estimated = [task for task in plan.tasks if task in model_tasks]
         self._order = label_order(
@@ -317,6 +320,22 @@ class Labelling:
         return found
 
 
+def _named_by_folder(faces: Sequence[Candidate]) -> list[Candidate]:
+    """Return the faces with the folder of each image as the identity, empty in the uppermost folder."""
+    if not faces:
+        return []
+    base = _common_folder(faces)
+    names = [Path(face.media).parent.relative_to(base).as_posix() for face in faces]
+    return [
+        face if face.frame is not None or name == "." else replace(face, person=name)
+        for face, name in zip(faces, names, strict=True)
+    ]
+
+
+def _common_folder(faces: Sequence[Candidate]) -> Path:
+    return Path(os.path.commonpath([Path(face.media).parent for face in faces]))
+
+
 def _splits(faces: Sequence[Candidate], held_out: float) -> list[str]:
     """Return the split of every face: by person, or by image where people are not known.
 
@@ -324,7 +343,7 @@ def _splits(faces: Sequence[Candidate], held_out: float) -> list[str]:
     """
     if not held_out or not faces:
         return [TRAIN] * len(faces)
-    base = Path(os.path.commonpath([Path(face.media).parent for face in faces]))
+    base = _common_folder(faces)
     rows = (Row(face.media, extra={IDENTITY: face.person}) for face in faces)
     splits = [row.split for row in assign_splits(rows, {VALIDATION: held_out, TRAIN: 1 - held_out}, base=base)]
     people = [face.person or face.media for face in faces]

@@ -2,7 +2,9 @@
 
 import csv
 import json
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from facial_attributes_training.data.manifest import read_manifest
@@ -183,6 +185,18 @@ def test_all_faces_of_a_person_are_in_one_split(scene):
     answer_all(work)
     splits = {(row["identity"], row["split"]) for row in table(work)}
     assert len(splits) == 2
+
+
+def test_a_folder_of_images_may_stand_for_a_person(scene):
+    for number, file in enumerate(scene.files[:8]):
+        path = scene.folder / ("anna" if number % 2 else "ben") / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), np.zeros((80, 80, 3), np.uint8))
+        scene.files[number] = replace(file, candidates=[replace(file.candidates[0], media=str(path))])
+    work = scene.work(held_out=0.5, person_per_folder=True)
+    answer_all(work)
+    assert {(row["identity"], row["path"].split("/")[1]) for row in table(work)} == {("anna", "anna"), ("ben", "ben")}
+    assert len({(row["identity"], row["split"]) for row in table(work)}) == 2
 
 
 @pytest.mark.parametrize("held_out", [0.001, 0.999])
