@@ -76,6 +76,7 @@ def test_prepare_takes_what_was_labelled_with_its_boxes_landmarks_and_splits(fol
         book.add(Answer(f"../{number}.png", None, box, f"../{number}.png", box, points, split, "", labels))
     (folder / "2.png").unlink()  # withdrawn
     AnswerBook(folder / "labels", "a")
+    assert len(read_manifest(book.manifest)) == 2
     arguments = ["manifest", "labels/labels-a.csv", "--boxes", "given", "--out", "lab", "--workers", "1"]
     assert main(["prepare", *arguments]) == 0
     (row,) = read_manifest(folder / "lab" / "manifest-train.csv").rows()
