@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facial_attributes_ros.cli.common import add_detector, add_device_and_engine
+from facial_attributes_ros.attributes import TASKS
+from facial_attributes_ros.cli.common import add_detector, add_device_and_engine, words
 from facial_attributes_ros.cli.serving import add_serving, page_server, print_address
 from facial_attributes_ros.errors import UserError
 
@@ -30,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_detector(parser)
     add_device_and_engine(parser)
+    parser.add_argument(
+        "--tasks",
+        type=words,
+        default=TASKS,
+        metavar="TASKS",
+        help="comma-separated, such as age,gender; no others are computed (default: all)",
+    )
     add_serving(parser)
 
 
@@ -52,10 +60,13 @@ def _server(args: argparse.Namespace) -> "WebServer":
     from facial_attributes_ros.web.demonstrator.session import Workshop
     from facial_attributes_ros.web.model_cards import model_cards
 
+    if unknown := sorted(set(args.tasks) - set(TASKS)):
+        raise UserError(f"There is no task {', '.join(unknown)}: choose of {', '.join(TASKS)}.")
     for model in args.model:
         model_folder(model)
     resolve_device(args.device, args.engine)
-    models = Models(args.model, args.detector, partial(load_engine, device=args.device, engine=args.engine))
+    load = partial(load_engine, device=args.device, engine=args.engine)
+    models = Models(args.model, args.detector, load, args.tasks)
     page = demonstrator(Workshop(models, _examples()))
     return page_server(args, [page, model_cards(models, [page])])
 

@@ -33,6 +33,7 @@ def test_beyond_this_machine_it_warns_and_the_address_has_a_token(capsys, monkey
     ("wrong", "sentence"),
     [
         (["--model", "nothing"], "There is no model 'nothing'"),
+        (["--tasks", "age,mood"], "no task mood"),
         (["--port", "70000"], "from 0 to 65535"),
         (["--host", "192.0.2.1"], "cannot be had"),
         (["--device", "tpu"], "no device"),

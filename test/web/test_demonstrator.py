@@ -331,6 +331,13 @@ class TestModels:
         assert told[-1] == ("ready", "")
         assert [status for status, _ in told].count("ready") == 1
 
+    def test_tasks_that_are_not_wanted_are_not_computed(self, yunet, make_engine, astronaut):
+        engine = make_engine()
+        parts = asyncio.run(Models(load=lambda _: engine, tasks=["age"]).get("small"))
+        (face,) = images.still_answer(parts, encoded(astronaut), "a.png").message["faces"]
+        assert engine.calls == [(1, ("age",))]
+        assert (face["emotion"], face["unknown"]["emotion"]) == (None, "This is not estimated here.")
+
     def test_the_one_used_longest_ago_makes_room(self, yunet, make_engine, tmp_path):
         small = Path(images.__file__).parents[2] / "models" / "weights" / "small"
         for name in ("one", "two"):
@@ -362,4 +369,4 @@ def test_reasons_name_the_probability_that_is_too_low(astronaut, yunet, make_eng
     (face,) = FramePipeline(yunet, engine).still(astronaut, tasks=["gender", "emotion"])
     told = images.reasons(face, [AGE, "gender", "emotion"])
     assert told["age_group"]
-    assert images.reasons(face, ["gender", "emotion"])["age_group"] == "The model does not estimate this."
+    assert images.reasons(face, ["gender", "emotion"])["age_group"] == "This is not estimated here."

@@ -13,7 +13,6 @@ from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, Distribution,
 from facial_attributes_ros.imaging.crop import crop_face
 from facial_attributes_ros.imaging.decoder import decode_image
 from facial_attributes_ros.imaging.drawing import Annotator, annotate
-from facial_attributes_ros.models.spec import ModelSpec
 from facial_attributes_ros.options import PipelineOptions
 from facial_attributes_ros.pipeline import FramePipeline
 from facial_attributes_ros.web.demonstrator.models import Parts
@@ -62,7 +61,7 @@ def still_answer(parts: Parts, data: bytes, name: str) -> Answer:
         UserError: the file is not a whole image within the limits, or the model failed.
     """
     image = decode_image(data, name, MAX_PIXELS)
-    faces = FramePipeline(parts.detector, parts.engine).still(image)
+    faces = FramePipeline(parts.detector, parts.engine).still(image, parts.tasks)
     spec = parts.engine.spec
     height, width = image.shape[:2]
     document = image_dict([face.to_dict() for face in faces], width, height, spec.name, path=name)
@@ -72,10 +71,10 @@ def still_answer(parts: Parts, data: bytes, name: str) -> Answer:
         "files": ["annotated", "json", "csv"],
         "width": width,
         "height": height,
-        "faces": face_records(image, faces, spec.tasks),
+        "faces": face_records(image, faces, parts.tasks),
     }
     texts = json_lines([document]), csv_table([document])
-    return Answer(message, (shown(annotate(image, faces, spec.tasks)), *(text.encode() for text in texts)))
+    return Answer(message, (shown(annotate(image, faces, parts.tasks)), *(text.encode() for text in texts)))
 
 
 def face_records(image: Image, faces: Sequence[FaceAttributes], tasks: Collection[str]) -> list[dict[str, Any]]:
@@ -95,7 +94,7 @@ def reasons(face: FaceAttributes, tasks: Collection[str]) -> dict[str, str]:
 
 def _reason(face: FaceAttributes, distribution: Distribution, runs: bool) -> str:
     if not runs:
-        return "The model does not estimate this."
+        return "This is not estimated here."
     if not face.observations:
         return "Not estimated yet."
     if distribution.task == AGE:
@@ -135,8 +134,8 @@ class Stream:
 
     def __init__(self, parts: Parts) -> None:
         """Begin without faces."""
-        self._spec: ModelSpec = parts.engine.spec
-        self._pipeline = FramePipeline(parts.detector, parts.engine, PipelineOptions(tasks=self._spec.tasks))
+        self._tasks = parts.tasks
+        self._pipeline = FramePipeline(parts.detector, parts.engine, PipelineOptions(tasks=parts.tasks))
         self._annotator = Annotator()
 
     def answer(self, data: bytes, stamp: float) -> Answer:
@@ -151,6 +150,6 @@ class Stream:
         """
         image = decode_image(data, "The frame", MAX_FRAME_PIXELS)
         result = self._pipeline.process(image, stamp)
-        records = face_records(image, result.faces, self._spec.tasks)
+        records = face_records(image, result.faces, self._tasks)
         message = {"type": "frame", "files": ["annotated"], "faces": records}
-        return Answer(message, (shown(self._annotator.draw(image, result.faces, self._spec.tasks)),))
+        return Answer(message, (shown(self._annotator.draw(image, result.faces, self._tasks)),))

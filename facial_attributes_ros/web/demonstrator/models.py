@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.detection.base import FaceDetector
 from facial_attributes_ros.detection.load import load_detector
 from facial_attributes_ros.engines.base import Engine
@@ -29,10 +30,12 @@ class Parts:
     Attributes:
         detector: finds them.
         engine: estimates their attributes.
+        tasks: that are wanted, of those that the model has.
     """
 
     detector: FaceDetector
     engine: Engine
+    tasks: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -78,6 +81,7 @@ class Models:
         references: Iterable[str] = (),
         detector: str = "yunet",
         load: Callable[[str], Engine] = load_engine,
+        tasks: Collection[str] = TASKS,
     ) -> None:
         """List the models.
 
@@ -85,9 +89,10 @@ class Models:
             references: names or folders to list first; those that the package knows follow.
             detector: as in `detection.load.load_detector`.
             load: loads an engine.
+            tasks: that are wanted; the others are not computed.
         """
         self.changed: Callable[[], None] = lambda: None
-        self._detector_name, self._load = detector, load
+        self._detector_name, self._load, self._tasks = detector, load, tasks
         self._detector: FaceDetector | None = None
         self._models: dict[str, Model] = {}
         for reference in dict.fromkeys((*references, *listed_models())):
@@ -156,10 +161,10 @@ class Models:
     def _load_parts(self, reference: str) -> Parts:
         if self._detector is None:
             self._detector = load_detector(self._detector_name)
-        parts = Parts(self._detector, self._load(reference))
-        parts.engine.warm_up()
-        FramePipeline(parts.detector, parts.engine)  # imports what the first visitor would wait for
-        return parts
+        engine = self._load(reference)
+        engine.warm_up()
+        FramePipeline(self._detector, engine)  # imports what the first visitor would wait for
+        return Parts(self._detector, engine, tuple(task for task in engine.spec.tasks if task in self._tasks))
 
     def _keep(self, model: Model, parts: Parts) -> None:
         self._loaded[model.name] = parts

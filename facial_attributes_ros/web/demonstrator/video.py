@@ -98,8 +98,8 @@ class VideoJob:
         except UserError as error:
             raise UserError(str(error).replace(str(path), name)) from error
         self.done, self.total = 0, min(frame_count(path), math.ceil(self._rate * MAX_SECONDS))
-        self._name, self._spec = name, parts.engine.spec
-        options = PipelineOptions(tasks=self._spec.tasks, tracking=RECORDED)
+        self._name, self._tasks = name, parts.tasks
+        options = PipelineOptions(tasks=parts.tasks, tracking=RECORDED)
         self._pipeline = FramePipeline(parts.detector, parts.engine, options)
         self._annotator = Annotator()
         self._copy: _Copy | None = None
@@ -129,7 +129,7 @@ class VideoJob:
             "frames": self.done,
             "seconds": self._lines[-1]["stamp"],
             "cut": self._cut,
-            "people": [_row(person, self._spec.tasks) for person in self._people.values()],
+            "people": [_row(person, self._tasks) for person in self._people.values()],
             "timeline": [_timeline(person) for person in self._people.values()],
         }
         texts = json_lines(self._lines).encode(), csv_table(self._lines).encode()
@@ -157,7 +157,7 @@ class VideoJob:
         self._lines.append({"path": self._name} | result.to_dict() | {"stamp": round(seconds, 4)})
         for face in result.faces:
             self._note(image, face, seconds)
-        drawn = scaled_down(self._annotator.draw(image, result.faces, self._spec.tasks), _LONGEST)
+        drawn = scaled_down(self._annotator.draw(image, result.faces, self._tasks), _LONGEST)
         if self._copy is None:
             self._copy = _Copy(drawn.shape[1], drawn.shape[0], self._rate)
         self._copy.write(drawn)
