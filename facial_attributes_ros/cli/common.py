@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 PROGRAM = "facial-attributes"
 TRAINING: Final = frozenset({"evaluate", "prepare", "train", "compare"})
 """Subcommands that need the extra `train`, whichever of its packages is missing first."""
+PAGES: Final = frozenset({"web", "label"})
+"""Likewise those that need the extra `web`."""
 EXTRAS: Final = {
     "torch": ("accelerate", "huggingface_hub", "peft", "timm", "torch", "torchvision"),
     "zero-shot": ("open_clip",),
     "insightface": ("insightface",),
-    "train": ("jinja2", "markdown", "matplotlib", "pydantic", "tensorboard"),
+    "train": ("markdown", "matplotlib", "pydantic", "tensorboard"),
     "export": ("onnxscript",),
     "sample": ("skimage",),
     "web": ("jinja2", "starlette", "uvicorn", "websockets"),
@@ -142,7 +144,7 @@ def missing_package(error: ModuleNotFoundError, subcommand: str) -> UserError | 
     extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
     if extra is None:
         return None
-    extra = "train" if subcommand in TRAINING else "web" if subcommand == "web" else extra
+    extra = "train" if subcommand in TRAINING else "web" if subcommand in PAGES else extra
     return UserError(f"{subcommand} needs {package}, which is not installed: pip install '.[{extra}]'.")
 
 
