@@ -51,7 +51,7 @@ def test_faces_come_and_go_on_a_page_that_a_screen_reader_can_use(browser, paint
         assert page.locator("#view").inner_text() == "/perception on /image"
         assert browser.violations(page) == []
         paint(faces=1)
-        page.locator(".person.left").first.wait_for()
+        page.locator(".person.left .note", has_text="out of view").first.wait_for()
         assert page.locator(".person").nth(5).bounding_box(), "the place of who has left is kept for a while"
         count(page, ".person", 1)
         assert page.locator("#count").inner_text() == "1"
@@ -64,6 +64,8 @@ def test_what_is_wrong_is_said_and_a_phone_is_wide_enough(browser, painted):
         page.set_default_timeout(PATIENT)
         count(page, ".person", 24)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        paint(faces=2)
+        count(page, ".person", 2)
         assert not page.locator(".bars").first.is_visible()
         page.get_by_label("All probabilities").check()
         assert page.locator(".bars").first.is_visible()

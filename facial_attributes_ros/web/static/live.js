@@ -166,7 +166,7 @@ class People {
     const colours = new Map(plates.map((plate) => [plate.face, plate.colour]));
     faces.forEach((face, index) => {
       const person = this.#people.get(face.id) ?? this.#enter(face.id);
-      person.seen = now;
+      [person.seen, person.face] = [now, face];
       const count = face.observations;
       const note = `${count} ${count === 1 ? "observation" : "observations"}`;
       person.card.update(face, { note, unknown: face.why });
@@ -194,6 +194,7 @@ class People {
       const gone = away > GONE_AFTER;
       here += gone ? 0 : 1;
       person.card.element.classList.toggle("left", gone);
+      if (gone) person.card.update(person.face, { note: "out of view", unknown: person.face.why });
       if (away > CARD_STAYS) {
         person.slot.replaceChildren();
         this.#people.delete(id);
@@ -210,7 +211,7 @@ class People {
     const card = new FaceCard();
     card.element.classList.add("person");
     slot.append(card.element);
-    const person = { card, slot, seen: 0, minute: new LastMinute(card.extra) };
+    const person = { card, slot, seen: 0, face: null, minute: new LastMinute(card.extra) };
     this.#people.set(id, person);
     return person;
   }
