@@ -142,6 +142,7 @@ def poor(image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     light = light ** random.uniform(1.2, 1.5) * random.uniform(0.4, 0.7) * np.array([1.15, 0.97, 0.85])
     noisy = np.clip(255 * light + random.normal(0, 7, light.shape), 0, 255).astype(np.uint8)
     sent = cv2.imdecode(cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 45])[1], cv2.IMREAD_COLOR)
+    assert sent is not None  # noqa: S101 (it was encoded a line above)
     return np.asarray(cv2.resize(sent, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
