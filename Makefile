@@ -8,8 +8,8 @@ ROS = .venv/bin/python scripts/ros_env.py
 UV = .venv/bin/uv
 COMPILE = $(UV) pip compile --universal --generate-hashes --quiet \
 	--custom-compile-command "make lock" pyproject.toml $(ARGS)
-# As many processes as there are cores, four at most; the tests of a file stay in one and share what is costly.
-PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile
+# Four processes even on two cores, as many tests wait for a node; the tests of a file stay in one and share what is costly.
+PARALLEL = --numprocesses 4 --dist loadfile
 NO_ROS_TESTS = test --ignore=test/platform
 
 .DEFAULT_GOAL := help

@@ -36,9 +36,10 @@ def main() -> None:
     args = parser.parse_args()
 
     manifest = args.manifest or sample_faces(args.out / "sample")
-    adapted = adapt(manifest, args.tasks.split(","), args.start, args.out, args.epochs)
+    tasks = args.tasks.split(",")
+    adapted = adapt(manifest, tasks, args.start, args.out, args.epochs)
     before, after = accuracies(args.start, manifest), accuracies(str(adapted), manifest)
-    for task in after:
+    for task in (task for task in tasks if task in after):  # the others are predicted as before
         print(f"{task}: accuracy {before.get(task, 'not predicted')} before, {after[task]} after")
     print(f"The adapted model is in {adapted}.")
 

@@ -69,7 +69,7 @@ class SpeakingManner:
     reasons: tuple[Reason, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Usual:
     """What the person has shown on average."""
 

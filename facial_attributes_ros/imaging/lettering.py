@@ -3,11 +3,13 @@
 import io
 import math
 from functools import cache, lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
 
 _LINE_HEIGHT: Final = 1.25
 """Distance of two lines of text, in heights of the font."""
@@ -20,11 +22,15 @@ _KEPT: Final = 2048
 @cache
 def font_file() -> bytes:
     """Return the font as a TrueType file: Aileron, in the public domain, the part of it that Pillow has."""
+    from PIL import ImageFont  # a node that nobody watches draws nothing
+
     return bytes(ImageFont.load_default(size=10).font_bytes)  # type: ignore[union-attr]
 
 
 @cache
-def _font(height: int) -> ImageFont.FreeTypeFont:
+def _font(height: int) -> "ImageFont.FreeTypeFont":
+    from PIL import ImageFont
+
     return ImageFont.truetype(io.BytesIO(font_file()), height, layout_engine=ImageFont.Layout.BASIC)
 
 
@@ -47,6 +53,8 @@ def text_mask(text: str, height: int) -> NDArray[np.uint8]:
         text: characters that the font lacks become boxes; it has ASCII, `±`, `·` and `…`.
         height: of the font in pixels.
     """
+    from PIL import Image, ImageDraw
+
     image = Image.new("L", (text_width(text, height), line_step(height)))
     ImageDraw.Draw(image).text((0, _BASELINE * height), text, fill=255, font=_font(height), anchor="ls")
     mask = np.asarray(image)

@@ -23,6 +23,7 @@ from facial_attributes_ros.dialogue.dialogue import Dialogue
 from facial_attributes_ros.dialogue.manner import MannerSelector
 from facial_attributes_ros.dialogue.policy_file import default_policy_file, read_policy
 from facial_attributes_ros.dialogue.templates import Templates
+from facial_attributes_ros.figures import Figure
 
 CHILD, WORRIED = ("0-2", "3-9"), ("sad", "fear")
 SOON = 10.0
@@ -202,10 +203,9 @@ def _delay_text(late: Sequence[float]) -> str:
 
 def draw(robots: dict[str, Course], scene: Play, file: Path) -> None:
     """Draw whom the robots speak with, and how, over a scene."""
-    import matplotlib.pyplot as plt
-
     names = ["", *(actor.name for actor in scene.actors)]
-    figure, axes = plt.subplots(3, 1, sharex=True, figsize=(8, 3.6), layout="constrained")
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots(3, 1, sharex=True)
     rows = {"wanted": robots[NODE].wanted, NODE: robots[NODE].ways, RULE: robots[RULE].ways}
     for axis, (title, ways) in zip(axes, rows.items(), strict=True):
         times = STEP * np.arange(len(ways))
@@ -219,7 +219,6 @@ def draw(robots: dict[str, Course], scene: Play, file: Path) -> None:
     axes[0].legend(loc="upper right", fontsize=7, ncols=3)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=100)
-    plt.close(figure)
 
 
 def hour(found: Sequence[Course]) -> Iterator[str]:

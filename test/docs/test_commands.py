@@ -19,6 +19,7 @@ import yaml
 from facial_attributes_training.recipe.schema import Recipe
 
 from facial_attributes_ros.cli.main import build_parser, main
+from facial_attributes_ros.dialogue.policy_file import read_policy
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = {"model-card-small.md", "parameters.md"}
@@ -238,10 +239,14 @@ def test_the_code_of_a_page_runs(page, folder):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_yaml_of_a_page_is_part_of_a_recipe(page):
+def test_the_yaml_of_a_page_is_part_of_a_recipe_or_a_policy(page, tmp_path):
     for block in blocks(page):
         if block.language == "yaml":
             values = yaml.safe_load(block.text)
+            if "rules" in values:
+                (tmp_path / "policy.yaml").write_text(block.text, encoding="utf-8")
+                assert read_policy(tmp_path / "policy.yaml").rules
+                continue
             values["data"].setdefault("validation", values["data"]["train"])
             Recipe.model_validate({"name": "page"} | values)
 
@@ -277,11 +282,14 @@ def test_the_targets_of_make_exist():
 
 
 def test_the_arguments_of_launch_and_the_parameters_exist():
-    launch = (ROOT / "launch" / "perception.launch.py").read_text()
     parameters = (ROOT / "docs" / "parameters.md").read_text()
     for command in all_commands():
-        if command.startswith("ros2 launch"):
-            assert all(f'"{name}": (' in launch for name in re.findall(r"(\w+):=", command))
+        if command.startswith("ros2 launch facial_attributes_ros"):
+            launch = (ROOT / "launch" / command.split()[3]).read_text()
+            if "cameras.launch" in command:  # each camera's node has the arguments of the other file
+                launch += (ROOT / "launch" / "perception.launch.py").read_text()
+            for name in re.findall(r"(\w+):=", command):
+                assert f'"{name}": (' in launch or f'DeclareLaunchArgument("{name}"' in launch, command
         elif command.startswith("ros2 run"):
             names = re.findall(r"-p ([\w./]+):=", command)
             assert all(f"`{name}`" in parameters or name.startswith("qos_overrides.") for name in names)

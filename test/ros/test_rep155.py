@@ -386,7 +386,7 @@ def test_nodes_that_join_publish_one_list_and_the_last_one_keeps_it(context, mon
             executor.spin_once(timeout_sec=0.05)
 
     until(lambda: heard and sorted(heard[-1]) == ["f1", "f2"], "the faces of both", (front, ["f1"]), (rear, ["f2"]))
-    assert len(nodes[2].get_publishers_info_by_topic(lists.TRACKED)) == 1
+    until(lambda: len(nodes[2].get_publishers_info_by_topic(lists.TRACKED)) == 1, "one publisher")
     assert set(front.allowed()) == {"/rear"}
     front.close()
     until(lambda: heard[-1] == ["f2"], "the faces of the one that is left", (rear, ["f2"]))

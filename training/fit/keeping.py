@@ -34,7 +34,7 @@ _FEWEST: Final = 8
 _LEAST: Final = 1e-4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TwoSteps:
     """A network in two steps: features from the inputs of a batch, outputs by name from features."""
 

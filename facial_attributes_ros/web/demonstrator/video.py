@@ -59,7 +59,7 @@ _BEGINNINGS: Final = (
 """Offset and bytes by which a video is known. Playlists, which name further files or addresses, are not among them."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Person:
     first: float
     face: FaceAttributes
