@@ -187,7 +187,7 @@ class FusionOptions(_Checked):
         high=1000,
     )
     emotion_prior: float = setting(
-        0.5,
+        0.3,
         "Fraction of the time for which people are neutral in the place of use; the others are equally frequent. "
         "It is applied once, however many estimates there are. The value 0.143 favours no emotion.",
         low=0.01,

@@ -43,9 +43,9 @@ _OUTLIERS: Final = 0.01
 _LEAST: Final = 1e-12
 """Smallest probability whose logarithm is taken, and smallest correlation, so that nothing is divided by 0."""
 
-_BOUND: Final = (0.7, 5.0)
+_BOUND: Final = (0.7, 2.5)
 """Largest length of an offset in standard deviations of one direction: while the face has not been seen to change, and
-once it has. In six directions, 5 holds nearly everybody."""
+once it has. Some people's offsets are longer, but with more room, weak expressions are taken for the resting face."""
 
 _CHANGED: Final = 0.05
 """Fraction of observations in other expressions at which half of the difference between these bounds is allowed."""

@@ -74,7 +74,7 @@ def filters(spec: ModelSpec, facts: RestingFaceFacts) -> dict[str, Label]:
         "exponential average of log probabilities": partial(exponential_average, interval=1 / RATE),
         "plain hidden Markov model": partial(plain_markov, interval=1 / RATE),
         "fusion without the resting face": published(spec, FusionOptions(emotion_prior=UNIFORM, resting_face=False)),
-        "the same, `emotion_prior` 0.5": published(spec, FusionOptions(resting_face=False)),
+        "the same, `emotion_prior` 0.3": published(spec, FusionOptions(resting_face=False)),
         "means of other sources, no offset": published(unknown_offset, default),
         "with the resting face": published(known, default),
         "the same, at the threshold": published(known, default, threshold),
