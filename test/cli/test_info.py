@@ -22,7 +22,7 @@ def test_the_provenance_of_a_model_is_shown(capsys: pytest.CaptureFixture[str]) 
         spec.parent.version,
         spec.licence.spdx,
         "commercial use  no",
-        "33,792 samples of fairface",
+        "33,704 samples of fairface",
     ):
         assert text in printed
     assert f"gender {spec.thresholds['gender']}" in printed

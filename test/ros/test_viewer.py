@@ -105,7 +105,7 @@ def test_a_page_shows_the_graph_and_nothing_is_subscribed_while_nobody_looks(gra
         }
         assert told["labels"]["plates"][0]["lines"][1:] == ["0 ± 0 years", "male 0%", "emotion unknown"]
         # What was ordered so far is published now, and nothing later waits for a subscriber.
-        assert robot.ask("count", topic="/faces") == [1, 1]
+        page.until(lambda: robot.ask("count", topic="/faces") == [1, 1])
         page.say(visible=False)
         robot.wait_for_answer("count", lambda counts: counts[1] == 0, topic="/faces")
         page.say(visible=True)
