@@ -182,7 +182,7 @@ def calibrate(
         logits: float (samples, classes) per task.
         manifest: labels, sources and origins of the samples.
         rows: bool (samples,): which to fit on.
-        centroids: (9,) mean age of every age group in years.
+        centroids: (9,) years of every age group, for the case that too few ages are known to fit them.
         centres: per task, the temperature on which the prior is centred, 1 by default.
     """
     fit = Fit({}, {}, age_centroids=tuple(centroids))
@@ -272,7 +272,7 @@ def both_ways(logits: Logits, manifest: Manifest, centroids: Sequence[float] = G
     Args:
         logits: float (samples, classes) per task.
         manifest: labels, sources and origins of the samples.
-        centroids: (9,) mean age of every age group in years.
+        centroids: (9,) years of every age group, for the case that too few ages are known to fit them.
     """
     half = first_half(manifest)
     return (
