@@ -1,7 +1,7 @@
 // The demonstrator: sends images, videos and webcam frames, and shows what comes back.
 
 import { Connection } from "./connection.js";
-import { ageText, element, percent, setText } from "./dom.js";
+import { ageText, count, element, percent, setText } from "./dom.js";
 import { FaceCard } from "./face-card.js";
 import { timelinePlot } from "./timeline.js";
 import { openWebcam } from "./webcam.js";
@@ -349,8 +349,4 @@ function personRow(person) {
   ];
   const head = element("th", { scope: "row", textContent: person.id });
   return element("tr", {}, head, ...cells.map((text) => element("td", { textContent: text })));
-}
-
-function count(number, one, many = `${one}s`) {
-  return `${number} ${number === 1 ? one : many}`;
 }

@@ -12,6 +12,21 @@ export function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Return an element of SVG with attributes. */
+export function shape(tag, attributes, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+/** Return a number with its noun, such as `1 face` or `3 faces`. */
+export function count(number, one, many = `${one}s`) {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
 /** Return a fraction as a percentage, such as `93 %`. */
 export function percent(fraction) {
   return fraction === null || fraction === undefined ? "–" : `${Math.round(100 * fraction)} %`;

@@ -2,10 +2,9 @@
 // labels, so that boxes and image always belong together; the page only draws.
 
 import { Connection } from "./connection.js";
-import { LABELS, element, percent, setText } from "./dom.js";
+import { LABELS, count, element, percent, setText, shape } from "./dom.js";
 import { FaceCard } from "./face-card.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const GONE_AFTER = 1500;
 const CARD_STAYS = 6000;
 const STALE_AFTER = 3000;
@@ -16,14 +15,6 @@ const [picture, canvas, overlay] = [document.querySelector(".camera-image"), byI
 const context = canvas.getContext("2d", { alpha: false });
 const choice = byId("view");
 const decoder = new TextDecoder();
-
-/** An element of SVG with attributes. */
-function shape(tag, attributes, ...children) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
 
 // ---- The image and its labels ----
 
@@ -167,9 +158,7 @@ class People {
     faces.forEach((face, index) => {
       const person = this.#people.get(face.id) ?? this.#enter(face.id);
       [person.seen, person.face] = [now, face];
-      const count = face.observations;
-      const note = `${count} ${count === 1 ? "observation" : "observations"}`;
-      person.card.update(face, { note, unknown: face.why });
+      person.card.update(face, { note: count(face.observations, "observation"), unknown: face.why });
       if (colours.has(index)) person.card.element.style.borderInlineStartColor = colours.get(index);
     });
     this.tick();

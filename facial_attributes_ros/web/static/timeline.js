@@ -1,8 +1,7 @@
 // The emotions of the people in a video over time: a band for each emotion, as thick as it is probable.
 
-import { LABELS, element } from "./dom.js";
+import { LABELS, element, shape } from "./dom.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 800;
 const ROW = 16;
 
@@ -27,10 +26,4 @@ export function timelinePlot({ id, times, emotions, probabilities }, seconds) {
   const axis = element("p", { className: "note axis-text", "aria-hidden": "true" });
   axis.append(element("span", { textContent: "0 s" }), element("span", { textContent: `${seconds.toFixed(1)} s` }));
   return element("figure", { className: "timeline" }, element("figcaption", { textContent: id }), names, plot, axis);
-}
-
-function shape(tag, attributes) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
 }
