@@ -256,8 +256,17 @@ def image_dict(
     return {**source, "width": width, "height": height, "faces": list(faces), "model": model}
 
 
+def json_key(task: str) -> str:
+    """Return the key of a task's label in the JSON form of a face; that of its probabilities adds `_probabilities`.
+
+    >>> json_key("age"), json_key("emotion")
+    ('age_group', 'emotion')
+    """
+    return _KEYS.get(task, task)
+
+
 def _task_dict(task: str, label: str | None, probabilities: ArrayLike) -> dict[str, Any]:
-    key = _KEYS.get(task, task)
+    key = json_key(task)
     return {key: label, f"{key}_probabilities": _by_label(task, probabilities, 6)}
 
 

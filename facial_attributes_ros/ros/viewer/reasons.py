@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from facial_attributes_ros.attributes import AGE, TASKS
+from facial_attributes_ros.attributes import TASKS, json_key
 
 STALE: Final = 3.0
 """Seconds without diagnostics, which come once a second, after which a node counts as gone."""
@@ -35,11 +35,10 @@ def why_unknown(face: Mapping[str, Any], tasks: Mapping[str, Task]) -> dict[str,
         face: see `attributes.face_dict`.
         tasks: those of the model, by name; empty if they are not known.
     """
-    keys = {task: "age_group" if task == AGE else task for task in TASKS}
-    return {key: _why(face, task, key, tasks) for task, key in keys.items() if face[key] is None}
+    return {json_key(task): _why(face, task, tasks) for task in TASKS if face[json_key(task)] is None}
 
 
-def _why(face: Mapping[str, Any], task: str, key: str, tasks: Mapping[str, Task]) -> str:
+def _why(face: Mapping[str, Any], task: str, tasks: Mapping[str, Task]) -> str:
     known = tasks.get(task)
     if tasks and known is None:
         return "The model does not estimate it."
@@ -49,7 +48,7 @@ def _why(face: Mapping[str, Any], task: str, key: str, tasks: Mapping[str, Task]
         return "Not estimated yet."
     if known is not None and not math.isfinite(known.threshold):
         return "The model was not calibrated for it."
-    label, probability = max(face[f"{key}_probabilities"].items(), key=lambda one: one[1] or 0.0)
+    label, probability = max(face[f"{json_key(task)}_probabilities"].items(), key=lambda one: one[1] or 0.0)
     most = f"Most probable: {label}, {100 * (probability or 0):.0f} %"
     if known is not None and (probability or 0) < known.threshold:
         return f"{most}; {100 * known.threshold:.0f} % is needed."

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facial_attributes_ros.attributes import AGE, EMOTION, GENDER, Distribution, FaceAttributes, image_dict
+from facial_attributes_ros.attributes import AGE, Distribution, FaceAttributes, image_dict, json_key
 from facial_attributes_ros.imaging.crop import crop_face
 from facial_attributes_ros.imaging.decoder import decode_image
 from facial_attributes_ros.imaging.drawing import Annotator, annotate
@@ -33,7 +33,6 @@ _SHOWN: Final = 1600
 _CROP: Final = 96
 """Side in pixels of the crops of faces in the page."""
 _CROP_MARGIN: Final = 0.2
-_KEYS: Final = {AGE: "age_group", GENDER: "gender", EMOTION: "emotion"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +83,9 @@ def face_records(image: Image, faces: Sequence[FaceAttributes], tasks: Collectio
 
 def reasons(face: FaceAttributes, tasks: Collection[str]) -> dict[str, str]:
     """Return a sentence for every label of a face that is unknown, by its key in JSON."""
-    distributions = {AGE: face.age_group, GENDER: face.gender, EMOTION: face.emotion}
     return {
-        _KEYS[task]: _reason(face, distribution, task in tasks)
-        for task, distribution in distributions.items()
+        json_key(distribution.task): _reason(face, distribution, distribution.task in tasks)
+        for distribution in (face.age_group, face.gender, face.emotion)
         if distribution.label is None
     }
 

@@ -5,11 +5,10 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from facial_attributes_ros.attributes import LABELS
+from facial_attributes_ros.attributes import LABELS, json_key
 from facial_attributes_ros.text import json_line
 
 _PLAIN = ("id", "detection_confidence", "age", "age_stddev", "age_group", "gender", "emotion", "observations")
-_KEYS = {"age": "age_group"}
 
 
 def json_lines(images: Iterable[Mapping[str, Any]]) -> str:
@@ -27,7 +26,7 @@ def csv_table(images: Iterable[Mapping[str, Any]]) -> str:
     stamped = any("stamp" in image for image in images)
     text = io.StringIO()
     columns = [*(["stamp"] if stamped else []), *_PLAIN, "box_x", "box_y", "box_width", "box_height"]
-    probabilities = [(f"{_KEYS.get(task, task)}_probabilities", label) for task in LABELS for label in LABELS[task]]
+    probabilities = [(f"{json_key(task)}_probabilities", label) for task in LABELS for label in LABELS[task]]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*columns, *(f"{key.removesuffix('_probabilities')}: {label}" for key, label in probabilities)])
     for image in images:
