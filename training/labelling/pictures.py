@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from facial_attributes_ros.files import atomic_target, disk_errors
 from facial_attributes_ros.imaging.crop import crop_face
 from facial_attributes_ros.imaging.decoder import read_image
+from facial_attributes_ros.imaging.jpeg import jpeg, scaled_down
 from facial_attributes_ros.imaging.sources import VideoFrames
 
 Image = NDArray[np.uint8]
@@ -25,6 +26,8 @@ _FACE_SIDE: Final = 480
 _FACE_MARGIN: Final = 0.35
 _SCENE_SIDE: Final = 960
 """Longest side in pixels of the whole image on the page."""
+_QUALITY: Final = 90
+"""Quality of these JPEG images, 1 to 100."""
 _KEPT_MARGIN: Final = 1.0
 """What is kept of a frame around a face, in sides of its box: enough for the crops of training, and little more."""
 
@@ -54,7 +57,7 @@ class Pictures:
         Raises:
             UserError: as `image`.
         """
-        return _jpeg(crop_face(self.image(candidate), candidate.box, _FACE_SIDE, _FACE_MARGIN))
+        return jpeg(crop_face(self.image(candidate), candidate.box, _FACE_SIDE, _FACE_MARGIN), _QUALITY)
 
     def scene(self, candidate: Candidate) -> bytes:
         """Return the whole image with a frame around the face as JPEG.
@@ -63,12 +66,12 @@ class Pictures:
             UserError: as `image`.
         """
         image = self.image(candidate)
-        scale = min(_SCENE_SIDE / max(image.shape[:2]), 1.0)
-        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        small = scaled_down(image, _SCENE_SIDE).copy()
+        scale = max(small.shape[:2]) / max(image.shape[:2])
         x, y, width, height = (round(scale * value) for value in candidate.box)
         for colour, thickness in (((0, 0, 0), 5), ((255, 255, 255), 2)):
             cv2.rectangle(small, (x, y), (x + width, y + height), colour, thickness)
-        return _jpeg(np.asarray(small, np.uint8))
+        return jpeg(small, _QUALITY)
 
     def keep(self, candidate: Candidate, folder: Path) -> tuple[Path, Box, tuple[float, ...] | None]:
         """Return the image of a face for the manifest, with its box and landmarks there.
@@ -110,7 +113,3 @@ class Pictures:
             self.close()
             self._video = candidate.media, VideoFrames(Path(candidate.media))
         return self._video[1].frame(candidate.frame, candidate.seconds or 0.0)
-
-
-def _jpeg(image: Image) -> bytes:
-    return bytes(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, 90))[1])

@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from facial_attributes_ros.attributes import AGE, Distribution, FaceAttributes, 
 from facial_attributes_ros.imaging.crop import crop_face
 from facial_attributes_ros.imaging.decoder import decode_image
 from facial_attributes_ros.imaging.drawing import Annotator, annotate
+from facial_attributes_ros.imaging.jpeg import jpeg, scaled_down
 from facial_attributes_ros.options import PipelineOptions
 from facial_attributes_ros.pipeline import FramePipeline
 from facial_attributes_ros.web.demonstrator.models import Parts
@@ -106,25 +106,12 @@ def _reason(face: FaceAttributes, distribution: Distribution, runs: bool) -> str
 def crop_url(image: Image, face: FaceAttributes) -> str:
     """Return the crop of a face as the address of an image, which holds the image itself."""
     crop = crop_face(image, face.detection.box, _CROP, _CROP_MARGIN)
-    return "data:image/jpeg;base64," + base64.b64encode(_jpeg(crop, 80)).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg(crop, 80)).decode()
 
 
 def shown(image: Image, longest: int = _SHOWN) -> bytes:
     """Return an image as a JPEG file for the page, scaled down to a longest side in pixels."""
-    return _jpeg(scaled_down(image, longest), 88)
-
-
-def scaled_down(image: Image, longest: int) -> Image:
-    """Return an image whose longest side has no more pixels than a limit."""
-    scale = longest / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _jpeg(image: Image, quality: int) -> bytes:
-    return bytes(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1])
+    return jpeg(scaled_down(image, longest), 88)
 
 
 class Stream:

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from facial_attributes_ros.attributes import EMOTION, LABELS, FaceAttributes
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.drawing import Annotator
+from facial_attributes_ros.imaging.jpeg import scaled_down
 from facial_attributes_ros.imaging.sources import frame_count, read_video, video_rate, video_size
 from facial_attributes_ros.options import RECORDED, PipelineOptions
 from facial_attributes_ros.pipeline import FramePipeline
-from facial_attributes_ros.web.demonstrator.images import Answer, crop_url, reasons, scaled_down
+from facial_attributes_ros.web.demonstrator.images import Answer, crop_url, reasons
 from facial_attributes_ros.web.demonstrator.models import Parts
 from facial_attributes_ros.web.demonstrator.tables import csv_table, json_lines
 

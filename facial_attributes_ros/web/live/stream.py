@@ -4,15 +4,13 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import EMOTION, LABELS, TASKS
+from facial_attributes_ros.imaging.jpeg import Pixels, jpeg, scaled_down
 from facial_attributes_ros.imaging.labels import Label, Labels
 from facial_attributes_ros.web.live.hub import Frame
 
-Pixels = NDArray[np.uint8]
 Stamp = tuple[int, int]
 Decode = Callable[[], Pixels]
 
@@ -102,7 +100,7 @@ class ViewStream:
         image = decode()
         shown = record or {"width": image.shape[1], "height": image.shape[0], "faces": None}
         labels = {width: self._laid_out(shown, width) for width in widths} if record else {}
-        self._sink(Frame(shown, labels, _jpeg(image, self._size, self._quality)))
+        self._sink(Frame(shown, labels, jpeg(scaled_down(image, self._size), self._quality)))
 
     def _laid_out(self, record: Mapping[str, Any], width: int) -> dict[str, Any]:
         """Return the labels for an image that is shown at a width, in pixels of that image."""
@@ -147,16 +145,6 @@ class History:
 
 def _stamp(record: Mapping[str, Any]) -> Stamp:
     return record["stamp"]["sec"], record["stamp"]["nanosec"]
-
-
-def _jpeg(image: Pixels, size: int, quality: int) -> bytes:
-    """Return an image as JPEG, scaled down so that its longest side has a size."""
-    scale = size / max(image.shape[:2])
-    if scale < 1:
-        # Down to half the size, the mean of areas looks no better than interpolation, and takes five times as long.
-        how = cv2.INTER_LINEAR if scale >= 0.5 else cv2.INTER_AREA
-        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=how), np.uint8)
-    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
 
 
 def _plate(label: Label) -> dict[str, Any]:
