@@ -17,7 +17,7 @@ from facial_attributes_ros.cli.common import (
     whole_number,
     words,
 )
-from facial_attributes_ros.cli.serving import add_serving, page_server, print_address
+from facial_attributes_ros.cli.serving import add_serving, serve
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.progress import ProgressBar
 
@@ -164,16 +164,13 @@ def _serve(args: argparse.Namespace, work: "Labelling") -> None:
     """Serve the page until Ctrl-C."""
     from facial_attributes_ros.web.labelling import labelling_page
 
-    with page_server(args, [labelling_page(work)]) as server:
-        end = "Ctrl-C ends, and the same command continues"
-        print_address(server, args, "the images can be seen by others on the way", end)
-        try:
-            server.wait()
-        except KeyboardInterrupt:
-            return
-        finally:
-            work.close()
-    raise UserError("The web server ended by itself; the log says why.")
+    end = "Ctrl-C ends, and the same command continues"
+    try:
+        serve(args, [labelling_page(work)], "the images can be seen by others on the way", end)
+    except KeyboardInterrupt:
+        return
+    finally:
+        work.close()
 
 
 def _print_end(book: "AnswerBook") -> None:

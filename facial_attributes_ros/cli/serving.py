@@ -1,15 +1,15 @@
-"""What the subcommands that serve pages share: the options of the server, and the server itself."""
+"""What the subcommands that serve pages share: the options of the server, and the serving."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from facial_attributes_ros.cli.common import port_number, warn
+from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
     from facial_attributes_ros.web.app import Part
-    from facial_attributes_ros.web.serve import WebServer
 
 
 def add_serving(parser: argparse.ArgumentParser) -> None:
@@ -29,33 +29,29 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def page_server(args: argparse.Namespace, pages: "Sequence[Part]") -> "WebServer":
-    """Return the server of some pages, which has not started.
+def serve(args: argparse.Namespace, pages: "Sequence[Part]", insecure: str, end: str = "Ctrl-C ends") -> NoReturn:
+    """Print the address of pages, after warnings if others than this machine reach it, and serve them until Ctrl-C.
+
+    Args:
+        args: with the options of `add_serving`.
+        pages: the first one opens at the address.
+        insecure: what happens without a certificate, as the end of a sentence.
+        end: what ends the command.
 
     Raises:
-        UserError: the address cannot be had, or the certificate cannot be used.
+        UserError: the address cannot be had, the certificate cannot be used, or the server ended by itself.
     """
     from facial_attributes_ros.web.app import create_app
     from facial_attributes_ros.web.security import Access
     from facial_attributes_ros.web.serve import WebServer
 
     access = Access.of(args.host, args.allow_host)
-    return WebServer(create_app(pages, access), access, args.host, args.port, args.certificate, args.key)
-
-
-def print_address(server: "WebServer", args: argparse.Namespace, insecure: str, end: str = "Ctrl-C ends") -> None:
-    """Print the address to open, after warnings if others than this machine reach it.
-
-    Args:
-        server: which has started.
-        args: with the options of `add_serving`.
-        insecure: what happens without a certificate, as the end of a sentence.
-        end: what ends the command.
-    """
-    from facial_attributes_ros.web.security import is_loopback
-
-    if not is_loopback(args.host):
-        warn("everybody in this network who has the address below can use this page.")
-        if args.certificate is None:
-            warn(f"without --certificate, {insecure}.")
-    print(f"Open {server.url} in a browser; {end}.", flush=True)
+    app = create_app(pages, access)
+    with WebServer(app, access, args.host, args.port, args.certificate, args.key) as server:
+        if not access.local:
+            warn("everybody in this network who has the address below can use this page.")
+            if args.certificate is None:
+                warn(f"without --certificate, {insecure}.")
+        print(f"Open {server.url} in a browser; {end}.", flush=True)
+        server.wait()
+    raise UserError("The web server ended by itself; the log says why.")

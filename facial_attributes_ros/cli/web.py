@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from facial_attributes_ros.attributes import TASKS
 from facial_attributes_ros.cli.common import add_detector, add_device_and_engine, words
-from facial_attributes_ros.cli.serving import add_serving, page_server, print_address
+from facial_attributes_ros.cli.serving import add_serving, serve
 from facial_attributes_ros.errors import UserError
 
 if TYPE_CHECKING:
-    from facial_attributes_ros.web.serve import WebServer
+    from facial_attributes_ros.web.app import Part
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -45,14 +45,11 @@ def run(args: argparse.Namespace) -> int:
     """Print the address of the page, and serve it until Ctrl-C."""
     # A video names no further files or addresses that FFmpeg would open.
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
-    with _server(args) as server:
-        print_address(server, args, "what is sent can be read on the way, and browsers give no webcam")
-        server.wait()
-    raise UserError("The web server ended by itself; the log says why.")
+    serve(args, _pages(args), "what is sent can be read on the way, and browsers give no webcam")
 
 
-def _server(args: argparse.Namespace) -> "WebServer":
-    """Return the server of the demonstrator, after a check of what the user has named."""
+def _pages(args: argparse.Namespace) -> "list[Part]":
+    """Return the pages of the demonstrator, after a check of what the user has named."""
     from facial_attributes_ros.engines.load import load_engine, resolve_device
     from facial_attributes_ros.models.registry import model_folder
     from facial_attributes_ros.web.demonstrator.models import Models
@@ -68,7 +65,7 @@ def _server(args: argparse.Namespace) -> "WebServer":
     load = partial(load_engine, device=args.device, engine=args.engine)
     models = Models(args.model, args.detector, load, args.tasks)
     page = demonstrator(Workshop(models, _examples()))
-    return page_server(args, [page, model_cards(models, [page])])
+    return [page, model_cards(models, [page])]
 
 
 def _examples() -> tuple[Path, ...]:
