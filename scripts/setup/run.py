@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -122,12 +122,7 @@ def _start_nodes(group: Group, log: RunLog, source: str, args: argparse.Namespac
         start("viewer", node("viewer", "--ros-args", *_parameters({"port": args.view_port})))
     start("perception node", node("perception", "--must-start", *parameters))
     start("camera", node("camera", "--ros-args", *_parameters(camera)), last=True, patience=1.0)
-    if args.talk:
-        start("dialogue node", node("dialogue", "--ros-args", *_parameters({"language": args.language})))
-        start("talk", node("talk", *_talk_options(args)), last=True, streams=log.of_listener)
-    else:
-        listener = node("listener", *_listener_options(args), *log.options)
-        start("listener", listener, last=True, streams=log.of_listener)
+    _start_in_terminal(start, node, log, args)
 
 
 def _start_launched(group: Group, log: RunLog, source: str, args: argparse.Namespace, env: dict[str, str]) -> None:
@@ -135,31 +130,40 @@ def _start_launched(group: Group, log: RunLog, source: str, args: argparse.Names
     view = {"view": str(args.view).lower(), "view_port": str(args.view_port)}
     options = {"model": args.model, "device": args.device} | view
     size = {"camera_width": str(args.width), "camera_height": str(args.height), "camera_rate": str(args.rate)}
-    group.start("launch", launch_arguments(source, options | size), env, ROOT, streams=log.of_node)
-    run_node = ["ros2", "run", "facial_attributes_ros"]
+
+    def node(name: str, *arguments: str) -> list[str]:
+        return ["ros2", "run", "facial_attributes_ros", name, *arguments]
+
+    start = partial(group.start, env=env, cwd=ROOT, streams=log.of_node)
+    start("launch", launch_arguments(source, options | size))
+    _start_in_terminal(start, node, log, args)
+
+
+def _start_in_terminal(
+    start: Callable[..., None], node: Callable[..., list[str]], log: RunLog, args: argparse.Namespace
+) -> None:
+    """Start what uses the terminal: the talk with its dialogue node, or the listener.
+
+    Args:
+        start: starts a process, as `Group.start` does.
+        node: returns the command of a node from its name and its arguments.
+        log: of the run.
+        args: of the run.
+    """
+    duration = [] if args.duration is None else ["--duration", str(args.duration)]
     if args.talk:
-        language = ["--ros-args", *_parameters({"language": args.language})]
-        group.start("dialogue node", [*run_node, "dialogue", *language], env, ROOT, streams=log.of_node)
-        talk = [*run_node, "talk", *_talk_options(args)]
-        group.start("talk", talk, env, ROOT, last=True, streams=log.of_listener)
+        start("dialogue node", node("dialogue", "--ros-args", *_parameters({"language": args.language})))
+        talk = node("talk", "--language", args.language, *duration)
+        start("talk", talk, last=True, streams=log.of_listener)
     else:
-        listener = [*run_node, "listener", *_listener_options(args), *log.options]
-        group.start("listener", listener, env, ROOT, last=True, streams=log.of_listener)
+        jsonl = [] if args.jsonl is None else ["--jsonl", str(args.jsonl.expanduser().absolute())]
+        listener = node("listener", *duration, *jsonl, *log.options)
+        start("listener", listener, last=True, streams=log.of_listener)
 
 
 def _parameters(values: dict[str, object]) -> list[str]:
     """Return ROS arguments that set parameters; JSON is YAML, and its quotes keep a string a string."""
     return [part for name, value in values.items() for part in ("-p", f"{name}:={json.dumps(value)}")]
-
-
-def _talk_options(args: argparse.Namespace) -> list[str]:
-    duration = [] if args.duration is None else ["--duration", str(args.duration)]
-    return ["--language", args.language, *duration]
-
-
-def _listener_options(args: argparse.Namespace) -> list[str]:
-    duration = [] if args.duration is None else ["--duration", str(args.duration)]
-    return duration + ([] if args.jsonl is None else ["--jsonl", str(args.jsonl.expanduser().absolute())])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
