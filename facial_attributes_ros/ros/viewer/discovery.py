@@ -38,6 +38,10 @@ class View:
         """What the choice of views calls it."""
         return f"{self.node} on {self.image}" if self.node and self.image else self.node or self.id
 
+    def to_dict(self) -> dict[str, str]:
+        """Return what the page shows of the view itself."""
+        return {"id": self.id, "title": self.title, "node": self.node, "image": self.image}
+
 
 def find_views(node: Node) -> list[View]:
     """Return the views of a graph: perception nodes, those of the own namespace first, then cameras that none uses."""
@@ -92,7 +96,7 @@ def misfits(node: Node, topic: str, own: Iterable[str] = ()) -> list[str]:
     Args:
         node: that sees the graph.
         topic: of the images.
-        own: names of the nodes whose subscriptions are looked at; all by default.
+        own: names of the nodes whose subscriptions are checked; all by default.
     """
     names = set(own)
     found = []

@@ -5,6 +5,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -24,18 +25,18 @@ from facial_attributes_ros.web.app import create_app
 from facial_attributes_ros.web.live.hub import Hub
 from facial_attributes_ros.web.live.part import live_part
 from facial_attributes_ros.web.live.stream import ViewStream
-from facial_attributes_ros.web.security import Access
+from facial_attributes_ros.web.security import Access, is_loopback
 from facial_attributes_ros.web.serve import WebServer
 
 PERIOD: Final = 1.0
-"""Seconds between two looks at the graph, while a page is visible."""
+"""Seconds between two queries of the graph, while a page is visible."""
 
 DIAGNOSED: Final = "attributes"
 """What follows the name of a perception node in its diagnostics."""
 
 
 class Viewer(Node):
-    """Serves the live page. It subscribes only to what somebody looks at, and publishes nothing.
+    """Serves the live page. It subscribes only to what a page shows, and publishes nothing.
 
     Raises:
         UserError: a parameter has an invalid value, one was given that does not exist, or the address cannot be had.
@@ -66,7 +67,7 @@ class Viewer(Node):
         with contextlib.suppress(OSError):  # nobody reads it
             sys.stdout.write(f"Live page: {self._server.url}\n")
             sys.stdout.flush()
-        if not Access.of(self._options.host).local:
+        if not is_loopback(self._options.host):
             self.get_logger().warning(
                 "The page can be reached from other machines: whoever has its address with the token sees the camera."
             )
@@ -77,7 +78,7 @@ class Viewer(Node):
         self._server.stop()
 
     def _update(self) -> None:
-        """Look at the graph, follow what the pages show, and send each its status."""
+        """Query the graph, follow what the pages show, and send each its status."""
         if not self._hub.seen:
             self._rest()
             return
@@ -92,7 +93,7 @@ class Viewer(Node):
             self._watches.pop(name).close()
         for name in watched:
             self._follow(name, views.get(name))
-        choices = [{"id": one.id, "title": one.title, "node": one.node, "image": one.image} for one in views.values()]
+        choices = [view.to_dict() for view in views.values()]
         resting = self._resting({view.node for view in views.values()})
         statuses = {name: self._status(watch, resting) for name, watch in self._watches.items()}
         self._hub.publish_status(choices, statuses, problems(Situation(resting=resting)))
@@ -100,10 +101,8 @@ class Viewer(Node):
     def _follow(self, name: str, view: View | None) -> None:
         watch = self._watches.get(name)
         if watch is not None:
-            # What was looked at and is gone may come back: its topics stay subscribed.
-            watch.follow(
-                view or View(name, "", watch.view.faces, watch.view.info, watch.view.image, watch.view.compressed)
-            )
+            # A view that a page shows and that is gone may come back: its topics stay subscribed.
+            watch.follow(view or replace(watch.view, node=""))
         elif view is not None:
             options = self._options
             sink, widths = partial(self._hub.publish_frame, name), partial(self._hub.wanted_widths, name)
@@ -125,14 +124,8 @@ class Viewer(Node):
         at, diagnostics = self._diagnostics.get(watch.view.node, (None, None))
         if at is not None:
             situation.diagnostics, situation.diagnostics_silence = diagnostics, time.monotonic() - at
-        return watch.status() | {
-            "id": watch.view.id,
-            "title": watch.view.title,
-            "node": watch.view.node,
-            "image": watch.view.image,
-            "problems": problems(situation),
-            "rates": rates(situation.diagnostics),
-        }
+        found = {"problems": problems(situation), "rates": rates(situation.diagnostics)}
+        return watch.status() | watch.view.to_dict() | found
 
     def _on_diagnostics(self, message: Any) -> None:
         for status in message.status:

@@ -11,8 +11,8 @@ STALE: Final = 3.0
 """Seconds without diagnostics, which come once a second, after which a node counts as gone."""
 SILENT: Final = 2.0
 """Seconds without an image or faces after which that is a problem."""
-_LEVELS: Final = {0: "ok", 1: "warn", 2: "error", 3: "error"}
-"""Words for the levels of `diagnostic_msgs/DiagnosticStatus`."""
+_WARN: Final = 1
+"""Level of a warning in `diagnostic_msgs/DiagnosticStatus`; a higher one is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,11 @@ def _node_problems(situation: Situation) -> Iterator[Problem]:
         yield from resting
         if resting:
             return
-        yield _problem(
-            "error" if not situation.cameras else "warn",
-            "No perception node runs for this camera, so no faces are shown."
-            if situation.cameras
-            else "No perception node runs: start it with `ros2 launch facial_attributes_ros perception.launch.py`.",
-        )
+        if situation.cameras:
+            yield _problem("warn", "No perception node runs for this camera, so no faces are shown.")
+        else:
+            start = "start it with `ros2 launch facial_attributes_ros perception.launch.py`."
+            yield _problem("error", f"No perception node runs: {start}")
         return
     if situation.diagnostics_silence > STALE:
         heard = "has not been heard of" if diagnostics is None else "has not been heard of any more"
@@ -124,8 +123,8 @@ _NEXT: Final = {"unconfigured": "configure", "inactive": "activate"}
 def _state_problems(node: str, diagnostics: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what a node's diagnostics say is wrong."""
     state = diagnostics["values"].get("state", "active")
-    if diagnostics["level"] > 0:
-        yield _problem(_LEVELS.get(diagnostics["level"], "error"), f"{node}: {diagnostics['message']}")
+    if diagnostics["level"] >= _WARN:
+        yield _problem("warn" if diagnostics["level"] == _WARN else "error", f"{node}: {diagnostics['message']}")
     elif state != "active" and not diagnostics["values"].get("loading"):
         yield _problem("warn", f"{node} is {state}: `ros2 lifecycle set {node} {_NEXT.get(state, 'activate')}`.")
     elif state != "active":

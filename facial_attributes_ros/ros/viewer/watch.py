@@ -1,4 +1,4 @@
-"""One view while somebody looks at it: its subscriptions, and what is known of it."""
+"""One view while a page shows it: its subscriptions, and what is known of it."""
 
 import time
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Watch:
     """Subscribes to the topics of a view, and brings images and faces together.
 
     Attributes:
-        view: what is looked at; the node sets it anew if the graph has changed.
+        view: what is shown; the node sets it anew if the graph has changed.
 
     Args:
         node: whose subscriptions they are.
