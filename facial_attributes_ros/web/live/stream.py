@@ -55,9 +55,9 @@ class ViewStream:
             now: seconds on a clock that never goes back.
         """
         self._images[stamp] = decode, size
-        while len(self._images) > _KEPT_IMAGES or sum(size for _, size in self._images.values()) > _KEPT_BYTES:
-            if len(self._images) == 1:
-                break
+        while len(self._images) > 1 and (
+            len(self._images) > _KEPT_IMAGES or sum(held for _, held in self._images.values()) > _KEPT_BYTES
+        ):
             self._images.popitem(last=False)
         if self._waiting is not None and _stamp(self._waiting) == stamp:
             record, self._waiting = self._waiting, None
@@ -136,11 +136,8 @@ class History:
         It is -1 where the emotion was unknown, and -2 where the person was not seen.
         """
         times = range(int(now) - HISTORY + 1, int(now) + 1)
-        return {
-            name: [dict(past).get(second, -2) for second in times]
-            for name, past in self._labels.items()
-            if past[-1][0] > now - HISTORY
-        }
+        recent = {name: dict(past) for name, past in self._labels.items() if past[-1][0] > now - HISTORY}
+        return {name: [past.get(second, -2) for second in times] for name, past in recent.items()}
 
 
 def _stamp(record: Mapping[str, Any]) -> Stamp:
