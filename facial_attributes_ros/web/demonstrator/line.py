@@ -57,7 +57,7 @@ class Line:
         except asyncio.CancelledError:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
-                self._tell()
+                self._notify()
             elif waiting.turn.done() and not waiting.turn.cancelled():
                 self._pass_on()  # the turn had come in the same moment
             raise
@@ -68,10 +68,10 @@ class Line:
             following = self._waiting.popleft()
             if not following.turn.done():
                 following.turn.set_result(None)
-                self._tell()
+                self._notify()
                 return
         self._free += 1
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for place, waiting in enumerate(self._waiting, 1):
             waiting.notify(place)

@@ -91,8 +91,7 @@ class Workshop:
         Raises:
             UserError: too many are waiting.
         """
-        if self.turns.length >= LONGEST_LINE:
-            raise UserError("Too many people are waiting: try again later.")
+        _check_length(self.turns)
         async with self.turns.turn(notify):
             running = asyncio.get_running_loop().run_in_executor(self._thread, work)
             try:
@@ -283,8 +282,7 @@ class Session:
 
     async def _video(self, model: str, name: str, size: int) -> None:
         _check_size(name, size, video.MAX_BYTES)
-        if self._workshop.videos.length >= LONGEST_LINE:
-            raise UserError("Too many people are waiting: try again later.")
+        _check_length(self._workshop.videos)
         async with self._workshop.videos.turn(self._place):
             parts = await self._workshop.models.get(model)
             with tempfile.TemporaryFile() as file:
@@ -325,6 +323,11 @@ async def _received(upload: _Upload | None, name: str, size: int, limit: int) ->
     """Return a whole file that a page sends."""
     _check_size(name, size, limit)
     return b"" if upload is None else b"".join([piece async for piece in upload.pieces()])
+
+
+def _check_length(line: Line) -> None:
+    if line.length >= LONGEST_LINE:
+        raise UserError("Too many people are waiting: try again later.")
 
 
 def _check_size(name: str, size: int, limit: int) -> None:
