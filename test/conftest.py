@@ -74,6 +74,10 @@ def make_engine() -> type[FakeEngine]:
     return FakeEngine
 
 
+PATIENCE = 100_000
+"""Milliseconds that a busy machine may need for a page."""
+
+
 class Browser:
     """A real browser: Debian's Chromium, driven by Playwright."""
 
@@ -82,23 +86,25 @@ class Browser:
 
     @contextmanager
     def page(self, url, **options):
-        """Open a page, and see afterwards that it logged no error and asked no other server for anything."""
+        """Open a page, and check afterwards that it logged nothing and asked no other server for anything."""
         context = self.chromium.new_context(**options)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
-        errors, outside = [], []
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        logged, outside = [], []
+        page.on("console", lambda message: logged.append(message.text))
+        page.on("pageerror", lambda error: logged.append(str(error)))
         page.on("request", lambda request: outside.append(request.url) if _is_foreign(request.url, url) else None)
         page.goto(url)
         yield page
         context.close()
-        assert errors == []
+        assert logged == []
         assert outside == []
 
-    def violations(self, page):
-        """What axe-core finds wrong with a page's accessibility, in short."""
+    def violations(self, page, *rules):
+        """What axe-core finds wrong with a page's accessibility, in short; by all its rules, or by some of them."""
         axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-        found = axe.Axe().run(page).response["violations"]
+        options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+        found = axe.Axe().run(page, options=options).response["violations"]
         return [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
 
 
@@ -107,23 +113,33 @@ def _is_foreign(asked, url):
     return parts.scheme not in ("blob", "data") and parts.netloc != urlsplit(url).netloc
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """The browser; without one the test is skipped, or fails where `make test-web` asks for it.
-
-    Playwright allows one at a time in a process, so it ends with its module.
-    """
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+@pytest.fixture(scope="session")
+def chromium():
+    """The path of Chromium; without it the test is skipped, or fails where `make test-web` asks for it."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     missing = "Chromium (apt-get install chromium)" if chromium is None else ""
     if find_spec("playwright") is None:
         missing = missing or "Playwright (make setup)"
     if missing:
         give_up = pytest.fail if os.environ.get("TEST_WEB") == "required" else pytest.skip
         give_up(f"the pages are not tried in a browser: there is no {missing}")
-    from playwright.sync_api import sync_playwright
+    return chromium
 
+
+@pytest.fixture(scope="module")
+def browser_arguments():
+    """Arguments of the browser; a module may have its own."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def browser(chromium, browser_arguments):
+    """The browser. Playwright allows one at a time in a process, so it ends with its module."""
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=chromium, args=browser_arguments)
         yield Browser(started)
         started.close()
 

@@ -8,8 +8,6 @@ import pytest
 pytest.importorskip("starlette", reason="the pages need the extra web")
 
 PAINTER = Path(__file__).resolve().parent / "processes" / "painted_graph.py"
-PATIENT = 100_000
-"""Milliseconds that a busy machine may need."""
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +27,13 @@ def count(page, selector, number):
     """Wait until there are so many elements."""
     from playwright.sync_api import expect
 
-    expect(page.locator(selector)).to_have_count(number, timeout=PATIENT)
+    expect(page.locator(selector)).to_have_count(number)
 
 
 def test_faces_come_and_go_on_a_page_that_a_screen_reader_can_use(browser, painted):
     paint, url = painted
     paint(faces=6)
     with browser.page(url, viewport={"width": 1280, "height": 800}) as page:
-        page.set_default_timeout(PATIENT)
         page.locator(".person").nth(5).wait_for()
         page.locator("#labels text", has_text="f3").wait_for()
         assert page.locator("#labels .stroke").count() >= 12
@@ -61,7 +58,6 @@ def test_what_is_wrong_is_said_and_a_phone_is_wide_enough(browser, painted):
     paint, url = painted
     paint(faces=24, camera=True, perception=True)
     with browser.page(url, viewport={"width": 390, "height": 844}, color_scheme="dark") as page:
-        page.set_default_timeout(PATIENT)
         count(page, ".person", 24)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         paint(faces=2)

@@ -4,9 +4,7 @@
 """
 
 import json
-import os
-import shutil
-from importlib.util import find_spec
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -26,16 +24,9 @@ from facial_attributes_ros.web.model_cards import model_cards
 from facial_attributes_ros.web.security import Access
 from facial_attributes_ros.web.serve import WebServer
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    missing = "there is no Chromium: apt-get install chromium"
-    if os.environ.get("TEST_WEB") == "required":
-        pytest.fail(missing)
-    pytest.skip(missing, allow_module_level=True)
 pytest.importorskip("playwright", reason="playwright is missing: pip install '.[test-web]'")
-from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402
+from playwright.sync_api import Page, expect
 
-SECONDS = 60_000
 PHONE, WIDE = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
 
 
@@ -69,44 +60,24 @@ def url(yunet, make_engine, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser(files):
-    arguments = [
+def browser_arguments(files):
+    return [
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-video-capture={files / 'webcam.mjpeg'}",
     ]
-    expect.set_options(timeout=SECONDS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
 def open_page(browser, url):
-    """Return a function that opens a page; at the end nothing may be in its console or have gone elsewhere."""
-    contexts, wrong = [], []
+    """Return a function that opens a page."""
+    with ExitStack() as opened:
 
-    def note_request(request):
-        host = url.removeprefix("http://")
-        if not request.url.startswith((f"{url}/", "blob:", "data:")) and f"ws://{host}/" not in request.url:
-            wrong.append(request.url)
+        def open_one(path="/demonstrator", viewport=WIDE, scheme="light") -> Page:
+            options = {"viewport": viewport, "color_scheme": scheme, "permissions": ["camera"]}
+            return opened.enter_context(browser.page(url + path, **options))
 
-    def open_one(path="/demonstrator", viewport=WIDE, scheme="light") -> Page:
-        context = browser.new_context(viewport=viewport, color_scheme=scheme, permissions=["camera"])
-        context.set_default_timeout(SECONDS)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", note_request)
-        page.goto(url + path)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert wrong == []
+        yield open_one
 
 
 def upload(page: Page, file: Path) -> None:
@@ -117,16 +88,14 @@ def wait_for(page: Page, text: str) -> None:
     expect(page.locator("#state")).to_contain_text(text)
 
 
-def check_accessibility(page: Page, *rules: str) -> None:
-    """Check the page with axe-core: all its rules, of WCAG 2.2 AA and of good practice, or some of them."""
-    spec = find_spec("axe_playwright_python")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("axe-playwright-python is missing: pip install '.[test-web]'")
-    if not page.evaluate("'axe' in window"):
-        page.evaluate((Path(spec.submodule_search_locations[0]) / "axe.min.js").read_text(encoding="utf-8"))
-    options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
-    found = page.evaluate("options => axe.run(document, options)", options)["violations"]
-    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+@pytest.fixture
+def check_accessibility(browser):
+    """Return a function that checks a page with axe-core: by all its rules, or by some of them."""
+
+    def check(page: Page, *rules: str) -> None:
+        assert browser.violations(page, *rules) == []
+
+    return check
 
 
 def overflow(page: Page) -> int:
@@ -134,7 +103,7 @@ def overflow(page: Page) -> int:
     return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
 
-def test_a_photograph_gets_a_card_for_each_face_with_what_the_file_to_save_says(open_page, tmp_path):
+def test_a_photograph_gets_a_card_for_each_face_with_what_the_file_to_save_says(open_page, check_accessibility):
     page = open_page()
     upload(page, sample_images("insightface")[0])
     wait_for(page, "6 faces")
@@ -174,7 +143,9 @@ def test_another_model_answers_for_the_same_image(open_page):
     assert "train or import" in page.locator("#model-status").text_content()
 
 
-def test_what_cannot_be_read_or_is_too_large_is_a_sentence(open_page, files, monkeypatch, tmp_path):
+def test_what_cannot_be_read_or_is_too_large_is_a_sentence(
+    open_page, check_accessibility, files, monkeypatch, tmp_path
+):
     page = open_page()
     upload(page, files / "broken.jpg")
     page.wait_for_selector("#problem:not([hidden])")
@@ -194,7 +165,7 @@ def test_what_cannot_be_read_or_is_too_large_is_a_sentence(open_page, files, mon
     assert page.locator("#problem").is_hidden()
 
 
-def test_a_video_plays_with_a_row_and_a_timeline_for_each_person(open_page, files):
+def test_a_video_plays_with_a_row_and_a_timeline_for_each_person(open_page, check_accessibility, files):
     page = open_page(viewport=PHONE)
     upload(page, files / "people.mp4")
     page.wait_for_selector("#progress:not([hidden])")
@@ -223,7 +194,7 @@ def test_the_webcam_streams_until_it_is_stopped(open_page):
     assert page.evaluate("document.activeElement.id") == "webcam"
 
 
-def test_every_page_can_be_read_by_all_on_a_phone(open_page, url):
+def test_every_page_can_be_read_by_all_on_a_phone(open_page, check_accessibility, url):
     page = open_page("/demonstrator", PHONE, "dark")
     for path in ("/demonstrator", "/models", "/models/small", "/live"):
         page.goto(url + path)
@@ -247,7 +218,7 @@ def test_the_keyboard_is_enough(open_page):
 
 def test_another_sites_page_in_the_same_browser_gets_nothing(browser, url):
     """A local file is another origin, as every site is."""
-    page = browser.new_page()
+    page = browser.chromium.new_page()
     page.goto("data:text/html,<p>another site")
     asked = """async (url) => {
       const read = (path) => fetch(url + path).then((response) => response.text()).catch(() => "nothing");

@@ -1,10 +1,5 @@
 """The labelling page in a real Chromium: with keys alone, on a phone, and for a screen reader."""
 
-import os
-import shutil
-from importlib.util import find_spec
-from pathlib import Path
-
 import cv2
 import pytest
 
@@ -13,12 +8,6 @@ from facial_attributes_ros.web.app import create_app
 from facial_attributes_ros.web.labelling import labelling_page
 from facial_attributes_ros.web.security import Access
 from facial_attributes_ros.web.serve import WebServer
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None and os.environ.get("TEST_WEB") != "required":
-    pytest.skip("there is no Chromium: apt-get install chromium", allow_module_level=True)
-pytest.importorskip("playwright", reason="playwright is missing: pip install '.[test-web]'")
-from playwright.sync_api import sync_playwright  # noqa: E402
 
 
 @pytest.fixture
@@ -49,31 +38,16 @@ def url(book, make_engine, yunet):
 
 
 @pytest.fixture
-def page(url):
-    """The page on a phone; at the end nothing may be in its console."""
-    wrong = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
-        page.set_default_timeout(15_000)
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(url)
+def page(browser, url):
+    """The page on a phone."""
+    with browser.page(url, viewport={"width": 390, "height": 844}, color_scheme="dark") as page:
         page.wait_for_selector("#begin:enabled")
         yield page
-        browser.close()
-    assert wrong == []
 
 
-def check(page) -> None:
+def check(browser, page) -> None:
     """Check accessibility with axe-core, and that nothing is wider than the window."""
-    spec = find_spec("axe_playwright_python")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("axe-playwright-python is missing: pip install '.[test-web]'")
-    if not page.evaluate("'axe' in window"):
-        page.evaluate((Path(spec.submodule_search_locations[0]) / "axe.min.js").read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+    assert browser.violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
@@ -81,14 +55,14 @@ def wait_for_done(page, text) -> None:
     page.wait_for_function("text => document.getElementById('done').textContent.startsWith(text)", arg=text)
 
 
-def test_faces_are_labelled_by_keys_alone_and_every_answer_is_kept_at_once(page, book):
+def test_faces_are_labelled_by_keys_alone_and_every_answer_is_kept_at_once(browser, page, book):
     assert page.text_content("#broken summary") == "1 file cannot be read"
-    check(page)
+    check(browser, page)
     page.focus("#begin")
     page.keyboard.press("Enter")
     page.wait_for_selector("#work:not([hidden])")
     page.wait_for_function("() => document.getElementById('face').naturalWidth > 0")
-    check(page)
+    check(browser, page)
     assert page.locator("#model *").count() == 0
 
     page.keyboard.type("42")
@@ -105,7 +79,7 @@ def test_faces_are_labelled_by_keys_alone_and_every_answer_is_kept_at_once(page,
     page.keyboard.press("Enter")
     page.keyboard.press("m")
     page.wait_for_selector("#model .face")
-    check(page)
+    check(browser, page)
     page.keyboard.type("24")
     wait_for_done(page, "2 of 6 faces")
     assert book.answers[1].given.age_years == 33.5
