@@ -43,8 +43,7 @@ class Annotator:
         size = image.shape[1], image.shape[0]
         records = [face.to_dict() for face in faces]
         for face, colour in zip(records, self._labels.colours(records), strict=True):
-            stroke = max(round(font_height(face["box"][3], size) / _STROKE), 2)
-            _draw_box(canvas, outline(face["box"]), colour, stroke)
+            _draw_box(canvas, outline(face["box"]), colour, _stroke(font_height(face["box"][3], size)))
         labels = self._labels.lay_out(records, size, tasks)
         for label in labels:
             _draw_leader(canvas, label)
@@ -64,6 +63,11 @@ def annotate(image: Pixels, faces: Sequence[FaceAttributes], tasks: Collection[s
     return Annotator().draw(image, faces, tasks)
 
 
+def _stroke(height: int) -> int:
+    """Return the width of the lines in pixels for a height of the font."""
+    return max(round(height / _STROKE), 2)
+
+
 def _draw_box(canvas: Pixels, corners: tuple[int, int, int, int], colour: Colour, stroke: int) -> None:
     """Draw a box in its colour between two dark lines, so that it shows on any background."""
     left, top, right, bottom = corners
@@ -73,7 +77,7 @@ def _draw_box(canvas: Pixels, corners: tuple[int, int, int, int], colour: Colour
 
 def _draw_leader(canvas: Pixels, label: Label) -> None:
     if label.leader is not None:
-        stroke = max(round(label.height / _STROKE), 2)
+        stroke = _stroke(label.height)
         cv2.line(canvas, *label.leader, PLATE[::-1], stroke + 2, cv2.LINE_AA)
         cv2.line(canvas, *label.leader, label.colour[::-1], stroke, cv2.LINE_AA)
 

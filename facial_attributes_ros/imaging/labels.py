@@ -220,8 +220,9 @@ class Labels:
             drafts, corners = attempt(drafts.shortened(corners))
             if None not in corners:
                 break
-        for k in (k for k, corner in enumerate(corners) if corner is None):
-            corners[k] = place_inside(size, k, boxes, drafts.sizes, corners)
+        for k, corner in enumerate(corners):
+            if corner is None:
+                corners[k] = place_inside(size, k, boxes, drafts.sizes, corners)
         return drafts, corners
 
     def _last_place(self, face: Face, box: Ints) -> Point | None:
