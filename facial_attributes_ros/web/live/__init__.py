@@ -1,1 +1,1 @@
-"""The live page: the running graph as it is, for everybody who looks at it. Needs no ROS; `ros/viewer` feeds it."""
+"""The live page: the running graph as it is, for all its viewers. Needs no ROS; `ros/viewer` feeds it."""

@@ -1,4 +1,4 @@
-"""Who looks at what, and what each browser is sent: the newest, never a queue. Used from two threads."""
+"""Which browser shows what, and what each is sent: the newest, never a queue. Used from two threads."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ class Client:
     """A browser. Only `Hub` changes it.
 
     Attributes:
-        wake: tells the web thread, from any thread, that there is something to send.
+        wake: notifies the web thread, from any thread, that there is something to send.
         view: the id of what it shows; empty before it has asked for one.
         width: one of `WIDTHS`.
         visible: whether the page can be seen; nothing is sent to a hidden one.
@@ -65,7 +65,7 @@ class Hub:
     """Passes on what the node publishes to the browsers that show it.
 
     Attributes:
-        changed: called from the web thread when somebody begins or ceases to look at something.
+        changed: called from the web thread when a browser begins or ceases to show something.
     """
 
     changed: Callable[[], None] = lambda: None
@@ -129,7 +129,7 @@ class Hub:
             return any(client.visible for client in self._clients)
 
     def watched(self) -> set[str]:
-        """Return the ids of the views that somebody looks at."""
+        """Return the ids of the views that a visible page shows."""
         with self._lock:
             return {client.view for client in self._clients if client.visible and client.view}
 

@@ -14,7 +14,7 @@ from facial_attributes_ros.web.live.hub import Client, Hub, waker
 
 
 def live_part(hub: Hub) -> Part:
-    """Return the part; what the node gives the hub is sent to everybody who looks."""
+    """Return the part; what the node gives the hub is sent to every page that shows it."""
 
     async def connect(socket: WebSocket) -> None:
         await socket.accept()
