@@ -65,7 +65,7 @@ def opened(viewer):
 FACES = "facial_attributes_ros/FaceAttributesArray"
 
 
-def test_a_page_shows_the_graph_and_nothing_is_subscribed_while_nobody_looks(graph, image):
+def test_a_page_shows_the_graph_and_nothing_is_subscribed_while_no_page_is_visible(graph, image):
     viewer, camera, robot = graph.node("viewer"), graph.peer(), graph.peer()
     fields = image(stamp=(7, 0))
     face = {
@@ -97,13 +97,13 @@ def test_a_page_shows_the_graph_and_nothing_is_subscribed_while_nobody_looks(gra
         assert len(page.status["views"]) == 1, "the camera is that of the perception node"
         assert robot.ask("count", topic="/faces")[1] == 0
         page.say(view="/faces", width=320, visible=True)
-        page.until(lambda: [told for told, jpeg in page.frames if told["faces"] and jpeg], publish)
-        told = next(told for told, jpeg in page.frames if told["faces"] and jpeg)
-        assert told["faces"][0]["id"] == "fa"
-        assert told["faces"][0]["why"] == {
+        page.until(lambda: [record for record, jpeg in page.frames if record["faces"] and jpeg], publish)
+        record = next(record for record, jpeg in page.frames if record["faces"] and jpeg)
+        assert record["faces"][0]["id"] == "fa"
+        assert record["faces"][0]["why"] == {
             "emotion": "Most probable: surprise, 0 %, which is not enough for this face."
         }
-        assert told["labels"]["plates"][0]["lines"][1:] == ["0 ± 0 years", "male 0%", "emotion unknown"]
+        assert record["labels"]["plates"][0]["lines"][1:] == ["0 ± 0 years", "male 0%", "emotion unknown"]
         # What was ordered so far is published now, and nothing later waits for a subscriber.
         page.until(lambda: robot.ask("count", topic="/faces") == [1, 1])
         page.say(visible=False)

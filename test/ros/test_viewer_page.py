@@ -24,7 +24,7 @@ def painted(shared_graph):
 
 
 def count(page, selector, number):
-    """Wait until there are so many elements."""
+    """Wait until this is the number of elements."""
     from playwright.sync_api import expect
 
     expect(page.locator(selector)).to_have_count(number)

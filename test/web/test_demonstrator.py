@@ -294,7 +294,7 @@ def test_ten_visitors_at_once_are_all_answered_and_see_their_place(client, works
     assert max(places) > 1
 
 
-def test_too_many_visitors_are_told_to_come_back(page, workshop, monkeypatch):
+def test_too_many_visitors_are_asked_to_come_back(page, workshop, monkeypatch):
     monkeypatch.setattr(session, "LONGEST_LINE", 0)
     assert "Too many" in page.ask("example", number=0)["message"]
 
@@ -314,22 +314,22 @@ class TestModels:
         model = asyncio.run(run())
         assert (model["status"], model["message"]) == ("failed", "It has no weights.")
 
-    def test_what_is_being_loaded_is_told_to_all_pages(self, yunet, make_engine):
+    def test_what_is_being_loaded_is_announced_on_all_pages(self, yunet, make_engine):
         def load(name):
             announce("Building the engine (once)")
             return make_engine()
 
         async def run():
-            models, told = Models(load=load), []
-            models.changed = lambda: told.append(models.to_list()[0])
+            models, statuses = Models(load=load), []
+            models.changed = lambda: statuses.append(models.to_list()[0])
             await asyncio.gather(models.get("small"), models.get("small"))
-            return [(model["status"], model["message"]) for model in told]
+            return [(model["status"], model["message"]) for model in statuses]
 
-        told = asyncio.run(run())
-        assert told[0][0] == "loading"
-        assert ("loading", "Building the engine (once)") in told
-        assert told[-1] == ("ready", "")
-        assert [status for status, _ in told].count("ready") == 1
+        statuses = asyncio.run(run())
+        assert statuses[0][0] == "loading"
+        assert ("loading", "Building the engine (once)") in statuses
+        assert statuses[-1] == ("ready", "")
+        assert [status for status, _ in statuses].count("ready") == 1
 
     def test_tasks_that_are_not_wanted_are_not_computed(self, yunet, make_engine, astronaut):
         engine = make_engine()
@@ -367,6 +367,6 @@ def test_reasons_name_the_probability_that_is_too_low(astronaut, yunet, make_eng
 
     engine = make_engine(lambda task: np.zeros(len(LABELS[task]), np.float32))
     (face,) = FramePipeline(yunet, engine).still(astronaut, tasks=["gender", "emotion"])
-    told = images.reasons(face, [AGE, "gender", "emotion"])
-    assert told["age_group"]
+    found = images.reasons(face, [AGE, "gender", "emotion"])
+    assert found["age_group"]
     assert images.reasons(face, ["gender", "emotion"])["age_group"] == "This is not estimated here."

@@ -12,16 +12,16 @@ from facial_attributes_ros.web.serve import WebServer
 
 
 class Work:
-    """Stands for the training module, and remembers what it was told."""
+    """Stands for the training module, and remembers what was called."""
 
     def __init__(self):
-        self.told = []
+        self.calls = []
 
     def facts(self):
         return {"tasks": ["emotion"]}
 
     def status(self):
-        return {"answered": len(self.told)}
+        return {"answered": len(self.calls)}
 
     def current(self):
         return {"number": 3}
@@ -29,16 +29,16 @@ class Work:
     def answer(self, number, labels, cannot_say, age_years=None):
         if number != 3:
             raise UserError(f"There is no face {number}.")
-        self.told.append(("answer", number, labels, cannot_say, age_years))
+        self.calls.append(("answer", number, labels, cannot_say, age_years))
 
     def leave_out(self, number):
-        self.told.append(("leave_out", number))
+        self.calls.append(("leave_out", number))
 
     def skip(self, number):
-        self.told.append(("skip", number))
+        self.calls.append(("skip", number))
 
     def undo(self):
-        self.told.append(("undo",))
+        self.calls.append(("undo",))
 
     def estimate(self, number):
         return {"emotion": "sad"}
@@ -71,14 +71,14 @@ def test_the_page_has_the_consent_and_no_face_before_it_is_read(client):
     assert "src=" not in page.replace('src="/static/label.js"', "")
 
 
-def test_each_action_is_told_and_answered_with_the_next_face(client, work):
+def test_each_action_is_passed_on_and_answered_with_the_next_face(client, work):
     begun = json.loads(client.get("/label/begin").text)
     assert begun == {"facts": {"tasks": ["emotion"]}, "face": {"number": 3}, "status": {"answered": 0}}
     sent = {"number": 3, "labels": {"age": "20-29"}, "cannot_say": ["emotion"], "age_years": 22.5}
     for path, body in (("answer", sent), ("leave-out", {"number": 3}), ("skip", {"number": 3}), ("undo", {})):
         answer = post(client, path, body)
         assert (answer.status, json.loads(answer.text)["face"]) == (200, {"number": 3})
-    assert work.told == [("answer", 3, {"age": "20-29"}, ["emotion"], 22.5), ("leave_out", 3), ("skip", 3), ("undo",)]
+    assert work.calls == [("answer", 3, {"age": "20-29"}, ["emotion"], 22.5), ("leave_out", 3), ("skip", 3), ("undo",)]
 
 
 def test_images_and_the_estimate_come_only_when_they_are_asked_for(client):
@@ -100,7 +100,7 @@ def test_images_and_the_estimate_come_only_when_they_are_asked_for(client):
 )
 def test_a_request_that_is_none_is_a_sentence(client, work, sent):
     answer = post(client, "answer", sent)
-    assert (answer.status, work.told) == (400, [])
+    assert (answer.status, work.calls) == (400, [])
     assert json.loads(answer.text)["error"].endswith(".")
 
 
@@ -114,4 +114,4 @@ def test_other_sites_change_nothing_and_see_nothing(client, work):
         assert post(client, path, {"number": 3}, Origin="http://evil.example").status == 403
     assert client.get("/label/image/face/3", Host="evil.example").status == 403
     assert client.get("/label/image/face/3", Sec_Fetch_Site="cross-site").status == 403
-    assert work.told == []
+    assert work.calls == []

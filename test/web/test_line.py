@@ -5,7 +5,7 @@ import asyncio
 from facial_attributes_ros.web.demonstrator.line import Line
 
 
-def test_turns_come_in_the_order_of_asking_and_places_are_told():
+def test_turns_come_in_the_order_of_asking_and_places_are_announced():
     async def run():
         line, order, places = Line(), [], {}
 

@@ -1,4 +1,4 @@
-"""What the live page is sent: images and faces by their stamps, the newest only, and nothing that nobody looks at."""
+"""What the live page is sent: images and faces by their stamps, the newest only, and nothing that no page shows."""
 
 import itertools
 import json
@@ -115,7 +115,7 @@ def test_large_images_are_scaled_down_and_few_are_kept():
     assert len(large.stream._images) == 3
 
 
-def test_the_last_minute_is_told_second_by_second():
+def test_the_last_minute_is_given_second_by_second():
     history = History()
     for second, emotion in ((100, "happy"), (101, None), (103, "neutral")):
         history.add([face(emotion="sad")], second + 0.1)
@@ -150,14 +150,14 @@ def test_a_slow_browser_misses_images_and_gets_the_newest():
     hub.received(client, {"shown": True})
     (newest,) = hub.to_send(client)
     length = int.from_bytes(newest[:4], "big")
-    told = json.loads(newest[4 : 4 + length])
-    assert told["stamp"]["sec"] == 5
-    assert told["labels"] == ["b"]
-    assert told["view"] == "/faces"
+    shown = json.loads(newest[4 : 4 + length])
+    assert shown["stamp"]["sec"] == 5
+    assert shown["labels"] == ["b"]
+    assert shown["view"] == "/faces"
     assert newest[4 + length :] == b"jpeg"
 
 
-def test_a_browser_gets_what_it_looks_at_and_nothing_while_it_is_hidden():
+def test_a_browser_gets_what_it_shows_and_nothing_while_it_is_hidden():
     hub, (one, other) = hub_with("/a/faces", "/b/faces")
     assert hub.watched() == {"/a/faces", "/b/faces"}
     hub.publish_frame("/a/faces", frame())
