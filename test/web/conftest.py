@@ -1,4 +1,4 @@
-"""What the tests of the pages share: a server with the common frame, and plain clients that send any headers."""
+"""What the tests of the pages share: servers, and plain clients that send any headers."""
 
 import http.client
 import socket
@@ -21,6 +21,7 @@ class Client:
     """Talks to a server as a browser's page of the server itself does, unless headers say otherwise."""
 
     def __init__(self, server: WebServer) -> None:
+        self.url = server.url
         self.address = urlsplit(server.url)
         self.host = self.address.netloc
 
@@ -68,27 +69,27 @@ def frame_part() -> Part:
     return Part("frame", "Frame", routes)
 
 
+def new_server(*pages: Part, access: Access | None = None, **options) -> WebServer:
+    access = access or Access.of("127.0.0.1")
+    return WebServer(create_app(pages or [frame_part()], access), access, **options)
+
+
 @contextmanager
-def served(access: Access, host: str = "127.0.0.1", **options) -> Iterator[Client]:
-    with WebServer(create_app([frame_part()], access), access, host, **options) as server:
+def served(*pages: Part, **options) -> Iterator[Client]:
+    with new_server(*pages, **options) as server:
         yield Client(server)
 
 
 @pytest.fixture(scope="session")
 def serve():
-    """Return a context manager that serves the common frame, and gives a client."""
+    """Return a context manager that serves pages, by default the common frame, and gives a client."""
     return served
 
 
 @pytest.fixture(scope="session")
 def make_server():
-    """Return a function that makes a server of the common frame, which has not started."""
-
-    def make(**options) -> WebServer:
-        access = Access.of("127.0.0.1")
-        return WebServer(create_app([frame_part()], access), access, **options)
-
-    return make
+    """Return a function that makes a server of pages, by default the common frame, which has not started."""
+    return new_server
 
 
 @pytest.fixture(scope="session")
@@ -98,5 +99,5 @@ def client_of():
 
 @pytest.fixture(scope="module")
 def client():
-    with served(Access.of("127.0.0.1")) as client:
+    with served() as client:
         yield client

@@ -13,7 +13,6 @@ import pytest
 from facial_attributes_ros.engines.load import load_engine
 from facial_attributes_ros.imaging.sample_camera import SampleCamera
 from facial_attributes_ros.imaging.sample_images import sample_images
-from facial_attributes_ros.web.app import create_app
 from facial_attributes_ros.web.demonstrator import images
 from facial_attributes_ros.web.demonstrator.models import Models
 from facial_attributes_ros.web.demonstrator.part import demonstrator
@@ -21,8 +20,6 @@ from facial_attributes_ros.web.demonstrator.session import Workshop
 from facial_attributes_ros.web.live.hub import Hub
 from facial_attributes_ros.web.live.part import live_part
 from facial_attributes_ros.web.model_cards import model_cards
-from facial_attributes_ros.web.security import Access
-from facial_attributes_ros.web.serve import WebServer
 
 pytest.importorskip("playwright", reason="playwright is missing: pip install '.[test-web]'")
 from playwright.sync_api import Page, expect
@@ -47,16 +44,14 @@ def files(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def url(yunet, make_engine, tmp_path_factory):
+def url(yunet, make_engine, serve, tmp_path_factory):
     """A server of all pages with the model `small`, and another one, which answers always the same."""
     other = tmp_path_factory.mktemp("models") / "other"
     other.symlink_to(Path(images.__file__).parents[2] / "models" / "weights" / "small")
     models = Models(["small", str(other)], load=lambda name: make_engine() if name == str(other) else load_engine(name))
     page = demonstrator(Workshop(models, tuple(sample_images())))
-    access = Access.of("127.0.0.1")
-    app = create_app([page, model_cards(models, [page]), live_part(Hub())], access)
-    with WebServer(app, access) as server:
-        yield server.url.rstrip("/")
+    with serve(page, model_cards(models, [page]), live_part(Hub())) as client:
+        yield client.url.rstrip("/")
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,11 @@ from facial_attributes_ros.attributes import AGE, LABELS
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.imaging.sample_camera import SampleCamera
 from facial_attributes_ros.progress import announce
-from facial_attributes_ros.web.app import create_app
 from facial_attributes_ros.web.demonstrator import images, session, video
 from facial_attributes_ros.web.demonstrator.models import Models
 from facial_attributes_ros.web.demonstrator.part import demonstrator
 from facial_attributes_ros.web.demonstrator.session import Workshop
 from facial_attributes_ros.web.model_cards import model_cards
-from facial_attributes_ros.web.security import Access
-from facial_attributes_ros.web.serve import WebServer
 
 PATH = "/demonstrator/ws"
 
@@ -70,11 +67,10 @@ def workshop(yunet, make_engine, astronaut_file):
 
 
 @pytest.fixture(scope="module")
-def client(client_of, workshop):
-    access = Access.of("127.0.0.1")
+def client(serve, workshop):
     page = demonstrator(workshop)
-    with WebServer(create_app([page, model_cards(workshop.models, [page])], access), access) as server:
-        yield client_of(server)
+    with serve(page, model_cards(workshop.models, [page])) as client:
+        yield client
 
 
 @pytest.fixture

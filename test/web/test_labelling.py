@@ -5,10 +5,7 @@ import json
 import pytest
 
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.web.app import create_app
 from facial_attributes_ros.web.labelling import labelling_page
-from facial_attributes_ros.web.security import Access
-from facial_attributes_ros.web.serve import WebServer
 
 
 class Work:
@@ -53,10 +50,9 @@ def work():
 
 
 @pytest.fixture
-def client(work, client_of):
-    access = Access.of("127.0.0.1")
-    with WebServer(create_app([labelling_page(work)], access), access) as server:
-        yield client_of(server)
+def client(work, serve):
+    with serve(labelling_page(work)) as client:
+        yield client
 
 
 def post(client, path, sent, **headers):

@@ -4,10 +4,7 @@ import cv2
 import pytest
 
 from facial_attributes_ros.attributes import TASKS
-from facial_attributes_ros.web.app import create_app
 from facial_attributes_ros.web.labelling import labelling_page
-from facial_attributes_ros.web.security import Access
-from facial_attributes_ros.web.serve import WebServer
 
 
 @pytest.fixture
@@ -21,7 +18,7 @@ def book(tmp_path, six_faces):
 
 
 @pytest.fixture
-def url(book, make_engine, yunet):
+def url(book, make_engine, yunet, serve):
     from facial_attributes_training.labelling.scanning import Scanner
     from facial_attributes_training.labelling.session import Labelling, Plan
 
@@ -31,10 +28,8 @@ def url(book, make_engine, yunet):
     scanner = Scanner(FramePipeline(yunet, make_engine()))
     files = [book.folder / name for name in names]
     scanned = scanner.scan(files, names, book.folder / "faces.jsonl", lambda done, total: None)
-    access = Access.of("127.0.0.1")
-    page = labelling_page(Labelling(scanned, Plan(TASKS), book, TASKS))
-    with WebServer(create_app([page], access), access) as server:
-        yield server.url + "label"
+    with serve(labelling_page(Labelling(scanned, Plan(TASKS), book, TASKS))) as client:
+        yield client.url + "label"
 
 
 @pytest.fixture

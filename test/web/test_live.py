@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 
 from facial_attributes_ros.imaging.decoder import decode_pixels
-from facial_attributes_ros.web.app import create_app
 from facial_attributes_ros.web.live.hub import WIDTHS, Client, Frame, Hub
 from facial_attributes_ros.web.live.part import live_part
 from facial_attributes_ros.web.live.stream import HISTORY, History, ViewStream
-from facial_attributes_ros.web.security import Access
-from facial_attributes_ros.web.serve import WebServer
 
 IMAGE = np.full((120, 160, 3), 90, np.uint8)
 
@@ -187,10 +184,10 @@ def test_each_browser_gets_the_status_of_its_own_view():
 
 
 @pytest.fixture
-def live(client_of):
-    hub, access = Hub(), Access.of("127.0.0.1")
-    with WebServer(create_app([live_part(hub)], access), access) as server:
-        yield hub, client_of(server)
+def live(serve):
+    hub = Hub()
+    with serve(live_part(hub)) as client:
+        yield hub, client
 
 
 def test_the_page_and_its_socket(live):

@@ -93,7 +93,7 @@ class TestBeyondThisMachine:
 
     @pytest.fixture(scope="class")
     def client(self, access, serve):
-        with serve(access, "0.0.0.0") as client:
+        with serve(access=access, host="0.0.0.0") as client:
             yield client
 
     def test_the_address_has_the_token_and_nothing_works_without_it(self, client, access):
