@@ -4,14 +4,17 @@ import http.client
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import cv2
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from facial_attributes_ros.imaging.sample_camera import SampleCamera
 from facial_attributes_ros.web.app import Part, create_app
 from facial_attributes_ros.web.security import Access
 from facial_attributes_ros.web.serve import WebServer
@@ -90,6 +93,21 @@ def serve():
 def make_server():
     """Return a function that makes a server of pages, by default the common frame, which has not started."""
     return new_server
+
+
+@pytest.fixture(scope="session")
+def write_people():
+    """Return a function that writes a video of people, 10 frames a second."""
+
+    def write(path: Path, frames: int) -> Path:
+        camera = SampleCamera(320, 240)
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 240))
+        for number in range(frames):
+            writer.write(camera.frame(20 + number / 10))
+        writer.release()
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

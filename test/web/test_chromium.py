@@ -28,17 +28,14 @@ PHONE, WIDE = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory) -> Path:
+def files(write_people, tmp_path_factory) -> Path:
     """Files to upload, and what the browser takes for a webcam."""
     folder = tmp_path_factory.mktemp("files")
     camera = SampleCamera(320, 240)
     with (folder / "webcam.mjpeg").open("wb") as webcam:
         for number in range(10):
             webcam.write(cv2.imencode(".jpg", camera.frame(20 + number / 10))[1])
-    writer = cv2.VideoWriter(str(folder / "people.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 240))
-    for number in range(8):
-        writer.write(camera.frame(20 + number / 10))
-    writer.release()
+    write_people(folder / "people.mp4", 8)
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 this is no image" * 20)
     return folder
 

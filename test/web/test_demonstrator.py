@@ -15,7 +15,6 @@ from websockets.exceptions import ConnectionClosed
 
 from facial_attributes_ros.attributes import AGE, LABELS
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.imaging.sample_camera import SampleCamera
 from facial_attributes_ros.progress import announce
 from facial_attributes_ros.web.demonstrator import images, session, video
 from facial_attributes_ros.web.demonstrator.models import Models
@@ -80,14 +79,8 @@ def page(client):
 
 
 @pytest.fixture(scope="module")
-def video_file(tmp_path_factory) -> bytes:
-    path = tmp_path_factory.mktemp("video") / "people.mp4"
-    camera = SampleCamera(320, 240)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 240))
-    for number in range(6):
-        writer.write(camera.frame(20 + number / 10))
-    writer.release()
-    return path.read_bytes()
+def video_file(write_people, tmp_path_factory) -> bytes:
+    return write_people(tmp_path_factory.mktemp("video") / "people.mp4", 6).read_bytes()
 
 
 def encoded(image, suffix=".png") -> bytes:
