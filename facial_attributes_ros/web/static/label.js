@@ -1,7 +1,7 @@
 // The labelling page: shows one face after another, and sends each answer as soon as it is complete.
 
 import { FaceCard } from "./face-card.js";
-import { LABELS, element, setText } from "./dom.js";
+import { LABELS, count, element, setText } from "./dom.js";
 
 const QUESTIONS = { age: "How old does this person look?", gender: "Which gender do you see?", emotion: "What does the face show?" };
 const CANNOT_SAY = "cannot say";
@@ -257,7 +257,7 @@ function drawFacts() {
   const without = facts.without_faces ? `; ${facts.without_faces} show no face that is large enough` : "";
   setText($("found"), `${facts.found} faces in ${facts.files} files${without}. Your labels are those of labeller ${facts.labeller}.`);
   $("broken").hidden = !facts.broken.length;
-  setText($("broken").querySelector("summary"), facts.broken.length === 1 ? "1 file cannot be read" : `${facts.broken.length} files cannot be read`);
+  setText($("broken").querySelector("summary"), `${count(facts.broken.length, "file")} cannot be read`);
   $("broken").querySelector("ul").replaceChildren(...facts.broken.map((sentence) => element("li", { textContent: sentence })));
 }
 
