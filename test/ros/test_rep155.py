@@ -14,7 +14,7 @@ pytest.importorskip("rclpy", reason="ROS is not here: run make setup")
 
 from facial_attributes_ros.attributes import EMOTION, LABELS, Detection, Distribution, FaceAttributes
 from facial_attributes_ros.errors import UserError
-from facial_attributes_ros.ros.hri_messages import load_hri_messages
+from facial_attributes_ros.ros.optional_messages import optional_messages
 from facial_attributes_ros.ros.perception.rep155 import lists
 from facial_attributes_ros.ros.perception.rep155.faces import HriPublisher
 from facial_attributes_ros.ros.perception.rep155.lists import GONE, Member, Members, OwnList
@@ -350,14 +350,14 @@ def test_tasks_that_are_off_or_not_listened_to_are_not_wanted(node, publisher):
 
 def test_hri_msgs_is_needed_only_where_it_is_insisted_on(monkeypatch):
     monkeypatch.setitem(sys.modules, "hri_msgs.msg", None)
-    assert load_hri_messages("auto") is None
-    assert load_hri_messages("never") is None
+    assert optional_messages("hri_msgs", "rep155", "auto") is None
+    assert optional_messages("hri_msgs", "rep155", "never") is None
     with pytest.raises(UserError, match="hri_msgs is not installed"):
-        load_hri_messages("always")
+        optional_messages("hri_msgs", "rep155", "always")
     monkeypatch.setitem(sys.modules, "hri_msgs", SimpleNamespace(msg=HRI))
     monkeypatch.setitem(sys.modules, "hri_msgs.msg", HRI)
-    assert load_hri_messages("auto") is HRI
-    assert load_hri_messages("never") is None
+    assert optional_messages("hri_msgs", "rep155", "auto") is HRI
+    assert optional_messages("hri_msgs", "rep155", "never") is None
 
 
 def test_nodes_that_join_publish_one_list_and_the_last_one_keeps_it(context, monkeypatch):

@@ -31,8 +31,8 @@ from facial_attributes_ros.msg import SpeakingManner as SpeakingMannerMessage
 from facial_attributes_ros.ros.dialogue.cues import Persons, Poses
 from facial_attributes_ros.ros.dialogue.messages import interlocutor_message, manner_message
 from facial_attributes_ros.ros.dialogue.settings import DIALOGUE_SETTINGS, options_from
-from facial_attributes_ros.ros.hri_messages import load_hri_messages
 from facial_attributes_ros.ros.messages import time_message
+from facial_attributes_ros.ros.optional_messages import optional_messages
 from facial_attributes_ros.ros.parameters import ParameterNames, declare
 from facial_attributes_ros.ros.process import Finish
 from facial_attributes_ros.ros.topics import LATCHED
@@ -85,7 +85,7 @@ class DialogueNode(Node):
         return options_from(values | changes)
 
     def _read_persons(self) -> Persons | None:
-        hri = load_hri_messages(self._options.rep155)
+        hri = optional_messages("hri_msgs", "rep155", self._options.rep155)
         return None if hri is None else Persons(self, hri, self._options.engagement)
 
     def _check(self, changes: Sequence[Parameter]) -> SetParametersResult:

@@ -20,8 +20,8 @@ from facial_attributes_ros.imaging.drawing import Annotator
 from facial_attributes_ros.msg import FaceAttributesArray
 from facial_attributes_ros.pipeline import FrameResult
 from facial_attributes_ros.ros.conversion import bgr_fields, jpeg_bytes
-from facial_attributes_ros.ros.hri_messages import load_hri_messages
 from facial_attributes_ros.ros.messages import faces_message, shifted
+from facial_attributes_ros.ros.optional_messages import optional_messages
 from facial_attributes_ros.ros.perception.poses import PosePublishers
 from facial_attributes_ros.ros.perception.rep155.faces import HriPublisher
 from facial_attributes_ros.ros.perception.rep155.lists import FaceList, MergedList, OwnList
@@ -113,7 +113,7 @@ class Outputs:
             (Image, "faces/image", DEBUG_DEPTH),
             (CompressedImage, compressed_twin(node, "faces/image"), DEBUG_DEPTH),
         )
-        hri = load_hri_messages(settings.node.rep155)
+        hri = optional_messages("hri_msgs", "rep155", settings.node.rep155)
         with ExitStack() as opened:
             publishers = []
             for kind, topic, depth in topics:

@@ -1,6 +1,5 @@
 """Publishes where the faces of an image are: `faces/pose`, `faces/pose_array` for RViz, and frames on `/tf`."""
 
-import importlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Final
@@ -9,10 +8,10 @@ from geometry_msgs.msg import PoseArray
 from rclpy.lifecycle import LifecycleNodeMixin
 from rclpy.qos import QoSProfile
 
-from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.geometry.pose import FacePose
 from facial_attributes_ros.msg import FacePoseArray
 from facial_attributes_ros.ros.messages import pose_array_message, pose_message, transform_messages
+from facial_attributes_ros.ros.optional_messages import optional_messages
 from facial_attributes_ros.ros.topics import overridable
 
 POSE: Final = "faces/pose"
@@ -23,40 +22,21 @@ TF_DEPTH: Final = 100
 """As tf2's own broadcaster has it."""
 
 
-def load_tf_message(tf: str) -> Any | None:
-    """Return the class `tf2_msgs.msg.TFMessage`, or None if it is not wanted, or not installed and not required.
-
-    Args:
-        tf: `always` requires it, `auto` uses it if it is installed, `never` does not.
-
-    Raises:
-        UserError: it is required, but tf2_msgs is not installed.
-    """
-    if tf == "never":
-        return None
-    try:
-        return importlib.import_module("tf2_msgs.msg").TFMessage
-    except ImportError as error:
-        if tf == "always":
-            text = "The parameter pose.tf is always, but tf2_msgs is not installed: install it, or set pose.tf to auto."
-            raise UserError(text) from error
-        return None
-
-
 class PosePublishers:
     """The publishers of poses.
 
     Args:
         node: whose publishers they become.
-        tf: whether frames are broadcast, see `load_tf_message`.
+        tf: whether frames are broadcast: the parameter `pose.tf`, see `optional_messages`.
 
     Raises:
-        UserError: as `load_tf_message`.
+        UserError: frames are to be broadcast always, but tf2_msgs is not installed.
     """
 
     def __init__(self, node: LifecycleNodeMixin, tf: str) -> None:
         self._node = node
-        self._tf_message: Any = load_tf_message(tf)
+        tf2 = optional_messages("tf2_msgs", "pose.tf", tf)
+        self._tf_message: Any = None if tf2 is None else tf2.TFMessage
         self._always = tf == "always"
         self._frameless = False
         self._published = False

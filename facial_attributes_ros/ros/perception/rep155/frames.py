@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from facial_attributes_ros.pipeline import FaceView
-from facial_attributes_ros.ros.hri_messages import load_hri_messages
+from facial_attributes_ros.ros.optional_messages import optional_messages
 from facial_attributes_ros.ros.perception.frames import Frames
 from facial_attributes_ros.ros.perception.rep155.followed import FollowedFaces, Seen
 from facial_attributes_ros.ros.perception.rep155.publishing import TRACKED
@@ -23,7 +23,7 @@ class FollowedFrames(Frames):
 
     def subscribe(self, offer: Callable[[Any], None], opened: ExitStack) -> str:
         """Follow the other detector's list; as in `Frames`."""
-        messages = load_hri_messages(self._configured.settings.node.rep155)
+        messages = optional_messages("hri_msgs", "rep155", self._configured.settings.node.rep155)
         self._followed = FollowedFaces(
             self._node,
             messages,
