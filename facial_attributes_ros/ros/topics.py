@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -11,6 +12,8 @@ NEWEST_IMAGE: Final = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFF
 """Of a subscription to images: as sensor data, but only the newest is kept."""
 LATCHED: Final = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """Of a topic whose last message every late subscriber gets."""
+ACKNOWLEDGED: Final = Duration(seconds=0.2)
+"""Longest wait for subscribers to acknowledge the last message before its publisher is destroyed."""
 _POLICIES: Final = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
 
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNodeMixin
-from rclpy.qos import QoSProfile
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -23,16 +21,15 @@ from facial_attributes_ros.ros.conversion import bgr_fields, jpeg_bytes
 from facial_attributes_ros.ros.messages import faces_message, shifted
 from facial_attributes_ros.ros.optional_messages import optional_messages
 from facial_attributes_ros.ros.perception.poses import PosePublishers
+from facial_attributes_ros.ros.perception.publishing import lifecycle_publisher
 from facial_attributes_ros.ros.perception.rep155.faces import HriPublisher
 from facial_attributes_ros.ros.perception.rep155.lists import FaceList, MergedList, OwnList
 from facial_attributes_ros.ros.perception.rep155.others import OtherPublishers
 from facial_attributes_ros.ros.perception.settings import Settings
 from facial_attributes_ros.ros.perception.views import ViewPublishers
-from facial_attributes_ros.ros.topics import compressed_twin, overridable
+from facial_attributes_ros.ros.topics import ACKNOWLEDGED, compressed_twin
 
 FACES_DEPTH, DEBUG_DEPTH = 10, 1
-ACKNOWLEDGED = Duration(seconds=0.2)
-"""Longest wait for subscribers to acknowledge the last list before its publisher is destroyed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +112,7 @@ class Outputs:
         )
         hri = optional_messages("hri_msgs", "rep155", settings.node.rep155)
         with ExitStack() as opened:
-            publishers = []
-            for kind, topic, depth in topics:
-                publisher = node.create_lifecycle_publisher(
-                    kind, topic, QoSProfile(depth=depth), qos_overriding_options=overridable()
-                )
-                opened.callback(node.destroy_lifecycle_publisher, publisher)
-                publishers.append(publisher)
+            publishers = [lifecycle_publisher(node, kind, topic, depth, opened) for kind, topic, depth in topics]
             humans = _Humans() if hri is None else _Humans.open(node, hri, settings, opened)
             poses = PosePublishers(node, settings.pose.tf)
             opened.callback(poses.close)

@@ -6,13 +6,12 @@ from typing import Any, Final
 
 from geometry_msgs.msg import PoseArray
 from rclpy.lifecycle import LifecycleNodeMixin
-from rclpy.qos import QoSProfile
 
 from facial_attributes_ros.geometry.pose import FacePose
 from facial_attributes_ros.msg import FacePoseArray
 from facial_attributes_ros.ros.messages import pose_array_message, pose_message, transform_messages
 from facial_attributes_ros.ros.optional_messages import optional_messages
-from facial_attributes_ros.ros.topics import overridable
+from facial_attributes_ros.ros.perception.publishing import lifecycle_publisher
 
 POSE: Final = "faces/pose"
 POSE_ARRAY: Final = "faces/pose_array"
@@ -41,22 +40,14 @@ class PosePublishers:
         self._frameless = False
         self._published = False
         with ExitStack() as opened:
-            self._pose = self._publisher(opened, FacePoseArray, POSE, DEPTH)
-            self._array = self._publisher(opened, PoseArray, POSE_ARRAY, DEPTH)
+            self._pose = lifecycle_publisher(node, FacePoseArray, POSE, DEPTH, opened)
+            self._array = lifecycle_publisher(node, PoseArray, POSE_ARRAY, DEPTH, opened)
             self._tf: Any = None
             if self._tf_message is not None:
-                self._tf = self._publisher(opened, self._tf_message, TF, TF_DEPTH)
+                self._tf = lifecycle_publisher(node, self._tf_message, TF, TF_DEPTH, opened)
             self._opened = opened.pop_all()
         if self._tf is None and tf == "auto":
             node.get_logger().info("tf2_msgs is not installed: no frames of faces are broadcast on /tf.")
-
-    def _publisher(self, opened: ExitStack, kind: Any, topic: str, depth: int) -> Any:
-        overriding = overridable()
-        made = self._node.create_lifecycle_publisher(
-            kind, topic, QoSProfile(depth=depth), qos_overriding_options=overriding
-        )
-        opened.callback(self._node.destroy_lifecycle_publisher, made)
-        return made
 
     def wanted(self) -> bool:
         """Return whether anything that is published here has a subscriber."""

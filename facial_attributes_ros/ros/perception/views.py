@@ -7,11 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNodeMixin
-from rclpy.qos import QoSProfile
 
 from facial_attributes_ros.attributes import FaceAttributes
 from facial_attributes_ros.imaging.labels import full_lines
-from facial_attributes_ros.ros.topics import overridable
+from facial_attributes_ros.ros.perception.publishing import lifecycle_publisher
 
 DETECTIONS, ANNOTATIONS = "faces/detections", "faces/annotations"
 _COLOUR: Final = {"r": 0.1, "g": 0.9, "b": 0.4, "a": 1.0}
@@ -112,10 +111,7 @@ class ViewPublishers:
                 module = importlib.import_module(f"{package}.msg")
             except ImportError:  # it is not installed: the topic is not there
                 continue
-            publisher = node.create_lifecycle_publisher(
-                getattr(module, kind), topic, QoSProfile(depth=1), qos_overriding_options=overridable()
-            )
-            opened.callback(node.destroy_lifecycle_publisher, publisher)
+            publisher = lifecycle_publisher(node, getattr(module, kind), topic, 1, opened)
             self._views.append((publisher, module, make))
 
     @property

@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -18,13 +17,12 @@ from std_msgs.msg import Header
 
 from facial_attributes_ros.msg import TrackedFaces
 from facial_attributes_ros.ros.perception.rep155.publishing import TRACKED, quiet_publisher
+from facial_attributes_ros.ros.topics import ACKNOWLEDGED
 
 JOIN: Final = "/humans/faces/tracked/joined"
 """Where every node that joins publishes its own faces."""
 BEAT: Final = 0.5
 """Seconds between two messages of a node that has no images, and between two lists without an image."""
-ACKNOWLEDGED: Final = Duration(seconds=0.2)
-"""Longest wait for subscribers to acknowledge the last list before its publisher is destroyed."""
 GONE: Final = 2.5
 """Seconds without a message after which a node no longer takes part."""
 
