@@ -9,6 +9,7 @@ from rclpy.parameter import Parameter
 
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.ros.parameters import ParameterNames, declare
+from facial_attributes_ros.ros.perception import depth_images, info, poses
 from facial_attributes_ros.ros.perception.settings import SETTINGS, Settings, settings_from
 from facial_attributes_ros.ros.perception.views import ANNOTATIONS, DETECTIONS
 from facial_attributes_ros.ros.topics import camera_info_topic, compressed_twin, qos_parameters
@@ -81,7 +82,7 @@ def _qos_parameters(node: Node) -> list[str]:
     """Return the names of the parameters that the publishers and the subscriptions will declare."""
     images, annotated = ("image", compressed_twin(node, "image")), ("faces/image", compressed_twin(node, "faces/image"))
     calibration = camera_info_topic(node, node.resolve_topic_name("image"))
-    heard = (*images, calibration, "depth")
-    poses, views = ("faces/pose", "faces/pose_array", "/tf"), (DETECTIONS, ANNOTATIONS)
-    published = ("faces", "faces/info", *annotated, *poses, *views)
-    return qos_parameters(node, "subscription", heard) + qos_parameters(node, "publisher", published)
+    subscribed = (*images, calibration, depth_images.TOPIC)
+    of_poses, of_views = (poses.POSE, poses.POSE_ARRAY, poses.TF), (DETECTIONS, ANNOTATIONS)
+    published = ("faces", info.TOPIC, *annotated, *of_poses, *of_views)
+    return qos_parameters(node, "subscription", subscribed) + qos_parameters(node, "publisher", published)
