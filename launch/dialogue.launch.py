@@ -4,12 +4,21 @@ ros2 launch facial_attributes_ros dialogue.launch.py
 ros2 launch facial_attributes_ros dialogue.launch.py policy:=my-policy.yaml language:=de
 """
 
+import sys
+from pathlib import Path
+
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from facial_attributes_ros.ros.launch_arguments import check_arguments
+from facial_attributes_ros.ros.launch_arguments import (
+    check_arguments,
+    log_arguments,
+    node_name,
+    switch,
+    typed_arguments,
+)
 
 ARGUMENTS = {
     "namespace": ("", "Namespace of the node and its topics; that of the perception node."),
@@ -18,9 +27,8 @@ ARGUMENTS = {
     "templates": ("", "Folder with templates of one's own; those of the package if empty."),
     "emotion": ("true", "Whether rules about emotions count, true or false."),
     "use_sim_time": ("false", "Whether the time comes from /clock, true or false."),
-    "log_level": ("info", "Log level: debug, info, warn, error or fatal."),
+    "log_level": ("info", "Log level: debug (for the node's own lines), info, warn, error or fatal."),
 }
-SWITCHES = ("emotion", "use_sim_time")
 
 
 def make_nodes(context: LaunchContext) -> list[Node]:
@@ -29,10 +37,12 @@ def make_nodes(context: LaunchContext) -> list[Node]:
     Raises:
         UserError: an argument is mistyped.
     """
-    check_arguments(context.launch_configurations, ARGUMENTS)
-    value = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    given = context.launch_configurations
+    check_arguments(given, ARGUMENTS, typed_arguments(sys.argv, Path(__file__).name))
+    value = {name: given[name] for name in ARGUMENTS}
     texts = {name: ParameterValue(value[name], value_type=str) for name in ("policy", "language", "templates")}
-    switches = {name: value[name].lower() == "true" for name in SWITCHES}
+    switches = switch("emotion", value["emotion"]) | switch("use_sim_time", value["use_sim_time"])
+    name = node_name("dialogue", value["namespace"], given.get("ros_namespace", ""))
     return [
         Node(
             package="facial_attributes_ros",
@@ -40,7 +50,7 @@ def make_nodes(context: LaunchContext) -> list[Node]:
             name="dialogue",
             namespace=value["namespace"],
             parameters=[texts | switches],
-            arguments=["--ros-args", "--log-level", value["log_level"]],
+            arguments=log_arguments(value["log_level"], name),
             output="screen",
         )
     ]

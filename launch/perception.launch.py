@@ -26,6 +26,7 @@ from facial_attributes_ros.ros.launch_arguments import (
     check_arguments,
     log_arguments,
     node_name,
+    switch,
     typed_arguments,
 )
 from facial_attributes_ros.ros.params_file import check_params_file
@@ -132,11 +133,6 @@ def camera_ended(event: ProcessExited, context: LaunchContext) -> list[Shutdown]
     if event.returncode == 0 or context.is_shutdown:
         return []
     return [Shutdown(reason=f"the camera failed with exit code {event.returncode}; its message is above")]
-
-
-def switch(name: str, given: str) -> dict[str, bool]:
-    """Return the parameter of a launch argument that is true or false, nothing if it was not given."""
-    return {name: given.lower() == "true"} if given else {}
 
 
 def shared_memory() -> tuple[list[LogInfo], dict[str, str]]:

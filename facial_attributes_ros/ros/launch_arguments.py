@@ -91,6 +91,11 @@ def typed_arguments(argv: Sequence[str], file: str) -> list[str]:
     return [word.partition(":=")[0] for word in argv[ends[0] + 1 :] if ":=" in word] if ends else []
 
 
+def switch(name: str, given: str) -> dict[str, bool]:
+    """Return the parameter of a launch argument that is true or false, nothing if it was not given."""
+    return {name: given.lower() == "true"} if given else {}
+
+
 def log_arguments(level: str, node: str) -> list[str]:
     """Return the ROS arguments for a log level.
 

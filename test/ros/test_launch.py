@@ -264,6 +264,8 @@ def test_the_dialogue_node_gets_its_policy_and_language(launch_file):
         "emotion": False,
         "use_sim_time": False,
     }
+    (node,) = launch_file("dialogue", log_level="debug", namespace="robot", ros_namespace="/fleet")
+    assert node.named["arguments"] == ["--ros-args", "--log-level", "fleet.robot.dialogue:=debug"]
 
 
 @pytest.mark.parametrize(
@@ -273,3 +275,10 @@ def test_the_dialogue_node_gets_its_policy_and_language(launch_file):
 def test_a_mistake_in_the_arguments_of_the_dialogue_is_one_sentence(launch_file, given, sentence):
     with pytest.raises(UserError, match=sentence):
         launch_file("dialogue", **given)
+
+
+def test_what_is_typed_for_the_dialogue_must_be_there(launch_file, monkeypatch):
+    command = ["ros2", "launch", "facial_attributes_ros", "dialogue.launch.py", "colour:=red"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(UserError, match="no launch argument colour: --show-args"):
+        launch_file("dialogue")
