@@ -108,6 +108,9 @@ def _found(report: Report, situation: Situation) -> Iterator[Finding]:
         finding = rule(report, situation)
         if finding is not None:
             yield finding
+    for sentence in (situation.poses_problem, situation.unused_gpu, situation.conflict):
+        if sentence:
+            yield WARN, sentence
 
 
 def _clock(report: Report, situation: Situation) -> Finding | None:
@@ -191,18 +194,6 @@ def _losses(report: Report, situation: Situation) -> Finding | None:
     )
 
 
-def _gpu(_: Report, situation: Situation) -> Finding | None:
-    return (WARN, situation.unused_gpu) if situation.unused_gpu else None
-
-
-def _poses(_: Report, situation: Situation) -> Finding | None:
-    return (WARN, situation.poses_problem) if situation.poses_problem else None
-
-
-def _conflict(_: Report, situation: Situation) -> Finding | None:
-    return (WARN, situation.conflict) if situation.conflict else None
-
-
 _RULES: Final[tuple[Callable[[Report, Situation], Finding | None], ...]] = (
     _clock,
     _stamps,
@@ -214,9 +205,6 @@ _RULES: Final[tuple[Callable[[Report, Situation], Finding | None], ...]] = (
     _invalid,
     _latency,
     _losses,
-    _poses,
-    _gpu,
-    _conflict,
 )
 
 
