@@ -140,6 +140,11 @@ def _xyz(kind: Any, values: np.typing.ArrayLike) -> Any:
     return kind(x=x, y=y, z=z)
 
 
+def seconds_of(stamp: Any) -> float:
+    """Return a stamp in seconds, to the precision a float has."""
+    return float(stamp.sec + stamp.nanosec * 1e-9)
+
+
 def time_message(seconds: float) -> Time:
     """Return seconds as a stamp, to the precision a float has."""
     return shifted(Time(), round(seconds * 1e9))

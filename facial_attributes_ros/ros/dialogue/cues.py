@@ -10,6 +10,7 @@ from std_msgs.msg import String
 
 from facial_attributes_ros.dialogue.interlocutor import Engagement
 from facial_attributes_ros.dialogue.scene import Cues
+from facial_attributes_ros.ros.messages import seconds_of
 from facial_attributes_ros.ros.topics import LATCHED
 
 PERSONS: Final = "/humans/persons"
@@ -28,7 +29,7 @@ class Poses:
 
     def take(self, message: Any) -> None:
         """Take a `FacePoseArray`."""
-        self._stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
+        self._stamp = seconds_of(message.header.stamp)
         self._cues = {
             face.id: Cues(
                 distance=float(face.distance),

@@ -31,7 +31,7 @@ from facial_attributes_ros.msg import SpeakingManner as SpeakingMannerMessage
 from facial_attributes_ros.ros.dialogue.cues import Persons, Poses
 from facial_attributes_ros.ros.dialogue.messages import interlocutor_message, manner_message
 from facial_attributes_ros.ros.dialogue.settings import DIALOGUE_SETTINGS, options_from
-from facial_attributes_ros.ros.messages import time_message
+from facial_attributes_ros.ros.messages import seconds_of, time_message
 from facial_attributes_ros.ros.optional_messages import optional_messages
 from facial_attributes_ros.ros.parameters import ParameterNames, declare
 from facial_attributes_ros.ros.process import Finish
@@ -103,7 +103,7 @@ class DialogueNode(Node):
 
     def _on_faces(self, message: Any) -> None:
         self._header, self._heard, self._silent = message.header, time.monotonic(), False
-        stamp = _seconds(message.header.stamp)
+        stamp = seconds_of(message.header.stamp)
         cues = self._poses.at(stamp)
         if self._persons is not None:
             cues = self._persons.add_to(cues)
@@ -118,7 +118,7 @@ class DialogueNode(Node):
         silence = time.monotonic() - self._heard
         if silence >= self._options.timeout and not self._silent:
             self._silent = True
-            stamp = _seconds(self._header.stamp) + silence
+            stamp = seconds_of(self._header.stamp) + silence
             self._header = Header(stamp=time_message(stamp), frame_id=self._header.frame_id)
             self._show(self._dialogue.silent(stamp))
         self._show_context()
@@ -145,10 +145,6 @@ class DialogueNode(Node):
 def _known(interlocutor: Interlocutor) -> Interlocutor:
     """Return an interlocutor without what changes from scene to scene."""
     return replace(interlocutor, others=0, distance=0.0, bearing=0.0)
-
-
-def _seconds(stamp: Any) -> float:
-    return float(stamp.sec) + float(stamp.nanosec) * 1e-9
 
 
 def _path(text: str) -> Path | None:

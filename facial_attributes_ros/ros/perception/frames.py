@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from facial_attributes_ros.pipeline import EstimateError, FrameResult
 from facial_attributes_ros.ros.conversion import ConversionError
 from facial_attributes_ros.ros.managed import ManagedNode
-from facial_attributes_ros.ros.messages import FrameTime
+from facial_attributes_ros.ros.messages import FrameTime, seconds_of
 from facial_attributes_ros.ros.perception.configured import Configured
 from facial_attributes_ros.ros.perception.places import Places
 from facial_attributes_ros.ros.perception.statistics import Statistics
@@ -138,7 +138,7 @@ class Frames:
         """Return the time of a frame in seconds; without a stamp it is the time of arrival."""
         if stamp.sec == 0 and stamp.nanosec == 0:
             return FrameTime(self._clock.now().nanoseconds * 1e-9, stamp)
-        return FrameTime(stamp.sec + stamp.nanosec * 1e-9, stamp)
+        return FrameTime(seconds_of(stamp), stamp)
 
     def close_lists_without_frames(self) -> None:
         """Publish empty lists when the faces of the last frame are gone and no other frame has come to show it."""
