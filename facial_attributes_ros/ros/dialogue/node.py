@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -35,6 +33,7 @@ from facial_attributes_ros.ros.messages import seconds_of, time_message
 from facial_attributes_ros.ros.optional_messages import optional_messages
 from facial_attributes_ros.ros.parameters import ParameterNames, declare
 from facial_attributes_ros.ros.process import Finish
+from facial_attributes_ros.ros.steady import STEADY
 from facial_attributes_ros.ros.topics import LATCHED
 
 CHECK = 0.1
@@ -77,8 +76,7 @@ class DialogueNode(Node):
         self.create_subscription(PerceptionInfo, "faces/info", self._on_info, LATCHED)
         self.add_on_set_parameters_callback(self._check)
         self.add_post_set_parameters_callback(self._apply)
-        # The node's own clock does not move while a recording is paused.
-        self.create_timer(CHECK, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(CHECK, self._on_timer, clock=STEADY)
 
     def _read(self, changes: dict[str, Any]) -> Any:
         values = {one.name: self.get_parameter(one.name).value for one in DIALOGUE_SETTINGS}

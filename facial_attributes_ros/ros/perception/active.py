@@ -7,11 +7,12 @@ from typing_extensions import Self
 
 from facial_attributes_ros.ros.managed import ManagedNode
 from facial_attributes_ros.ros.perception.configured import Configured
-from facial_attributes_ros.ros.perception.frames import STEADY, Frames, image_topic
+from facial_attributes_ros.ros.perception.frames import Frames, image_topic
 from facial_attributes_ros.ros.perception.places import Places
 from facial_attributes_ros.ros.perception.rep155.frames import FollowedFrames
 from facial_attributes_ros.ros.perception.statistics import Statistics
 from facial_attributes_ros.ros.perception.worker import NewestWorker
+from facial_attributes_ros.ros.steady import STEADY
 
 WATCH: Final = 0.25
 """Seconds between two checks whether the faces of the last frame are gone, and whether poses are wanted."""

@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.event_handler import PublisherEventCallbacks, UnsupportedEventTypeError
 from rclpy.node import Node
 
 from facial_attributes_ros.ros.perception.health import ERROR, OK, WARN, Situation, assess
 from facial_attributes_ros.ros.perception.statistics import Statistics
+from facial_attributes_ros.ros.steady import STEADY
 
 PERIOD: Final = 1.0
 """Seconds between two messages."""
@@ -38,8 +37,7 @@ class Diagnostics:
         self._node, self._statistics, self._situation, self._about = node, statistics, situation, about
         self._still_clock = _StillClock()
         self._publisher = self._create_publisher()
-        # The node's own clock does not move while a recording is paused.
-        node.create_timer(PERIOD, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        node.create_timer(PERIOD, self.publish, clock=STEADY)
 
     def publish(self) -> None:
         """Publish the health now."""

@@ -8,8 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from sensor_msgs.msg import CompressedImage, Image
 
 from facial_attributes_ros.pipeline import EstimateError, FrameResult
@@ -20,12 +18,11 @@ from facial_attributes_ros.ros.perception.configured import Configured
 from facial_attributes_ros.ros.perception.places import Places
 from facial_attributes_ros.ros.perception.statistics import Statistics
 from facial_attributes_ros.ros.perception.stream import ArrivalOrder, Presence
+from facial_attributes_ros.ros.steady import STEADY
 from facial_attributes_ros.ros.topics import NEWEST_IMAGE, compressed_twin, overridable
 
 LOG_PERIOD: Final = 5.0
 """Seconds for which a warning of the same kind is not logged again."""
-STEADY: Final = Clock(clock_type=ClockType.STEADY_TIME)
-"""Moves while the node's own clock does not, as when a recording is paused."""
 THROTTLED: Final = {"throttle_duration_sec": LOG_PERIOD, "throttle_time_source_type": STEADY}
 """Of a warning that every image may cause."""
 

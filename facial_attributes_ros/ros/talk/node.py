@@ -5,8 +5,6 @@ import sys
 import time
 from typing import Any
 
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from std_msgs.msg import String
 
@@ -16,6 +14,7 @@ from facial_attributes_ros.ros.dialogue.client import DialogueClient
 from facial_attributes_ros.ros.dialogue.messages import manner_of
 from facial_attributes_ros.ros.parameters import ParameterNames
 from facial_attributes_ros.ros.process import Finish
+from facial_attributes_ros.ros.steady import STEADY
 
 CHECK = 0.2
 """Seconds between two moments at which something may be said."""
@@ -45,7 +44,7 @@ class Talk(Node):
         self._someone: Any = None
         self._client.on_interlocutor(self._on_interlocutor)
         self._client.on_speaking_manner(lambda message: self._print("manner", manner_text(message)))
-        self.create_timer(CHECK, self._speak, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(CHECK, self._speak, clock=STEADY)
 
     def _on_interlocutor(self, message: Any) -> None:
         self._someone = message

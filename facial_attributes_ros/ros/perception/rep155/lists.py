@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -17,6 +15,7 @@ from std_msgs.msg import Header
 
 from facial_attributes_ros.msg import TrackedFaces
 from facial_attributes_ros.ros.perception.rep155.publishing import TRACKED, quiet_publisher
+from facial_attributes_ros.ros.steady import STEADY
 from facial_attributes_ros.ros.topics import ACKNOWLEDGED
 
 JOIN: Final = "/humans/faces/tracked/joined"
@@ -165,7 +164,7 @@ class MergedList:
             for kind, topic, callback in listening:
                 subscription = node.create_subscription(kind, topic, callback, QoSProfile(depth=10))
                 opened.callback(node.destroy_subscription, subscription)
-            timer = node.create_timer(BEAT, self._beat, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            timer = node.create_timer(BEAT, self._beat, clock=STEADY)
             opened.callback(node.destroy_timer, timer)
             self._closing = opened.pop_all()
 

@@ -3,12 +3,11 @@
 from collections.abc import Collection
 from typing import Final
 
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.node import Node
 
 from facial_attributes_ros.ros.perception.rep155.lists import FaceList
 from facial_attributes_ros.ros.perception.rep155.publishing import TRACKED
+from facial_attributes_ros.ros.steady import STEADY
 
 PERIOD: Final = 1.0
 """Seconds between two looks at the graph."""
@@ -63,8 +62,7 @@ class OtherPublishers:
     def __init__(self, node: Node, mode: str, faces: FaceList | None) -> None:
         self._node, self._mode, self._faces = node, mode, faces
         self.sentence = ""
-        # The node's own clock does not move while a recording is paused.
-        self._timer = node.create_timer(PERIOD, self.look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer = node.create_timer(PERIOD, self.look, clock=STEADY)
 
     def look(self) -> None:
         """Look now."""
