@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from rclpy.node import Node
@@ -73,7 +73,7 @@ class OwnList:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What one node of several has said last.
+    """What one node of several has published last.
 
     Attributes:
         name: of this member, no other has it.
@@ -107,7 +107,7 @@ class Members:
         self._begun = own.heard
 
     def hear(self, member: Member) -> bool:
-        """Take what a member says; return whether the list of all changes by it, in ids or in time."""
+        """Take the message of a member; return whether the list of all changes by it, in ids or in time."""
         before = self._others.get(member.name)
         self._others[member.name] = member
         return before is None or (before.ids, before.header) != (member.ids, member.header)
@@ -140,7 +140,7 @@ class Members:
 
 
 class MergedList:
-    """The list of all nodes that join: every one says its own faces to the others, and one of them publishes them all.
+    """The list of all nodes that join: each publishes its own faces to the others, and one of them publishes them all.
 
     Args:
         node: whose faces they are.
@@ -155,7 +155,6 @@ class MergedList:
         name, full_name = secrets.token_hex(8), node.get_fully_qualified_name()
         self._members = Members(Member(name, full_name, False, Header(), (), time.monotonic()))
         self._own_ids: dict[str, tuple[float, tuple[str, ...]]] = {}
-        self._closing = ExitStack()
         with ExitStack() as opened:  # if a later part fails, the earlier ones are closed
             self._publisher = node.create_publisher(TrackedFaces, JOIN, QoSProfile(depth=10))
             opened.callback(node.destroy_publisher, self._publisher)
@@ -169,7 +168,7 @@ class MergedList:
             self._closing = opened.pop_all()
 
     def publish(self, header: Any, ids: Sequence[str]) -> None:
-        """Say the ids to the others, and publish those of all if this node keeps the list."""
+        """Publish the ids to the others, and those of all if this node keeps the list."""
         self._join("", header, ids)
 
     def allowed(self) -> Collection[str]:
@@ -189,7 +188,7 @@ class MergedList:
         """Leave: the list is published without this node's faces once more, and another member keeps it."""
         with self._lock, self._closing:
             self._own_ids.clear()
-            self._say(self._members.own.header, keeper=False)
+            self._announce(self._members.own.header, keeper=False)
             self._publish_all()
             self._keep(False)
 
@@ -198,7 +197,7 @@ class MergedList:
             now = time.monotonic()
             self._own_ids[source] = (now, tuple(ids))
             self._elect(now)
-            self._say(header)
+            self._announce(header)
             self._publish_all()
 
     def _joiner(self, topic: str) -> Any:
@@ -221,7 +220,7 @@ class MergedList:
             now = time.monotonic()
             self._own_ids = {source: one for source, one in self._own_ids.items() if not source or now - one[0] <= GONE}
             self._elect(now)
-            self._say(self._members.own.header)
+            self._announce(self._members.own.header)
             # Who has become the keeper, or comes late, or has lost a member, needs no image for the list to be right.
             self._publish_all()
 
@@ -237,12 +236,12 @@ class MergedList:
             self._node.destroy_publisher(self._keeping)
             self._keeping = None
 
-    def _say(self, header: Any, keeper: bool | None = None) -> None:
-        """Say this node's faces to the others."""
+    def _announce(self, header: Any, keeper: bool | None = None) -> None:
+        """Publish this node's faces to the others."""
         own = self._members.own
         ids = tuple(dict.fromkeys(face for _, some in self._own_ids.values() for face in some))
         keeps = self._keeping is not None if keeper is None else keeper
-        self._members.own = Member(own.name, own.node, keeps, header, ids, own.heard)
+        self._members.own = replace(own, keeper=keeps, header=header, ids=ids)
         self._publisher.publish(
             TrackedFaces(header=header, member=own.name, node=own.node, keeper=keeps, ids=list(ids))
         )
