@@ -84,10 +84,10 @@ class Camera(Node):
 
     def _wait_for_subscriber(self) -> bool:
         """Wait until there is a subscriber; return False if the node is to end before that."""
-        begun, told = time.monotonic(), False
+        begun, logged = time.monotonic(), False
         while not self._publisher.get_subscription_count():
-            if not told and time.monotonic() - begun > PATIENCE:
-                told = True
+            if not logged and time.monotonic() - begun > PATIENCE:
+                logged = True
                 self.get_logger().info(f"Nothing is shown yet: nobody subscribes to {self._publisher.topic_name}.")
             if self._ending.wait(POLL):
                 return False

@@ -22,13 +22,14 @@ from facial_attributes_ros.dialogue.interlocutor import NO_ONE, Interlocutor, In
 from facial_attributes_ros.dialogue.manner import MannerSelector
 from facial_attributes_ros.dialogue.policy_file import default_policy_file, read_policy
 from facial_attributes_ros.dialogue.scene import scene_of_message
+from facial_attributes_ros.dialogue.settings import InterlocutorOptions
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.msg import FaceAttributesArray, FacePoseArray, PerceptionInfo
 from facial_attributes_ros.msg import Interlocutor as InterlocutorMessage
 from facial_attributes_ros.msg import SpeakingManner as SpeakingMannerMessage
 from facial_attributes_ros.ros.dialogue.cues import Persons, Poses
 from facial_attributes_ros.ros.dialogue.messages import interlocutor_message, manner_message
-from facial_attributes_ros.ros.dialogue.settings import DIALOGUE_SETTINGS, options_from
+from facial_attributes_ros.ros.dialogue.settings import DIALOGUE_SETTINGS, DialogueOptions, options_from
 from facial_attributes_ros.ros.messages import seconds_of, time_message
 from facial_attributes_ros.ros.optional_messages import optional_messages
 from facial_attributes_ros.ros.parameters import ParameterNames, declare
@@ -78,7 +79,7 @@ class DialogueNode(Node):
         self.add_post_set_parameters_callback(self._apply)
         self.create_timer(CHECK, self._on_timer, clock=STEADY)
 
-    def _read(self, changes: dict[str, Any]) -> Any:
+    def _read(self, changes: dict[str, Any]) -> tuple[DialogueOptions, InterlocutorOptions]:
         values = {one.name: self.get_parameter(one.name).value for one in DIALOGUE_SETTINGS}
         return options_from(values | changes)
 
