@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection, Distribution, FaceAttributes, image_dict
-from facial_attributes_ros.detection.base import FaceDetector
+from facial_attributes_ros.detection.base import FaceDetector, face_within
 from facial_attributes_ros.engines.base import Engine, Estimates, estimate
 from facial_attributes_ros.errors import UserError
 from facial_attributes_ros.fusion.beliefs import Beliefs
@@ -25,7 +25,7 @@ from facial_attributes_ros.imaging.boxes import overlaps_image
 from facial_attributes_ros.imaging.mosaic import mosaic
 from facial_attributes_ros.imaging.mounting import in_camera_image, upright_image
 from facial_attributes_ros.imaging.view_quality import view_quality
-from facial_attributes_ros.options import CLOSE_UP, STILL, DetectorOptions, PipelineOptions
+from facial_attributes_ros.options import STILL, DetectorOptions, PipelineOptions
 from facial_attributes_ros.scheduler import Scheduler
 from facial_attributes_ros.tracking.camera_motion import CameraMotion
 from facial_attributes_ros.tracking.tracker import Track, Tracker
@@ -233,7 +233,8 @@ class FramePipeline:
         image, boxes = mosaic([view.image for view in views])
         places = [Detection(box, view.score) for view, box in zip(views, boxes, strict=True)]
         tracks = [Track(view.id, place, stamp, True) for view, place in zip(views, places, strict=True)]
-        due = [self._aligned(image, track) for track in self._schedule(image, stamp, tracks, wanted)]
+        due = self._schedule(image, stamp, tracks, wanted)
+        due = [replace(track, detection=face_within(self.detector, image, track.detection)) for track in due]
         clock.lap("detection")
         faces, problem = self._attributes_of(image, stamp, tracks, due, wanted, clock)
         result = FrameResult(
@@ -242,17 +243,6 @@ class FramePipeline:
         if problem:
             raise EstimateError(problem, result)
         return result
-
-    def _aligned(self, image: Image, track: Track) -> Track:
-        """Return a track with the box and the landmarks that the detector finds in its part of the image."""
-        x, y, width, height = (int(value) for value in track.detection.box)
-        found = self.detector.detect(image[y : y + height, x : x + width], CLOSE_UP)
-        if not found:
-            return track
-        face = max(found, key=lambda one: float(one.box[2] * one.box[3]))
-        box = face.box + np.array([x, y, 0, 0], np.float32)
-        landmarks = face.landmarks + np.array([x, y], np.float32)
-        return replace(track, detection=Detection(box, track.detection.score, landmarks))
 
     def _attributes_of(
         self, image: Image, stamp: float, tracks: list[Track], due: list[Track], wanted: Tasks, clock: "_Clock"

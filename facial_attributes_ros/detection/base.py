@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facial_attributes_ros.attributes import Detection
-from facial_attributes_ros.options import DetectorOptions
+from facial_attributes_ros.options import CLOSE_UP, DetectorOptions
 
 _LARGEST = 520
 """Networks miss a face of more pixels or place its box badly; a copy of half the size is searched for it."""
@@ -31,6 +31,26 @@ class FaceDetector(Protocol):
             options: for this image only, in place of `self.options`.
         """
         ...
+
+
+def face_within(detector: FaceDetector, image: NDArray[np.uint8], place: Detection) -> Detection:
+    """Return a face with the box and the landmarks that a detector finds in its part of an image.
+
+    Args:
+        detector: searches that part alone, closely.
+        image: uint8 (H, W, 3) BGR.
+        place: the face; its box lies in the image.
+
+    Returns:
+        the largest face that is found, with the score of `place`; `place` if none is.
+    """
+    x, y, width, height = (int(value) for value in place.box)
+    found = detector.detect(image[y : y + height, x : x + width], CLOSE_UP)
+    if not found:
+        return place
+    face = max(found, key=lambda one: float(one.box[2] * one.box[3]))
+    box = face.box + np.array([x, y, 0, 0], np.float32)
+    return Detection(box, place.score, face.landmarks + np.array([x, y], np.float32))
 
 
 Finder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
